@@ -1,0 +1,136 @@
+"""Antiphon: the OpenAI Responses API over every provider, as a chain of stages that you compose.
+
+    import antiphon
+
+    response = antiphon.responses("Say hello.", model="openai/gpt-5")
+    print(response.output_text)
+
+Nothing is loaded before it is used: importing this module imports no other.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from .client import Client as Client
+    from .pipeline import errors as errors
+    from .pipeline.chain import Chain as Chain
+    from .pipeline.engine import aclose as aclose
+    from .pipeline.engine import close as close
+    from .pipeline.errors import *  # noqa: F403
+    from .pipeline.event_stream import EventStream as EventStream
+    from .pipeline.explain import Explanation as Explanation
+    from .pipeline.params import NULL as NULL
+    from .pipeline.reply import Attempt as Attempt
+    from .pipeline.reply import Dropped as Dropped
+    from .pipeline.reply import Meta as Meta
+    from .pipeline.reply import Outcome as Outcome
+    from .pipeline.reply import Reply as Reply
+    from .pipeline.request import Handler as Handler
+    from .pipeline.request import Request as Request
+    from .pipeline.response import Response as Response
+    from .pipeline.secret import Secret as Secret
+    from .pipeline.signals import CallEnded as CallEnded
+    from .pipeline.signals import CallStarted as CallStarted
+    from .pipeline.signals import Signal as Signal
+    from .pipeline.stage import Option as Option
+    from .pipeline.stage import Stage as Stage
+    from .pipeline.stage import after as after
+    from .pipeline.stage import before as before
+    from .pipeline.stage import on_stream_event as on_stream_event
+    from .pipeline.stage import stage as stage
+    from .pipeline.timeouts import Timeouts as Timeouts
+    from .prebuilt import aresponses as aresponses
+    from .prebuilt import responses as responses
+    from .stages import presets as presets
+    from .stages.dispatch import Dispatch as Dispatch
+    from .stages.log import Log as Log
+    from .stages.log import configure_logging as configure_logging
+    from .stages.observe import Observe as Observe
+    from .stages.resolve import Resolve as Resolve
+    from .stages.retry import Retry as Retry
+    from .stages.transform import Transform as Transform
+    from .stages.validate import Validate as Validate
+
+# Public name -> the module that has it. Errors are found in pipeline.errors by any of their names.
+_HOMES = {
+    "client": ["Client"],
+    "pipeline.chain": ["Chain"],
+    "pipeline.engine": ["aclose", "close"],
+    "pipeline.event_stream": ["EventStream"],
+    "pipeline.explain": ["Explanation"],
+    "pipeline.params": ["NULL"],
+    "pipeline.reply": ["Attempt", "Dropped", "Meta", "Outcome", "Reply"],
+    "pipeline.request": ["Handler", "Request"],
+    "pipeline.response": ["Response"],
+    "pipeline.secret": ["Secret"],
+    "pipeline.signals": ["CallEnded", "CallStarted", "Signal"],
+    "pipeline.stage": ["Option", "Stage", "after", "before", "on_stream_event", "stage"],
+    "pipeline.timeouts": ["Timeouts"],
+    "prebuilt": ["aresponses", "responses"],
+    "stages.dispatch": ["Dispatch"],
+    "stages.log": ["Log", "configure_logging"],
+    "stages.observe": ["Observe"],
+    "stages.resolve": ["Resolve"],
+    "stages.retry": ["Retry"],
+    "stages.transform": ["Transform"],
+    "stages.validate": ["Validate"],
+    "pipeline.errors": [
+        "APIConnectionError",
+        "APIError",
+        "APIResponseError",
+        "APIStatusError",
+        "APITimeoutError",
+        "AntiphonError",
+        "AuthenticationError",
+        "BadRequestError",
+        "BillingError",
+        "CallError",
+        "ChainError",
+        "ConflictError",
+        "ContentPolicyViolationError",
+        "ContextWindowExceededError",
+        "InternalServerError",
+        "InvalidModel",
+        "InvalidParameter",
+        "MissingExtra",
+        "MissingKey",
+        "NotFoundError",
+        "OverloadedError",
+        "PermissionDeniedError",
+        "RateLimitError",
+        "RequestTooLargeError",
+        "SetupError",
+        "StageError",
+        "StreamInterrupted",
+        "SuspendedInSync",
+        "UnknownKeyword",
+        "UnknownProvider",
+        "UnprocessableEntityError",
+        "UnsupportedParameter",
+    ],
+}
+_MODULES = ("errors", "presets", "testing")
+_WHERE = {name: home for home, names in _HOMES.items() for name in names}
+_WHERE |= {"errors": "pipeline.errors", "presets": "stages.presets", "testing": "testing"}
+
+__all__ = ["__version__", *sorted(_WHERE)]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    home = _WHERE.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    module = importlib.import_module(f".{home}", __name__)
+    value = module if name in _MODULES else getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_WHERE})

@@ -1,0 +1,102 @@
+"""What each keyword of a LiteLLM call means here: implemented, accepted and reported as dropped, or refused with a hint.
+
+Names: LiteLLM 1.109.1, `responses()` and `aresponses()`, read 2026-11. API parameters and the options of the stock chain
+are not listed: they mean what they say.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from .pipeline.errors import InvalidParameter, UnknownKeyword
+from .pipeline.reply import Dropped
+
+RENAMED: Final = {
+    "headers": "extra_headers",
+    "reasoning_effort": "reasoning",
+    "drop_params": "drop",
+    "stream_timeout": "timeout",
+}
+"""Implemented under another name here."""
+
+DROPPED: Final = {
+    "allowed_openai_params": "no parameter is held back here, so none needs to be allowed",
+    "litellm_call_id": "calls get an id of their own, reply.meta.call_id",
+    "litellm_trace_id": "group calls by the hooks' own state",
+    "litellm_session_id": "group calls by the hooks' own state",
+    "litellm_metadata": "pass metadata= for the host, or keep it in your hooks",
+    "session_id": "group calls by the hooks' own state",
+    "model_info": "there is no router",
+    "provider_affinity_header": "there is no router",
+    "secret_fields": "there is no proxy in front",
+    "user_api_key_auth": "there is no proxy in front",
+    "shared_session": "connections are pooled by the client",
+    "input_cost_per_token": "prices are not computed here yet",
+    "output_cost_per_token": "prices are not computed here yet",
+    "cost_per_second": "prices are not computed here yet",
+}
+"""Accepted, without effect, and reported in `reply.meta.dropped` with this reason."""
+
+REFUSED: Final = {
+    "text_format": 'pass the schema itself: text={"format": {"type": "json_schema", "name": ..., "schema": ..., "strict": True}}',
+    "mock_response": 'use antiphon.testing.scripted("..."), or model="scripted/echo"',
+    "client": "make antiphon.Client(transport=your_httpx_client) and call its responses()",
+    "api_version": "Azure's api-version form is not served yet; its /openai/v1 address works as api_base",
+    "additional_drop_params": "leave the parameters out",
+    "use_chat_completions_api": "only the native Responses API is spoken so far",
+    "retry_policy": 'compose it: presets.responses.with_(retry={"attempts": 5})',
+    "caching": "there is no cache stage yet",
+    "cache": "there is no cache stage yet",
+    "ssl_verify": "make antiphon.Client(verify=...)",
+    "prompt_id": 'pass the API\'s own prompt={"id": ...}',
+    "prompt_variables": 'pass the API\'s own prompt={"id": ..., "variables": {...}}',
+    "prompt_label": 'pass the API\'s own prompt={"id": ...}',
+    "prompt_version": 'pass the API\'s own prompt={"id": ..., "version": ...}',
+    "cache_control_injection_points": "put cache breakpoints into the input's parts",
+    "max_agentic_loops": "tools are not executed here yet",
+    "partial_images": 'set it on the tool: {"type": "image_generation", "partial_images": 2}',
+}
+"""A TypeError with this hint: silence would change what the call means."""
+
+_REFUSED_PREFIXES = ("aws_", "azure_", "vertex_")
+
+
+def translate(keywords: dict[str, Any]) -> tuple[dict[str, Any], list[Dropped]]:
+    """Return the keywords in this library's terms, and what of them has no effect.
+
+    Raises:
+        UnknownKeyword: a LiteLLM keyword whose meaning cannot be kept; the hint says what to do instead.
+        InvalidParameter: a renamed keyword of the wrong type.
+    """
+    kept: dict[str, Any] = {}
+    dropped: list[Dropped] = []
+    for name, value in keywords.items():
+        if value is None:
+            continue
+        if name in DROPPED:
+            dropped.append(Dropped(name, DROPPED[name]))
+        elif name in REFUSED:
+            raise UnknownKeyword(f'"{name}" of LiteLLM is not taken here', param=name, hint=REFUSED[name])
+        elif name.startswith(_REFUSED_PREFIXES):
+            raise UnknownKeyword(
+                f'"{name}" of LiteLLM is not taken here', param=name, hint="this provider is not served natively yet"
+            )
+        elif name not in RENAMED:
+            kept[name] = value
+    _rename(keywords, kept)
+    return kept, dropped
+
+
+def _rename(keywords: dict[str, Any], kept: dict[str, Any]) -> None:
+    if (headers := keywords.get("headers")) is not None:
+        if not isinstance(headers, dict):
+            raise InvalidParameter(f"headers is {type(headers).__name__}; a dict is expected", param="headers")
+        own = {name.lower() for name in kept.get("extra_headers", {})}
+        mild = {name: value for name, value in headers.items() if name.lower() not in own}
+        kept["extra_headers"] = {**mild, **kept.get("extra_headers", {})}
+    if (effort := keywords.get("reasoning_effort")) is not None and "reasoning" not in kept:
+        kept["reasoning"] = {"effort": effort}
+    if (drop := keywords.get("drop_params")) is not None and "drop" not in kept:
+        kept["drop"] = "report" if drop in (True, "true", "True") else "error"
+    if (seconds := keywords.get("stream_timeout")) is not None and keywords.get("stream"):
+        kept["timeout"] = seconds

@@ -1,0 +1,193 @@
+"""Building: a chain is checked, then compiled once into nested closures."""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, NoReturn
+
+import msgspec
+
+from .context import CallContext
+from .errors import ChainError, StageError
+from .event_stream import EventStream
+from .reply import Reply
+from .request import Handler, Request
+from .response import CompactedResponse, DeletedResponse, InputTokens, ItemPage, Response
+from .stage import FunctionStage, Option, Scope, Stage
+
+if TYPE_CHECKING:
+    from .chain import Chain
+
+_REPLIES = frozenset({Response, EventStream, DeletedResponse, ItemPage, CompactedResponse, InputTokens})
+
+
+class Built:
+    """A chain ready to run on one client.
+
+    Attributes:
+        handler: runs a request through all stages.
+        traced: the same with the time of each stage noted in the context.
+        states: what the stages' `setup` made, by the identity of the built stage.
+        options: the call options that the stages read.
+    """
+
+    __slots__ = ("handler", "options", "stages", "states", "traced")
+
+    def __init__(self, chain: Chain, scope_of: Callable[[str], Scope]) -> None:
+        check(chain)
+        # Copies, so that a stage that stands in two places, or in two clients' chains, has a state in each.
+        self.stages = [msgspec.structs.replace(stage) for stage in chain.flat()]
+        self.states: dict[int, object] = {}
+        for index, stage in enumerate(self.stages):
+            state = stage.setup(scope_of(f"{chain.name}[{index}] {stage.name}"))
+            if state is not None:
+                self.states[id(stage)] = state
+        self.options: dict[str, Option] = chain.options
+        self.handler = link(self.stages)
+        self.traced = link(self.stages, traced=True)
+
+
+def check(chain: Chain) -> None:
+    """Raise ChainError unless the chain has one terminal stage, at its end, and its stages' order rules hold."""
+    stages = chain.flat()
+    where = f'chain "{chain.name}"'
+    if not stages:
+        raise ChainError(f"{where} is empty")
+    terminals = [index for index, stage in enumerate(stages) if _is_terminal(stage)]
+    if not terminals:
+        raise ChainError(
+            f"{where} has no terminal stage, so nothing would answer",
+            hint="end it with Dispatch(); a chain without one is a fragment to nest in another",
+        )
+    if terminals[0] != len(stages) - 1:
+        last, next_ = stages[terminals[0]], stages[terminals[0] + 1]
+        raise ChainError(
+            f"{where}: {next_.name} stands right of {last.name}, which answers itself, so it would never run",
+            hint=f"place {next_.name} before {last.name}; the stage on the left is the outer one",
+        )
+    _check_repeats(where, stages)
+    _check_order(where, stages)
+
+
+def _check_repeats(where: str, stages: list[Stage]) -> None:
+    seen: set[type[Stage]] = set()
+    for stage in stages:
+        if stage.at_most_once and type(stage) in seen:
+            raise ChainError(
+                f"{where} has two {type(stage).__name__} stages on one path; their repeats would multiply",
+                hint=f"keep one: .without({stage.name!r}) on a nested chain, or .with_({stage.name}={{...}})",
+            )
+        seen.add(type(stage))
+
+
+def _check_order(where: str, stages: list[Stage]) -> None:
+    there: set[str] = set()
+    for index, stage in enumerate(stages):
+        if stage.sets is None and (isinstance(stage, FunctionStage) or _is_users(stage)):
+            return  # it may set anything; a missing target or wire request is found when the call runs
+        missing = [need for need in stage.needs if need not in there]
+        if missing:
+            makers = [later.name for later in stages[index:] if missing[0] in (later.sets or ())]
+            hint = f"place {makers[0]} before {stage.name}" if makers else f"add {_MAKERS[missing[0]]}() before it"
+            raise ChainError(f"{where}: {stage.name} needs request.{missing[0]}, which no stage before it sets", hint=hint)
+        there.update(stage.sets or ())
+
+
+_MAKERS = {"target": "Resolve", "wire": "Transform"}
+
+
+def _is_terminal(stage: Stage) -> bool:
+    return stage.terminal if isinstance(stage, FunctionStage) else stage.is_terminal
+
+
+def _is_users(stage: Stage) -> bool:
+    return not type(stage).__module__.startswith(f"{__package__.rpartition('.')[0]}.")
+
+
+def link(stages: list[Stage], *, traced: bool = False) -> Handler:
+    """Return one handler that runs the stages, the first one outermost."""
+    handler: Handler = _nothing_after
+    for index in range(len(stages) - 1, -1, -1):
+        call: Callable[[Request, Handler], Awaitable[Reply]] = stages[index].__call__
+        if traced:
+            call = _timed(call, index, stages[index].name)
+        if traced or isinstance(stages[index], FunctionStage) or _is_users(stages[index]):
+            handler = _checked(call, handler, stages[index].name)
+        else:
+            handler = _plain(call, handler)
+    return handler
+
+
+def _plain(call: Callable[[Request, Handler], Awaitable[Reply]], call_next: Handler) -> Handler:
+    def handler(request: Request) -> Awaitable[Reply]:
+        return call(request, call_next)
+
+    return handler
+
+
+def _checked(call: Callable[[Request, Handler], Awaitable[Reply]], call_next: Handler, name: str) -> Handler:
+    """A handler that holds a user's stage to the contract: a reply comes back, and nothing else."""
+
+    async def handler(request: Request) -> Reply:
+        reply = await call(request, call_next)
+        if reply.__class__ in _REPLIES:
+            return reply
+        _refuse(name, reply)
+
+    return handler
+
+
+def _refuse(name: str, reply: object) -> NoReturn:
+    if inspect.iscoroutine(reply):
+        reply.close()
+        raise StageError(
+            f"stage {name} returned a coroutine instead of a reply", hint="write `return await call_next(request)`"
+        )
+    raise StageError(
+        f"stage {name} returned {'None' if reply is None else type(reply).__name__}; "
+        "a stage must return the reply of call_next or its own",
+        hint="end it with `return reply`" if reply is None else None,
+    )
+
+
+def _nothing_after(request: Request) -> Awaitable[Reply]:
+    raise StageError("the last stage of the chain called call_next, and nothing comes after it")
+
+
+def _timed(
+    call: Callable[[Request, Handler], Awaitable[Reply]], index: int, name: str
+) -> Callable[[Request, Handler], Awaitable[Reply]]:
+    """Note the stage's own time, that of the stages inside it taken off."""
+
+    async def timed(request: Request, call_next: Handler) -> Reply:
+        inside = 0.0
+
+        async def next_(request: Request) -> Reply:
+            nonlocal inside
+            began = time.perf_counter()
+            try:
+                return await call_next(request)
+            finally:
+                inside += time.perf_counter() - began
+
+        began = time.perf_counter()
+        try:
+            return await call(request, next_)
+        finally:
+            _note(request.context, index, name, time.perf_counter() - began - inside)
+
+    return timed
+
+
+def _note(context: CallContext, index: int, name: str, own_s: float) -> None:
+    times = context.stage_times
+    if times is None:
+        return
+    with context.lock:
+        entry = times.setdefault(index, [name, 0.0, 0])
+        entry[1] += own_s
+        entry[2] += 1
+
+

@@ -1,0 +1,312 @@
+"""Chains: immutable lists of stages that run as one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, Literal, Self, cast, overload
+
+
+from .errors import ChainError, did_you_mean
+from .event_stream import EventStream
+from .params import Operation
+from .reply import Dropped, Reply
+from .response import Response
+from .stage import Option, Stage, StageLike, StageMeta
+from .stage import stage as make_stage
+
+if TYPE_CHECKING:
+    from .engine import Engine
+    from .explain import Explanation
+
+
+class Chain:
+    """Stages in order, outermost first; itself a stage, so chains nest.
+
+    A chain is a value: surgery returns a new one. It is checked when it is first run (or by `check`); a chain without
+    a terminal stage is a fragment, good for nesting.
+
+    Args:
+        stages: stages, chains, or bare `async def (request, call_next)` functions.
+        name: shown in errors and traces.
+
+    Raises:
+        ChainError: something in the list is no stage.
+    """
+
+    __slots__ = ("__weakref__", "_defaults", "_engine", "name", "stages")
+
+    stages: tuple[Stage | Chain, ...]
+
+    def __init__(self, stages: Iterable[StageLike], *, name: str = "chain") -> None:
+        self.name = name
+        self.stages = tuple(_as_stage(item, index, name) for index, item in enumerate(stages))
+        self._engine: Engine | None = None
+        self._defaults: dict[str, Any] = {}
+
+    # --- reading ---------------------------------------------------------------------------------------------------
+
+    def __iter__(self) -> Iterator[Stage | Chain]:
+        return iter(self.stages)
+
+    def __len__(self) -> int:
+        return len(self.stages)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Chain) and self.stages == other.stages and self._defaults == other._defaults
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Chain([{', '.join(map(repr, self.stages))}], name={self.name!r})"
+
+    def __str__(self) -> str:
+        return "\n".join(self._tree(0))
+
+    def _tree(self, depth: int) -> Iterator[str]:
+        yield "  " * depth + self.name
+        for item in self.stages:
+            if isinstance(item, Chain):
+                yield from item._tree(depth + 1)
+            else:
+                yield "  " * (depth + 1) + repr(item)
+
+    def flat(self) -> list[Stage]:
+        """Return all stages in order, those of nested chains in their place."""
+        found: list[Stage] = []
+        for item in self.stages:
+            found.extend(item.flat() if isinstance(item, Chain) else [item])
+        return found
+
+    @property
+    def options(self) -> dict[str, Option]:
+        """The call options that calls of this chain accept: those that its stages read."""
+        found: dict[str, Option] = {}
+        for item in self.flat():
+            reads = getattr(item, "reads", ()) or item.options
+            found.update((option.name, option) for option in reads)
+        return found
+
+    # --- composing -------------------------------------------------------------------------------------------------
+
+    def __or__(self, other: StageLike) -> Chain:
+        return self._with([*self.stages, other])
+
+    def __ror__(self, other: StageLike) -> Chain:
+        return self._with([other, *self.stages])
+
+    def before(self, where: str | int, *stages: StageLike) -> Chain:
+        """Return a chain with `stages` placed just outside the stage named `where` (or at that index)."""
+        at = self._index(where)
+        return self._with([*self.stages[:at], *stages, *self.stages[at:]])
+
+    def after(self, where: str | int, *stages: StageLike) -> Chain:
+        """Return a chain with `stages` placed just inside the stage named `where` (or at that index)."""
+        at = self._index(where) + 1
+        return self._with([*self.stages[:at], *stages, *self.stages[at:]])
+
+    def replace(self, where: str | int, *stages: StageLike) -> Chain:
+        """Return a chain with the stage named `where` (or at that index) replaced by `stages`."""
+        at = self._index(where)
+        return self._with([*self.stages[:at], *stages, *self.stages[at + 1 :]])
+
+    def without(self, *names: str | int) -> Chain:
+        """Return a chain without these stages."""
+        gone = {self._index(name) for name in names}
+        return self._with([item for index, item in enumerate(self.stages) if index not in gone])
+
+    def with_(self, **settings: dict[str, Any]) -> Chain:
+        """Return a chain with stages' settings changed, e.g. `with_(retry={"attempts": 5})`."""
+        stages: list[StageLike] = list(self.stages)
+        for name, changes in settings.items():
+            at = self._index(name)
+            found = self.stages[at]
+            if isinstance(found, Chain):
+                raise ChainError(f'chain "{self.name}": "{name}" is a nested chain; change it, then use replace')
+            current = {field: getattr(found, field) for field in found.__struct_fields__}
+            stages[at] = type(found)(**{**current, **changes})
+        return self._with(stages)
+
+    def named(self, name: str) -> Chain:
+        """Return the same chain under another name."""
+        return self._with(self.stages, name=name)
+
+    def _with(self, stages: Iterable[StageLike], name: str | None = None) -> Chain:
+        changed = Chain(stages, name=name or self.name)
+        changed._engine, changed._defaults = self._engine, self._defaults
+        return changed
+
+    def _index(self, where: str | int) -> int:
+        if isinstance(where, int):
+            if not -len(self.stages) <= where < len(self.stages):
+                raise ChainError(f'chain "{self.name}" has {len(self.stages)} stages; there is no index {where}')
+            return where % len(self.stages)
+        names = [item.name for item in self.stages]
+        found = [index for index, name in enumerate(names) if name == where]
+        if not found:
+            raise ChainError(
+                f'chain "{self.name}" has no stage "{where}"{did_you_mean(where, names)}',
+                hint=f"its stages: {', '.join(names)}",
+            )
+        if len(found) > 1:
+            raise ChainError(
+                f'chain "{self.name}" has {len(found)} stages named "{where}"', hint=f"use one of the indexes {found}"
+            )
+        return found[0]
+
+    # --- running ---------------------------------------------------------------------------------------------------
+
+    def bind(self, engine: Engine | None = None, /, **defaults: Any) -> Chain:
+        """Return a chain that runs on this client, and/or with these parameters unless a call gives its own."""
+        bound = self._with(self.stages)
+        if engine is not None:
+            bound._engine = engine
+        bound._defaults = {**self._defaults, **defaults}
+        return bound
+
+    def check(self) -> Self:
+        """Check that the chain can run, without running it; return it.
+
+        Raises:
+            ChainError: no terminal stage or more than one, a stage right of it, two Retrys on the path, wrong order.
+        """
+        from .build import check
+
+        check(self)
+        return self
+
+    @overload
+    def invoke(self, input: Any = None, /, *, stream: Literal[True], **keywords: Any) -> EventStream: ...
+    @overload
+    def invoke(self, input: Any = None, /, **keywords: Any) -> Response: ...
+    def invoke(self, input: Any = None, /, **keywords: Any) -> Reply:
+        """Run the chain for one call (sync): `chain.invoke("Hi", model="openai/gpt-5")`.
+
+        Args:
+            input: the API's `input`.
+            keywords: API parameters, and the options that this chain's stages read.
+
+        Raises:
+            UnknownKeyword: a keyword that neither the API nor a stage of this chain knows.
+            AntiphonError: whatever the chain raises.
+        """
+        return self.run("create", _with_input(input, keywords))
+
+    @overload
+    async def ainvoke(self, input: Any = None, /, *, stream: Literal[True], **keywords: Any) -> EventStream: ...
+    @overload
+    async def ainvoke(self, input: Any = None, /, **keywords: Any) -> Response: ...
+    async def ainvoke(self, input: Any = None, /, **keywords: Any) -> Reply:
+        """Run the chain for one call (async). As `invoke`."""
+        return await self.arun("create", _with_input(input, keywords))
+
+    def stream(self, input: Any = None, /, **keywords: Any) -> EventStream:
+        """Run the chain for one call, streamed (sync). As `invoke`; the caller reads or closes the stream."""
+        return self.invoke(input, **keywords, stream=True)
+
+    async def astream(self, input: Any = None, /, **keywords: Any) -> EventStream:
+        """Run the chain for one call, streamed (async). As `stream`."""
+        return await self.ainvoke(input, **keywords, stream=True)
+
+    def batch(
+        self,
+        inputs: Sequence[Any],
+        *,
+        concurrency: int = 8,
+        on_error: Literal["raise", "return"] = "raise",
+        **keywords: Any,
+    ) -> list[Response | Exception]:
+        """Run the chain for many inputs side by side (sync, in threads); replies in the inputs' order.
+
+        Args:
+            inputs: one API `input` each.
+            concurrency: calls in flight at once, >= 1.
+            on_error: "raise" stops the others at the first error; "return" puts errors in their places.
+            keywords: for every call.
+        """
+        engine = self._running_engine()
+        jobs = [self._job(item, keywords, on_error) for item in inputs]
+        return cast("list[Response | Exception]", engine.gather(jobs, concurrency))
+
+    async def abatch(
+        self,
+        inputs: Sequence[Any],
+        *,
+        concurrency: int = 8,
+        on_error: Literal["raise", "return"] = "raise",
+        **keywords: Any,
+    ) -> list[Response | Exception]:
+        """Run the chain for many inputs side by side (async, in tasks). As `batch`."""
+        engine = self._running_engine()
+        jobs = [self._job(item, keywords, on_error, is_async=True) for item in inputs]
+        return cast("list[Response | Exception]", await engine.agather(jobs, concurrency))
+
+    def _job(
+        self, item: Any, keywords: dict[str, Any], on_error: str, *, is_async: bool = False
+    ) -> Callable[[], Any]:
+        async def job() -> Any:
+            try:
+                return await self.ainvoke(item, **keywords) if is_async else self.invoke(item, **keywords)
+            except Exception as error:
+                if on_error == "return":
+                    return error
+                raise
+
+        return job
+
+    def explain(self, input: Any = None, /, **keywords: Any) -> Explanation:
+        """Say what the chain is; given an input or keywords, also what a call would send, without sending it.
+
+        The dry run resolves the target and encodes the request; secrets are masked; nothing is stored or logged.
+        """
+        from .explain import explain
+
+        return explain(self._running_engine(), self, _with_input(input, keywords), self._defaults)
+
+    def run(self, operation: Operation, keywords: dict[str, Any], dropped: Iterable[Dropped] = ()) -> Reply:
+        """Run the chain for one operation (sync).
+
+        Args:
+            operation: which call of the API.
+            keywords: API parameters and call options.
+            dropped: what an entry point already had to leave out; reported with the reply.
+        """
+        return self._running_engine().run(self, operation, {**self._defaults, **keywords}, dropped)
+
+    async def arun(self, operation: Operation, keywords: dict[str, Any], dropped: Iterable[Dropped] = ()) -> Reply:
+        """Run the chain for one operation (async). As `run`."""
+        return await self._running_engine().arun(self, operation, {**self._defaults, **keywords}, dropped)
+
+    def _running_engine(self) -> Engine:
+        if self._engine is not None:
+            return self._engine
+        from .engine import default_engine
+
+        return default_engine()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _unpickle, (self.stages, self.name, self._defaults)
+
+
+def _unpickle(stages: tuple[StageLike, ...], name: str, defaults: dict[str, Any]) -> Chain:
+    return Chain(stages, name=name).bind(**defaults)
+
+
+def _with_input(value: Any, keywords: dict[str, Any]) -> dict[str, Any]:
+    return keywords if value is None else {"input": value, **keywords}
+
+
+def _as_stage(item: object, index: int, chain: str) -> Stage | Chain:
+    if isinstance(item, (Stage, Chain)):  # noqa: UP038  `|` on a stage class is an error
+        return item
+    where = f'chain "{chain}", stages[{index}]'
+    if isinstance(item, StageMeta):
+        raise ChainError(f"{where}: {item.__name__} is the stage's class", hint=f"write {item.__name__}()")
+    if isinstance(item, FunctionType) or callable(item):
+        return make_stage(cast(Any, item))
+    raise ChainError(
+        f"{where}: {item!r} is no stage",
+        hint="a stage is a Stage, a Chain, or an `async def (request, call_next)`",
+    )
+
+

@@ -1,0 +1,406 @@
+"""The engine runs chains: it owns runtimes, connection pools, built chains and stages' states, and closes them."""
+
+from __future__ import annotations
+
+import atexit
+import itertools
+import os
+import threading
+import weakref
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+
+from .build import Built
+from .context import CallContext
+from .errors import AntiphonError, CallError, InvalidParameter, SetupError, UnknownKeyword, did_you_mean
+from .params import CreateParams, Null, Operation
+from .reply import Dropped, Reply
+from .request import Handler, Request
+from .response import Returned
+from .runtime import AsyncRuntime, Runtime, SyncRuntime, drive
+from .signals import Sink
+from .stage import Option
+from .timeouts import Timeouts
+from .watch import fan_out, watch
+
+if TYPE_CHECKING:
+    from anyio.abc import BlockingPortal
+
+    from .chain import Chain
+    from .http import Transport
+
+T = TypeVar("T")
+
+ENGINE_OPTIONS = {
+    option.name: option
+    for option in (
+        Option("timeout", (object,), "seconds for the whole call, or antiphon.Timeouts"),
+        Option("hooks", (list, tuple), "functions that get this call's signals"),
+        Option("trace", (bool,), "note the time spent in each stage on reply.meta.stages"),
+    )
+}
+"""Call options that every chain accepts, since the engine itself reads them."""
+
+
+class Engine:
+    """Runs chains for one owner. Safe to share between threads and event loops.
+
+    Args:
+        timeouts: the limits of calls that do not bring their own.
+        transport: the user's own httpx (or compatible) client, for sync or for async calls; never closed here.
+        hooks: functions that get the signals of every call.
+        tenant: whose data stores keep apart.
+        blocking: how sync calls run async stages: "step" drives them in place, "portal" runs them on an event loop in
+            a thread of its own, so that stages may await foreign async libraries.
+        network: settings of the connection pools: max_connections, keepalive_s, verify, proxy.
+    """
+
+    def __init__(
+        self,
+        *,
+        timeouts: Timeouts = Timeouts(),
+        transport: object = None,
+        hooks: Iterable[Sink] = (),
+        tenant: str | None = None,
+        blocking: Literal["step", "portal"] = "step",
+        network: dict[str, Any] | None = None,
+    ) -> None:
+        if blocking not in ("step", "portal"):
+            raise SetupError(f'blocking is {blocking!r}; "step" or "portal" is expected')
+        self.timeouts = Timeouts.of(timeouts)
+        self.tenant = tenant
+        self.hooks = tuple(hooks)
+        self.blocking = blocking
+        self.hook_errors = 0
+        self._network = network or {}
+        self._given = transport
+        self._lock = threading.RLock()
+        self._transports: dict[bool, Transport] = {}
+        self._sync = SyncRuntime(lambda: self._transport(False))
+        self._async = AsyncRuntime(lambda: self._transport(True))
+        self._built: dict[int, tuple[weakref.ref[Chain], Built]] = {}
+        self._shared: dict[str, Any] = {}
+        self._closers: list[Callable[[], object]] = []
+        self._portal: _Portal | None = None
+        self._prefix = os.urandom(6).hex()
+        self._count = itertools.count(1)
+        self._closed = False
+
+    # --- running ---------------------------------------------------------------------------------------------------
+
+    def run(
+        self, chain: Chain, operation: Operation, keywords: dict[str, Any], dropped: Iterable[Dropped] = ()
+    ) -> Reply:
+        """Run a chain for one operation (sync)."""
+        if self.blocking == "portal":
+            portal = self._open_portal()
+            handler, request = self._prepare(chain, operation, keywords, self._async, portal.run)
+            request.context.dropped.extend(dropped)
+            reply: Reply = portal.run(_finish(handler, request))
+            return reply
+        handler, request = self._prepare(chain, operation, keywords, self._sync, drive)
+        request.context.dropped.extend(dropped)
+        return drive(_finish(handler, request))
+
+    async def arun(
+        self, chain: Chain, operation: Operation, keywords: dict[str, Any], dropped: Iterable[Dropped] = ()
+    ) -> Reply:
+        """Run a chain for one operation (async)."""
+        handler, request = self._prepare(chain, operation, keywords, self._async, _not_sync)
+        request.context.dropped.extend(dropped)
+        return await _finish(handler, request)
+
+    def gather(self, jobs: Sequence[Callable[[], Coroutine[Any, Any, T]]], limit: int) -> list[T]:
+        """Run sync jobs side by side in threads."""
+        return drive(self._sync.gather(jobs, _at_least_one(limit)))
+
+    async def agather(self, jobs: Sequence[Callable[[], Coroutine[Any, Any, T]]], limit: int) -> list[T]:
+        """Run async jobs side by side in tasks."""
+        return await self._async.gather(jobs, _at_least_one(limit))
+
+    def dry_run(self, chain: Chain, keywords: dict[str, Any]) -> Request:
+        """Return a request whose context says that nothing may be sent, stored or logged."""
+        _, request = self._prepare(chain, "create", keywords, self._sync, drive, dry=True)
+        return request
+
+    def _prepare(
+        self,
+        chain: Chain,
+        operation: Operation,
+        keywords: dict[str, Any],
+        runtime: Runtime,
+        driver: Callable[[Coroutine[Any, Any, Any]], Any],
+        *,
+        dry: bool = False,
+    ) -> tuple[Handler, Request]:
+        built = self._build(chain)
+        params, options = split_keywords(keywords, built.options, chain.name)
+        timeout = options.get("timeout")
+        context = CallContext(
+            owner=self,
+            runtime=runtime,
+            drive=driver,
+            operation=operation,
+            timeouts=self.timeouts if timeout is None else Timeouts.of(timeout),
+            states=built.states,
+            dry=dry,
+        )
+        request = Request(operation=operation, params=params, options=options, context=context)
+        handler = built.handler
+        if options.get("trace"):
+            context.stage_times = {}
+            handler = built.traced
+        hooks = (*self.hooks, *options.get("hooks", ()))
+        return (_watched(handler, fan_out(hooks)) if hooks else handler), request
+
+    def _build(self, chain: Chain) -> Built:
+        found = self._built.get(id(chain))
+        if found is not None and found[0]() is chain:
+            return found[1]
+        with self._lock:
+            if self._closed:
+                raise SetupError("this client is closed", hint="make a new antiphon.Client()")
+            found = self._built.get(id(chain))
+            if found is not None and found[0]() is chain:
+                return found[1]
+            built = Built(chain, lambda position: _Scope(self, position))
+            key = id(chain)
+            self._built[key] = (weakref.ref(chain, lambda _: self._built.pop(key, None)), built)
+            return built
+
+    # --- what contexts and scopes ask for --------------------------------------------------------------------------
+
+    def next_call_id(self) -> str:
+        """Return a fresh call id: a random part of this engine and a running number."""
+        return f"call_{self._prefix}{next(self._count):06x}"
+
+    def hook_failed(self, error: Exception) -> None:
+        """Count an observer's error; the first one is reported by a warning on stderr's logger."""
+        self.hook_errors += 1
+        if self.hook_errors == 1:
+            import logging
+
+            logging.getLogger("antiphon").warning("a hook failed: %r; further failures are only counted", error)
+
+    def shared(self, key: str, make: Callable[[], T]) -> T:
+        """Return the engine's one object of this key; one that has a `close` method is closed with the engine."""
+        with self._lock:
+            if key not in self._shared:
+                made = self._shared[key] = make()
+                close = getattr(made, "close", None)
+                if callable(close):
+                    self._closers.append(close)
+            value: T = self._shared[key]
+            return value
+
+    def on_close(self, fn: Callable[[], object]) -> None:
+        """Call blocking `fn` when the engine closes."""
+        self._closers.append(fn)
+
+    def _transport(self, is_async: bool) -> Transport:
+        found = self._transports.get(is_async)
+        if found is not None:
+            return found
+        with self._lock:
+            if is_async not in self._transports:
+                self._transports[is_async] = self._make_transport(is_async)
+            return self._transports[is_async]
+
+    def _make_transport(self, is_async: bool) -> Transport:
+        if self._given is not None:
+            if hasattr(self._given, "open"):
+                return cast("Transport", self._given)
+            from .httpx_client import HttpxTransport
+
+            return HttpxTransport(self._given, is_async=is_async)
+        from .transport import SlotTransport
+
+        return SlotTransport(is_async=is_async, **self._network)
+
+    def _open_portal(self) -> _Portal:
+        with self._lock:
+            if self._portal is None:
+                self._portal = _Portal()
+            return self._portal
+
+    # --- closing ---------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Close everything that sync calls and stages opened. Idempotent; the engine cannot run calls afterwards."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            closers, self._closers = self._closers[::-1], []
+            transport, portal = self._transports.get(False), self._portal
+            self._built.clear()
+        for closer in closers:
+            closer()
+        if transport is not None and self._given is None:
+            drive(transport.close())
+        if portal is not None:
+            pool = self._transports.get(True)
+            if pool is not None and self._given is None:
+                portal.run(pool.close())
+            portal.close()
+
+    async def aclose(self) -> None:
+        """Close everything, the running event loop's connections included. Idempotent."""
+        pool = self._transports.get(True)
+        if pool is not None and self._given is None:
+            await pool.close()
+        await self._async.call(self.close)
+
+
+async def _finish(handler: Handler, request: Request) -> Reply:
+    """Run the chain; give every error the facts of the call."""
+    try:
+        reply = await handler(request)
+    except AntiphonError as error:
+        if error.meta is None:
+            error.meta = request.context.meta()
+        raise
+    context = request.context
+    if isinstance(reply, Returned) and (reply.meta is None or context.stage_times is not None):
+        return reply.with_meta(context.meta())
+    return reply
+
+
+def _watched(handler: Handler, sink: Sink) -> Handler:
+    async def watched(request: Request) -> Reply:
+        return await watch(request, handler, sink)
+
+    return watched
+
+
+def _not_sync(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    coroutine.close()
+    raise SetupError("this stream came from an async call", hint="use `async for`, `await stream.auntil_done()`, `aclose`")
+
+
+def _at_least_one(limit: int) -> int:
+    if limit < 1:
+        raise InvalidParameter(f"concurrency is {limit}; at least 1 is expected", param="concurrency")
+    return limit
+
+
+def split_keywords(
+    keywords: dict[str, Any], known: dict[str, Option], chain: str
+) -> tuple[CreateParams, dict[str, Any]]:
+    """Split a call's keywords into API parameters and call options; None means "not given" for both.
+
+    Raises:
+        UnknownKeyword: neither the API nor a stage of the chain knows it.
+        InvalidParameter: an option of the wrong type.
+    """
+    params: dict[str, Any] = {}
+    options: dict[str, Any] = {}
+    nulls: dict[str, None] = {}
+    for name, value in keywords.items():
+        if value is None:
+            if name in _PARAMS or name in known or name in ENGINE_OPTIONS:
+                continue
+        elif name in _PARAMS:
+            if isinstance(value, Null):
+                nulls[name] = None
+            else:
+                params[name] = value
+            continue
+        elif (option := known.get(name) or ENGINE_OPTIONS.get(name)) is not None:
+            option.check(value)
+            options[name] = value
+            continue
+        raise _unknown_keyword(name, known, chain)
+    if nulls:
+        if "extra_body" not in known:
+            raise CallError('NULL needs a chain whose stages read "extra_body"', hint="keep Transform in the chain")
+        options["extra_body"] = {**nulls, **options.get("extra_body", {})}
+    return CreateParams(**params), options
+
+
+_PARAMS = frozenset(CreateParams.__struct_fields__)
+
+
+def _unknown_keyword(name: str, known: dict[str, Option], chain: str) -> UnknownKeyword:
+    names = [*_PARAMS, *known, *ENGINE_OPTIONS]
+    return UnknownKeyword(
+        f'"{name}" is neither a parameter of the API nor an option of a stage in chain "{chain}"'
+        f"{did_you_mean(name, names)}",
+        param=name,
+        hint=f'a parameter that is newer than this library goes into extra_body={{"{name}": ...}}',
+    )
+
+
+class _Scope:
+    """One position of one chain on one engine."""
+
+    __slots__ = ("_engine", "on_close", "position", "shared")
+
+    def __init__(self, engine: Engine, position: str) -> None:
+        self.position = position
+        self.shared = engine.shared
+        self.on_close = engine.on_close
+
+
+class _Portal:
+    """An event loop in a thread of its own."""
+
+    def __init__(self) -> None:
+        from anyio.from_thread import start_blocking_portal
+
+        self._manager = start_blocking_portal()
+        self._portal: BlockingPortal = self._manager.__enter__()
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        async def awaited() -> T:
+            return await coroutine
+
+        return self._portal.call(awaited)
+
+    def close(self) -> None:
+        self._manager.__exit__(None, None, None)
+
+
+class _Default:
+    """The engine behind the one-call functions: one per process, made when first needed."""
+
+    def __init__(self) -> None:
+        self._engine: Engine | None = None
+        self._pid = 0
+        self._lock = threading.Lock()
+
+    def get(self) -> Engine:
+        engine = self._engine
+        if engine is not None and self._pid == os.getpid() and not engine._closed:
+            return engine
+        with self._lock:
+            if self._engine is None or self._pid != os.getpid() or self._engine._closed:
+                # After a fork the parent's sockets are the parent's: forget them, touch nothing.
+                self._engine, self._pid = Engine(), os.getpid()
+                atexit.register(self._engine.close)
+            return self._engine
+
+    def take(self) -> Engine | None:
+        with self._lock:
+            engine, self._engine = self._engine, None
+            return engine if self._pid == os.getpid() else None
+
+
+_default = _Default()
+default_engine = _default.get
+
+
+def close() -> None:
+    """Close the client behind the one-call functions; the next call makes a new one."""
+    if (engine := _default.take()) is not None:
+        atexit.unregister(engine.close)
+        engine.close()
+
+
+async def aclose() -> None:
+    """Close the client behind the one-call functions, the running event loop's connections included."""
+    if (engine := _default.take()) is not None:
+        atexit.unregister(engine.close)
+        await engine.aclose()
+
+

@@ -1,0 +1,294 @@
+"""Every error this library raises, split by what the caller can do about it.
+
+    AntiphonError
+    ├── SetupError                        fix the set-up: chain, stage, client, extra
+    │   ├── ChainError                    a chain that cannot run: terminal, order, names
+    │   ├── StageError                    a stage that is declared or written wrongly
+    │   ├── SuspendedInSync               a stage awaited foreign I/O in a sync call
+    │   └── MissingExtra                  an optional package or file is not installed
+    ├── CallError                         fix the call; nothing was sent
+    │   ├── UnknownKeyword                also a TypeError
+    │   ├── InvalidParameter              wrong type or value; also a ValueError
+    │   ├── InvalidModel                  the model string names no provider
+    │   ├── UnknownProvider
+    │   ├── MissingKey                    no API key for this host
+    │   └── UnsupportedParameter          the host or its dialect cannot carry it
+    └── APIError                          the host was asked
+        ├── APIConnectionError            no (whole) answer: mostly worth a repeat
+        │   ├── APITimeoutError           one of the five time limits, named; also a TimeoutError
+        │   └── StreamInterrupted         a stream broke; carries the partial response
+        ├── APIResponseError              an answer that is not what the API promises
+        └── APIStatusError                the host said no, by status or inside a 200
+            ├── BadRequestError           400
+            │   ├── ContextWindowExceededError
+            │   └── ContentPolicyViolationError
+            ├── AuthenticationError       401
+            ├── PermissionDeniedError     403
+            │   └── BillingError          402, or a quota that waiting does not refill
+            ├── NotFoundError             404
+            ├── ConflictError             409
+            ├── RequestTooLargeError      413
+            ├── UnprocessableEntityError  422
+            ├── RateLimitError            429
+            └── InternalServerError       5xx
+                └── OverloadedError       503, 529
+
+The classes under `APIError` that OpenAI's Python package also has bear its names.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from .reply import Meta
+    from .response import Response
+
+
+class AntiphonError(Exception):
+    """Base of every error of this library.
+
+    Args:
+        message: what happened and where, with the values in it; never a secret.
+        provider: name of the provider row that was asked, e.g. "openai".
+        model: model as the host knows it.
+        status: HTTP status; 200 when the host failed inside a successful answer.
+        code: the host's own error code, always text.
+        param: the request field that the host or the check complains about.
+        request_id: the host's id of the exchange, for its support.
+        retry_after_s: seconds the host asked to wait, when it did.
+        retryable: whether the same call may succeed later; None means: as the class says.
+        hint: the next move, one sentence.
+        meta: facts of the whole call (attempts, timings, dropped); set when the error leaves the chain.
+        response: what there is of the response, whole or partial.
+    """
+
+    retries: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        provider: str | None = None,
+        model: str | None = None,
+        status: int | None = None,
+        code: str | None = None,
+        param: str | None = None,
+        request_id: str | None = None,
+        retry_after_s: float | None = None,
+        retryable: bool | None = None,
+        hint: str | None = None,
+        meta: Meta | None = None,
+        response: Response | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.provider = provider
+        self.model = model
+        self.status = status
+        self.code = code
+        self.param = param
+        self.request_id = request_id
+        self.retry_after_s = retry_after_s
+        self.retryable = self.retries if retryable is None else retryable
+        self.hint = hint
+        self.meta = meta
+        self.response = response
+
+    @property
+    def attempts(self) -> int:
+        """How many times the host was asked in this call, the failed one included."""
+        return len(self.meta.attempts) if self.meta else 0
+
+    def __str__(self) -> str:
+        facts = [
+            f"{name}={value}"
+            for name in ("provider", "model", "status", "code", "param", "request_id")
+            if (value := getattr(self, name)) is not None
+        ]
+        text = self.message
+        if facts:
+            text += f" [{' '.join(facts)}]"
+        if self.hint:
+            text += f"\n  hint: {self.hint}"
+        return text
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild, (type(self), self.message, self.__dict__)
+
+
+def _rebuild(cls: type[AntiphonError], message: str, state: dict[str, object]) -> AntiphonError:
+    error = cls.__new__(cls, message)
+    Exception.__init__(error, message)
+    error.__dict__.update(state)
+    return error
+
+
+class SetupError(AntiphonError):
+    """The chain, a stage, the client or the installation needs a change."""
+
+
+class ChainError(SetupError):
+    """A chain that cannot run: no terminal, wrong order, unknown or repeated names."""
+
+
+class StageError(SetupError):
+    """A stage that is declared wrongly, holds a wrong value, or breaks the stage contract."""
+
+
+class SuspendedInSync(SetupError):
+    """A stage awaited something other than the runtime's methods in a sync call."""
+
+
+class MissingExtra(SetupError):
+    """An optional package or file is needed and not there."""
+
+
+class CallError(AntiphonError):
+    """The call is wrong; nothing was sent."""
+
+
+class UnknownKeyword(CallError, TypeError):
+    """A keyword that neither the API nor any stage of this chain knows."""
+
+
+class InvalidParameter(CallError, ValueError):
+    """A parameter of the wrong type or with a value outside its range."""
+
+
+class InvalidModel(CallError, ValueError):
+    """A model string from which no provider and model can be read."""
+
+
+class UnknownProvider(CallError, ValueError):
+    """A provider name that is not in the catalogue."""
+
+
+class MissingKey(CallError):
+    """No API key for this host, neither in the call nor in the environment."""
+
+
+class UnsupportedParameter(CallError, ValueError):
+    """A parameter that the target cannot carry, with `drop="error"` or of a kind that must not be dropped."""
+
+
+class APIError(AntiphonError):
+    """The host was asked, and no good answer came of it."""
+
+
+class APIConnectionError(APIError):
+    """No whole answer: refused, reset, cut or unreadable.
+
+    Args:
+        reused_connection: whether the exchange ran on a kept-alive connection, which the host may just have closed.
+        response_started: whether any byte of the answer had come.
+    """
+
+    retries: ClassVar[bool] = True
+
+    def __init__(
+        self, message: str, *, reused_connection: bool = False, response_started: bool = False, **facts: object
+    ) -> None:
+        super().__init__(message, **facts)  # type: ignore[arg-type]
+        self.reused_connection = reused_connection
+        self.response_started = response_started
+
+
+class APITimeoutError(APIConnectionError, TimeoutError):
+    """A time limit ran out.
+
+    Args:
+        limit: which: "total", "connect", "first_event", "idle" or "pool" (waiting for a free connection).
+        limit_s: its length, seconds.
+    """
+
+    def __init__(self, message: str, *, limit: str = "total", limit_s: float = 0.0, **facts: object) -> None:
+        super().__init__(message, **facts)  # type: ignore[arg-type]
+        self.limit = limit
+        self.limit_s = limit_s
+
+
+class StreamInterrupted(APIConnectionError):
+    """A stream ended before its terminal event. `response` holds what had come until then."""
+
+
+class APIResponseError(APIError):
+    """An answer that is not what the API promises: no JSON, the wrong shape, over a size limit."""
+
+
+class APIStatusError(APIError):
+    """The host refused or failed, by its HTTP status or inside a 200.
+
+    Args:
+        body: the error body as it came, decoded where it was JSON; long text is cut.
+    """
+
+    def __init__(self, message: str, *, body: object = None, **facts: object) -> None:
+        super().__init__(message, **facts)  # type: ignore[arg-type]
+        self.body = body
+
+
+class BadRequestError(APIStatusError):
+    """400: the host does not accept the request."""
+
+
+class ContextWindowExceededError(BadRequestError):
+    """The input is longer than the model can take."""
+
+
+class ContentPolicyViolationError(BadRequestError):
+    """The host's content policy refused input or output."""
+
+
+class AuthenticationError(APIStatusError):
+    """401: the key is missing, wrong or expired."""
+
+
+class PermissionDeniedError(APIStatusError):
+    """403: the key may not do this."""
+
+
+class BillingError(PermissionDeniedError):
+    """402, or a quota that waiting does not refill."""
+
+
+class NotFoundError(APIStatusError):
+    """404: no such model, response or route."""
+
+
+class ConflictError(APIStatusError):
+    """409: the resource is in another state; the host may accept a repeat."""
+
+    retries: ClassVar[bool] = True
+
+
+class RequestTooLargeError(APIStatusError):
+    """413: the body is larger than the host takes."""
+
+
+class UnprocessableEntityError(APIStatusError):
+    """422: well-formed, and still not acceptable."""
+
+
+class RateLimitError(APIStatusError):
+    """429: too many requests or tokens for now."""
+
+    retries: ClassVar[bool] = True
+
+
+class InternalServerError(APIStatusError):
+    """5xx: the host failed."""
+
+    retries: ClassVar[bool] = True
+
+
+class OverloadedError(InternalServerError):
+    """503 or 529: the host has no capacity for now."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return `; did you mean "x"?` for the closest of `known`, or "" when nothing is close."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f'; did you mean "{close[0]}"?' if close else ""

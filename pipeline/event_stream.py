@@ -1,0 +1,443 @@
+"""A streamed reply: events to iterate, one end that everybody learns of exactly once."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from types import TracebackType
+from typing import Literal, Protocol, Self
+
+from . import events as ev
+from .context import CallContext
+from .errors import AntiphonError, APIConnectionError, APIError, APITimeoutError, StreamInterrupted
+from .reply import Meta, Outcome, Reply
+from .response import Response
+from .signals import StreamFirstEvent
+from .snapshot import Snapshot
+
+OnEnd = Callable[[Outcome], None]
+Map = Callable[[ev.Event], "ev.Event | None"]
+
+# Events that show the user nothing: a repeat of the attempt behind them would go unnoticed.
+_PREAMBLE = frozenset({ev.ResponseCreated, ev.ResponseQueued, ev.ResponseInProgress})
+
+
+class Source(Protocol):
+    """Where a stream's events come from."""
+
+    async def pull(self) -> list[ev.Event]:
+        """Return the next events, at least one; [] at the end, every time. Raises what broke the stream."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of what is held. Idempotent. After the terminal event it may read on briefly to keep a connection."""
+        ...
+
+    def abort(self) -> None:
+        """Let go at once, from any thread, without waiting. Idempotent."""
+        ...
+
+
+class Finished:
+    """A source of events that are all there already."""
+
+    __slots__ = ("_events",)
+
+    def __init__(self, events: Iterable[ev.Event]) -> None:
+        self._events = list(events)
+
+    async def pull(self) -> list[ev.Event]:
+        events, self._events = self._events, []
+        return events
+
+    async def close(self) -> None:
+        self._events = []
+
+    def abort(self) -> None:
+        self._events = []
+
+
+class Spliced:
+    """A source that is an async generator of a stage's own; closed with the stream."""
+
+    __slots__ = ("_generator",)
+
+    def __init__(self, generator: AsyncIterator[ev.Event]) -> None:
+        self._generator = generator
+
+    async def pull(self) -> list[ev.Event]:
+        try:
+            return [await anext(self._generator)]
+        except StopAsyncIteration:
+            return []
+
+    async def close(self) -> None:
+        close = getattr(self._generator, "aclose", None)
+        if close is not None:
+            await close()
+
+    def abort(self) -> None:
+        """Nothing to do at once: the generator is closed when it is collected."""
+
+
+class EventStream:
+    """A streamed reply. Iterate it with `for` after a sync call, with `async for` after an async one.
+
+    The last event is a terminal one that carries the whole response. After `response.failed` or `error` the iteration
+    goes on to raise the typed error; a stream that breaks raises `StreamInterrupted`; both carry the response so far.
+    Iterating to the end releases the connection; else close the stream, or use it as a context manager.
+
+    Attributes:
+        response: what has arrived so far: the final response, before that a partial one, or None.
+        meta: facts of the call so far; final after the end.
+        outcome: how it ended; None while it is open.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_arrived",
+        "_callbacks",
+        "_closed",
+        "_content_seen",
+        "_context",
+        "_ended",
+        "_error",
+        "_error_of",
+        "_last",
+        "_maps",
+        "_meta",
+        "_ready",
+        "_snapshot",
+        "_source",
+        "outcome",
+    )
+
+    def __init__(
+        self,
+        source: Source,
+        context: CallContext,
+        *,
+        error_of: Callable[[ev.Event], APIError | None] = lambda event: None,
+    ) -> None:
+        self.outcome: Outcome | None = None
+        self._source = source
+        self._context = context
+        self._error_of = error_of
+        self._ready: deque[ev.Event] = deque()
+        self._arrived = 0
+        self._maps: tuple[Map, ...] = ()
+        self._callbacks: list[OnEnd] = []
+        self._snapshot = Snapshot()
+        self._last: ev.Event | None = None  # the terminal event, from its arrival on
+        self._error: AntiphonError | None = None  # what it reports, raised after it
+        self._ended = False  # nothing more will come from the source
+        self._closed = False
+        self._content_seen = False
+        self._meta: Meta | None = None
+
+    @classmethod
+    def of(cls, events: AsyncIterator[ev.Event] | Iterable[ev.Event], context: CallContext) -> Self:
+        """Make a stream of a stage's own events: an async generator, or events that are all there.
+
+        The events must keep the stream grammar and end with a terminal one.
+        """
+        return cls(Spliced(events) if isinstance(events, AsyncIterator) else Finished(events), context)
+
+    # --- for consumers ---------------------------------------------------------------------------------------------
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> ev.Event:
+        ready = self._ready
+        if not ready:
+            self._context.drive(self._fill())
+            if not ready:
+                raise StopIteration
+        event = ready.popleft()
+        if event is self._last:
+            self._settle_last()
+        return event
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> ev.Event:
+        ready = self._ready
+        if not ready:
+            await self._fill()
+            if not ready:
+                raise StopAsyncIteration
+        event = ready.popleft()
+        if event is self._last:
+            self._settle_last()
+        return event
+
+    @property
+    def text(self) -> TextDeltas:
+        """The text as it comes: iterate it (sync or async) for the deltas of all `output_text` parts."""
+        return TextDeltas(self)
+
+    @property
+    def response(self) -> Response | None:
+        """What has arrived so far: the final response, before that a partial one, or None."""
+        response = self._snapshot.response()
+        return response.with_meta(self.meta) if response is not None else None
+
+    @property
+    def meta(self) -> Meta:
+        """Facts of the call so far; final after the end."""
+        return self._meta or self._context.meta()
+
+    def until_done(self) -> Response:
+        """Read to the end and return the final response (sync).
+
+        Raises:
+            APIError: the response failed, or the stream broke.
+        """
+        response: Response = self._context.drive(self.finish())
+        return response
+
+    async def auntil_done(self) -> Response:
+        """Read to the end and return the final response (async). Raises as `until_done`."""
+        return await self.finish()
+
+    def close(self) -> None:
+        """Let go of the stream (sync). Idempotent. Before the end this stops the generation at most hosts."""
+        self._context.drive(self.release())
+
+    async def aclose(self) -> None:
+        """Let go of the stream (async). Idempotent. Before the end this stops the generation at most hosts."""
+        await self.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        await self.release()
+
+    def __repr__(self) -> str:
+        return f"EventStream({self.outcome.kind if self.outcome else 'open'})"
+
+    # --- for stages ------------------------------------------------------------------------------------------------
+
+    def map(self, fn: Map) -> Self:
+        """Run every event through `fn`, which returns a changed copy, or None to leave it. Returns this stream.
+
+        Stages call it before the stream is iterated. All such functions run in one loop, innermost stage's first.
+        """
+        self._maps = (*self._maps, fn)
+        ready = [fn(event) or event for event in self._ready]
+        if self._last is not None and ready:
+            self._last = ready[-1]
+        if len(ready) == self._arrived:  # held back by `commit`, not seen yet: the snapshot shows what the user will
+            self._snapshot = Snapshot()
+            for event in ready:
+                self._snapshot.follow(event)
+        self._ready = deque(ready)
+        return self
+
+    def on_end(self, fn: OnEnd) -> None:
+        """Call `fn` once with the outcome when the stream ends, however it ends; stages further in come first."""
+        if self.outcome is not None:
+            fn(self.outcome)
+        else:
+            self._callbacks.append(fn)
+
+    async def commit(self, until: Literal["content", "head"] = "content") -> None:
+        """Wait until the stream shows content, so that whoever may repeat the attempt knows whether to.
+
+        Args:
+            until: "content" holds the leading lifecycle events back; "head" is content with the first event.
+
+        Raises:
+            APIError: the stream failed or broke before that; nothing was shown.
+        """
+        while not self._ended and not (self._content_seen or (until == "head" and self._ready)):
+            await self._advance()
+        if self._error is not None and not self._content_seen:
+            error = self._interrupted(self._error)
+            await self._fail(error)
+            raise error
+
+    async def finish(self) -> Response:
+        """Read to the end and return the final response; in either mode. Raises as `until_done`."""
+        while True:
+            self._ready.clear()
+            if self._last is not None:
+                self._settle_last()
+            await self._fill()
+            if not self._ready:
+                break
+        response = self.response
+        assert response is not None  # a stream without terminal event has raised
+        return response
+
+    async def release(self) -> None:
+        """Let go of the stream; in either mode. What has not ended counts as abandoned."""
+        self._ended = True
+        self._ready.clear()
+        self._settle(Outcome("abandoned", self._snapshot.response()))
+        await self._close()
+
+    def __del__(self) -> None:
+        # Dropped without an end: say so, and free the socket at once. Nothing can be awaited here.
+        if getattr(self, "outcome", True) is None:
+            self._source.abort()
+            self._settle(Outcome("abandoned", self._snapshot.response()))
+
+    # --- inside ----------------------------------------------------------------------------------------------------
+
+    async def _fill(self) -> None:
+        """Make an event ready; none is left ready at the end. After a reported failure, raise it."""
+        while not self._ready:
+            if self._error is not None:
+                error, self._error = self._error, None
+                await self._close()
+                raise error
+            if self._ended:
+                await self._close()
+                return
+            await self._advance()
+
+    async def _advance(self) -> None:
+        try:
+            batch = await self._source.pull()
+            if batch:
+                self._take(batch)
+            else:
+                raise StreamInterrupted("the stream ended before its terminal event", response_started=True)
+        except BaseException as error:
+            raised = self._interrupted(error)
+            await self._fail(raised)
+            if raised is error:
+                raise
+            raise raised from error
+
+    def _take(self, batch: list[ev.Event]) -> None:
+        if self._context.first_event_s is None:
+            self._note_first_event()
+        self._arrived += len(batch)
+        maps, ready, follow = self._maps, self._ready, self._snapshot.follow
+        for event in batch:
+            for fn in maps:
+                event = fn(event) or event
+            follow(event)
+            ready.append(event)
+            kind = event.__class__
+            if kind in ev.TERMINAL or kind is ev.ErrorEvent:
+                # Whatever a host sends after its terminal event is not part of the response.
+                self._last, self._ended = event, True
+                self._error = self._error_of(event)
+                self._content_seen = self._content_seen or self._error is None
+                return
+            if not self._content_seen and kind not in _PREAMBLE:
+                self._content_seen = True
+
+    def _note_first_event(self) -> None:
+        context = self._context
+        now = context.runtime.now()
+        context.first_event_s = now - context.started_at
+        if context.sinks:
+            context.emit(
+                StreamFirstEvent(
+                    call_id=context.id, operation=context.operation, at_s=now, after_s=context.first_event_s
+                )
+            )
+
+    def _interrupted(self, error: BaseException) -> BaseException:
+        """Return the error as the consumer should see it: with the partial response, a break named as one."""
+        if not isinstance(error, AntiphonError):
+            return error
+        partial = error.response or self._snapshot.response()
+        if isinstance(error, APIConnectionError) and not isinstance(error, APITimeoutError | StreamInterrupted):
+            error_before, error = error, StreamInterrupted(error.message, response_started=True, hint=error.hint)
+            error.__cause__ = error_before
+        error.response = partial
+        if (target := self._context.target) is not None:
+            error.provider, error.model = error.provider or target.provider, error.model or target.model
+        error.request_id = error.request_id or self._context.request_id
+        return error
+
+    async def _fail(self, error: BaseException) -> None:
+        self._ended, self._error = True, None
+        self._ready.clear()
+        self._settle(Outcome.of_error(error))
+        # The first step of closing is synchronous down to the socket, so it works under cancellation too.
+        with contextlib.suppress(AntiphonError):
+            await self._close()
+
+    async def _close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            await self._source.close()
+
+    def _settle_last(self) -> None:
+        response = self._snapshot.final
+        if self._error is not None:
+            self._error.response = self._error.response or self._snapshot.response()
+            self._settle(Outcome("failed", self._error.response, self._error))
+        elif response is not None:
+            self._settle(Outcome.of_response(response))
+        else:
+            self._settle(Outcome("failed"))
+        self._last = None
+
+    def _settle(self, outcome: Outcome) -> None:
+        if self.outcome is not None:
+            return
+        self.outcome = outcome
+        callbacks, self._callbacks = self._callbacks, []
+        for fn in callbacks:
+            try:
+                fn(outcome)
+            except Exception as error:
+                self._context.owner.hook_failed(error)
+        self._meta = self._context.meta()
+        if isinstance(outcome.error, AntiphonError) and outcome.error.meta is None:
+            outcome.error.meta = self._meta
+
+
+class TextDeltas:
+    """The text deltas of a stream; iterable in the stream's own mode."""
+
+    __slots__ = ("_stream",)
+
+    def __init__(self, stream: EventStream) -> None:
+        self._stream = stream
+
+    def __iter__(self) -> Iterator[str]:
+        for event in self._stream:
+            if event.__class__ is ev.OutputTextDelta:
+                yield event.delta  # type: ignore[attr-defined]
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> str:
+        while True:
+            event = await self._stream.__anext__()
+            if event.__class__ is ev.OutputTextDelta:
+                delta: str = event.delta  # type: ignore[attr-defined]
+                return delta
+
+
+def finally_(reply: Reply, fn: OnEnd) -> None:
+    """Call `fn` once with the reply's outcome: now for a plain reply, at its end for a stream."""
+    if isinstance(reply, EventStream):
+        reply.on_end(fn)
+    elif isinstance(reply, Response):
+        fn(Outcome.of_response(reply))
+    else:
+        fn(Outcome("completed"))
+
+

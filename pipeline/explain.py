@@ -1,0 +1,104 @@
+"""What a chain is, and what a call would send: the dry run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from .engine import _finish
+from .reply import Dropped, Reply
+from .request import Handler, Request
+from .response import Response
+from .runtime import drive
+from .secret import MASK, Secret, mask
+from .stage import stage
+from .wire import loads
+
+if TYPE_CHECKING:
+    from .chain import Chain
+    from .engine import Engine
+
+
+class WireRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """The HTTP request of a dry run, secrets masked."""
+
+    method: str
+    url: str
+    headers: dict[str, str]
+    body: Any
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """What a chain is, and what a call would do. `str()` of it is for people.
+
+    Args:
+        chain: the stages, outermost first, one line each.
+        options: the call options that its stages accept, with a line about each.
+        provider, model, dialect: the resolved target; None without a call.
+        request: what would be sent; None without a call.
+        dropped: what of the call would not reach the host.
+    """
+
+    chain: list[str]
+    options: dict[str, str]
+    provider: str | None = None
+    model: str | None = None
+    dialect: str | None = None
+    request: WireRequest | None = None
+    dropped: tuple[Dropped, ...] = ()
+
+    def __str__(self) -> str:
+        lines = ["chain", *(f"  {line}" for line in self.chain)]
+        if self.provider is not None:
+            lines.append(f"target   {self.provider} · {self.model} · dialect {self.dialect}")
+        if self.request is not None:
+            lines.append(f"sends    {self.request.method} {self.request.url}")
+            lines += [f"         {name}: {value}" for name, value in self.request.headers.items()]
+            body = msgspec.json.format(msgspec.json.encode(self.request.body), indent=2).decode()
+            lines += [f"         {line}" for line in body.splitlines()]
+        lines += [f"drops    {item.name}: {item.reason}" for item in self.dropped]
+        return "\n".join(lines)
+
+
+def explain(engine: Engine, chain: Chain, keywords: dict[str, Any], defaults: dict[str, Any]) -> Explanation:
+    """Describe the chain; with keywords, also run it up to its terminal stage, which is replaced by a probe."""
+    stages = chain.flat()
+    shown = [repr(item) for item in stages]
+    options = {option.name: option.doc for option in chain.options.values()}
+    if not keywords:
+        return Explanation(chain=shown, options=options)
+    seen: list[Request] = []
+
+    @stage(terminal=True)
+    async def probe(request: Request, call_next: Handler) -> Reply:
+        seen.append(request)
+        return Response.from_json(b'{"object":"response","status":"completed"}')
+
+    from .chain import Chain
+
+    dry = Chain([*stages[:-1], probe], name=chain.name)
+    request = engine.dry_run(dry, {**defaults, **keywords})
+    drive(_finish(engine._build(dry).handler, request))
+    return _explanation(shown, options, seen[-1] if seen else request)
+
+
+def _explanation(chain: list[str], options: dict[str, str], request: Request) -> Explanation:
+    target, wire = request.target, request.wire
+    secrets = [value for _, value in wire.headers if isinstance(value, Secret)] if wire else []
+    return Explanation(
+        chain=chain,
+        options=options,
+        provider=target.provider if target else None,
+        model=target.model if target else None,
+        dialect=target.dialect.name if target else None,
+        request=WireRequest(
+            method=wire.method,
+            url=mask(wire.url, secrets),
+            headers={name: MASK if isinstance(value, Secret) else mask(value) for name, value in wire.headers},
+            body=loads(wire.body) if wire.body else None,
+        )
+        if wire
+        else None,
+        dropped=tuple(request.context.dropped),
+    )

@@ -1,0 +1,62 @@
+"""Parameters of the API's operations, as the API names them."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+import msgspec
+
+Operation = Literal["create", "get", "delete", "cancel", "list_input_items", "compact", "count_input_tokens"]
+
+
+class Null:
+    """The JSON value null, said on purpose. In a call, `None` means "not given"."""
+
+    def __repr__(self) -> str:
+        return "NULL"
+
+
+NULL: Final = Null()
+
+
+class CreateParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Body of `POST /responses`; None means "not given".
+
+    Source: OpenAI API reference, Responses › Create, and the types of its Python package 3.54, read 2026-11.
+    Newer parameters travel in the call option `extra_body`.
+    """
+
+    model: str | None = None
+    input: Any = None
+    instructions: str | None = None
+    previous_response_id: str | None = None
+    conversation: str | dict[str, Any] | None = None
+    store: bool | None = None
+    background: bool | None = None
+    background_options: dict[str, Any] | None = None
+    stream: bool | None = None
+    stream_options: dict[str, Any] | None = None
+    include: list[str] | None = None
+    tools: list[Any] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+    max_tool_calls: int | None = None
+    max_output_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_logprobs: int | None = None
+    text: dict[str, Any] | None = None
+    reasoning: dict[str, Any] | None = None
+    truncation: str | None = None
+    context_management: list[Any] | None = None
+    metadata: dict[str, Any] | None = None
+    prompt: dict[str, Any] | None = None
+    prompt_cache_key: str | None = None
+    prompt_cache_options: dict[str, Any] | None = None
+    prompt_cache_retention: str | None = None
+    safety_identifier: str | None = None
+    service_tier: str | None = None
+    moderation: dict[str, Any] | None = None
+    image: dict[str, Any] | None = None
+    access_programs: dict[str, Any] | None = None
+    user: str | None = None

@@ -1,0 +1,140 @@
+"""What a chain gives back, and the facts of how it came about."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import msgspec
+
+from .response import CompactedResponse, DeletedResponse, InputTokens, ItemPage, Response
+
+if TYPE_CHECKING:
+    from .event_stream import EventStream
+
+OutcomeKind = Literal["completed", "failed", "incomplete", "cancelled", "abandoned", "accepted"]
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """One exchange with a host. Times are seconds; `None` means: did not come to that.
+
+    Args:
+        number: 1 for the first try of the call.
+        outcome: "open" while a stream is being read, else an outcome kind.
+        error: class name of the error that ended it.
+        status: HTTP status.
+        request_id: the host's id of the exchange.
+        duration_s: from opening to the end of the answer.
+        queued_s: waiting for a free connection.
+        connect_s: connecting; 0.0 on a reused connection.
+        first_event_s: from opening to a stream's first event.
+    """
+
+    number: int
+    provider: str
+    model: str
+    outcome: OutcomeKind | Literal["open"] = "open"
+    error: str | None = None
+    status: int | None = None
+    request_id: str | None = None
+    duration_s: float | None = None
+    queued_s: float | None = None
+    connect_s: float | None = None
+    first_event_s: float | None = None
+
+
+class Dropped(msgspec.Struct, frozen=True):
+    """Something of the call that did not reach the host.
+
+    Args:
+        name: the parameter, option, item or field, e.g. "text.verbosity".
+        reason: why, in a sentence.
+    """
+
+    name: str
+    reason: str
+
+
+class StageTime(msgspec.Struct, frozen=True):
+    """Time spent in one stage of a traced call.
+
+    Args:
+        name: the stage's name in the chain.
+        own_s: seconds in the stage itself, without the stages inside it.
+        calls: how often it was entered; more than once inside Retry.
+    """
+
+    name: str
+    own_s: float
+    calls: int
+
+
+class Meta(msgspec.Struct, frozen=True, kw_only=True):
+    """Facts of one call, on every reply and every error.
+
+    Args:
+        call_id: this library's id of the call, as logs and signals show it.
+        provider, model, dialect: of the target that answered last.
+        status: HTTP status of the last answer.
+        request_id: the host's id of the last exchange.
+        headers: the last answer's headers, names in lower case.
+        attempts: every exchange with a host, in order.
+        dropped: what of the call did not reach the host.
+        duration_s: seconds so far; of the whole call once it has ended.
+        first_event_s: seconds from the call's start to a stream's first event.
+        stages: time per stage, outermost first; only with the call option `trace=True`.
+    """
+
+    call_id: str
+    provider: str | None = None
+    model: str | None = None
+    dialect: str | None = None
+    status: int | None = None
+    request_id: str | None = None
+    headers: dict[str, str] = {}
+    attempts: tuple[Attempt, ...] = ()
+    dropped: tuple[Dropped, ...] = ()
+    duration_s: float = 0.0
+    first_event_s: float | None = None
+    stages: tuple[StageTime, ...] = ()
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """How a call, a turn or an attempt ended. Delivered exactly once, inner stages before outer ones.
+
+    Args:
+        kind: "completed"; "failed" with an error; "incomplete" (cut by a token limit or a filter);
+            "cancelled" from outside; "abandoned": the consumer let go of a stream before its end;
+            "accepted": a background response that goes on at the host.
+        response: the response, whole or partial, where there is one.
+        error: the exception of "failed" and "cancelled".
+    """
+
+    kind: OutcomeKind
+    response: Response | None = None
+    error: BaseException | None = None
+
+    @classmethod
+    def of_error(cls, error: BaseException) -> Outcome:
+        """Return the outcome that an exception means: cancelled for what is no `Exception`, else failed."""
+        response = getattr(error, "response", None)
+        kind: OutcomeKind = "failed" if isinstance(error, Exception) else "cancelled"
+        return cls(kind, response if isinstance(response, Response) else None, error)
+
+    @classmethod
+    def of_response(cls, response: Response) -> Outcome:
+        """Return the outcome that a response's status means."""
+        kind = _KINDS.get(response.status or "completed", "completed")
+        return cls(kind, response)
+
+
+_KINDS: dict[str, OutcomeKind] = {
+    "completed": "completed",
+    "incomplete": "incomplete",
+    "failed": "failed",
+    "cancelled": "cancelled",
+    "queued": "accepted",
+    "in_progress": "accepted",
+}
+
+PlainReply: TypeAlias = Response | DeletedResponse | ItemPage | CompactedResponse | InputTokens
+Reply: TypeAlias = "PlainReply | EventStream"

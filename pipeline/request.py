@@ -1,0 +1,141 @@
+"""The request that travels through a chain."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias
+
+import msgspec
+
+from .http import Headers, HttpRequest, Transport
+from .params import CreateParams, Operation
+from .secret import Secret
+
+if TYPE_CHECKING:
+    from .context import CallContext
+    from .errors import APIError
+    from .events import Event
+    from .reply import PlainReply, Reply
+
+KeySource: TypeAlias = "str | Secret | Callable[[], str | Secret]"
+Handler: TypeAlias = "Callable[[Request], Awaitable[Reply]]"
+
+
+class StreamDecoder(Protocol):
+    """Turns the bytes of one streamed answer into events. No I/O, no clock.
+
+    Attributes:
+        is_done: whether the terminal event has come.
+    """
+
+    is_done: bool
+
+    def feed(self, data: bytes) -> list[Event]:
+        """Take the next bytes, return the events that they complete.
+
+        Raises:
+            APIResponseError: bytes that no event can be read from, or an event over the size limit.
+        """
+        ...
+
+    def finish(self) -> list[Event]:
+        """Take the end of the bytes, return the events that only the end completes."""
+        ...
+
+
+class Dialect(Protocol):
+    """A host's API format, both directions, without I/O."""
+
+    name: str
+
+    def encode(self, request: Request, target: Target) -> HttpRequest:
+        """Return the HTTP request for this operation on this target.
+
+        Raises:
+            UnsupportedParameter: the target cannot carry what the call needs.
+        """
+        ...
+
+    def decode(self, body: bytes, request: Request) -> PlainReply:
+        """Decode a plain answer with a 2xx status.
+
+        Raises:
+            APIResponseError: not what the API promises.
+            APIStatusError: an error that came with a 2xx status.
+        """
+        ...
+
+    def stream_decoder(self, request: Request) -> StreamDecoder:
+        """Return a fresh decoder for one streamed answer."""
+        ...
+
+    def error(self, status: int, headers: Headers, body: bytes, request: Request) -> APIError:
+        """Return the typed error for an answer with an error status, whatever its body looks like."""
+        ...
+
+    def event_error(self, event: Event, request: Request) -> APIError | None:
+        """Return the typed error that this event of a stream reports, None for ordinary events."""
+        ...
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """Whom the call goes to, in which format. Set by the Resolve stage.
+
+    Args:
+        provider: name of the catalogue row.
+        model: the model as the host knows it.
+        base_url: address without trailing slash, to which the dialect adds its paths.
+        dialect: the codec.
+        api_key: the key or None for hosts without one; revealed only by the transport.
+        headers: further headers of this host.
+        unsupported: parameters that this host refuses; Transform reports them as dropped.
+        key_note: why no key is sent, for the hint of a 401.
+        transport: what answers in place of the network, for providers that run in this process.
+    """
+
+    provider: str
+    model: str
+    base_url: str
+    dialect: Dialect
+    api_key: Secret | None = None
+    headers: tuple[tuple[str, str | Secret], ...] = ()
+    unsupported: frozenset[str] = frozenset()
+    key_note: str | None = None
+    transport: Transport | None = None
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """One call on its way through the chain. Frozen: stages hand on changed copies.
+
+    Args:
+        operation: which call of the API.
+        params: what the API knows.
+        options: what is ours, by name, e.g. {"api_key": ..., "timeout": 30}; stages declare those that they read.
+        target: whom it goes to; None until the Resolve stage.
+        wire: the HTTP request; None until the Transform stage.
+        context: the call's own state, the same object in every copy.
+    """
+
+    operation: Operation
+    params: CreateParams
+    options: Mapping[str, Any]
+    context: CallContext
+    target: Target | None = None
+    wire: HttpRequest | None = None
+
+    @property
+    def streamed(self) -> bool:
+        """Whether the caller asked for an event stream."""
+        return self.params.stream is True
+
+    def replace(self, **fields: Any) -> Self:
+        """Return a copy with these fields set."""
+        return msgspec.structs.replace(self, **fields)
+
+    def with_params(self, **params: Any) -> Self:
+        """Return a copy with these API parameters set; None takes one away."""
+        return msgspec.structs.replace(self, params=msgspec.structs.replace(self.params, **params))
+
+    def with_options(self, **options: Any) -> Self:
+        """Return a copy with these call options set."""
+        return msgspec.structs.replace(self, options={**self.options, **options})

@@ -1,0 +1,445 @@
+"""The response and the other objects that the API's calls return."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Self
+
+import msgspec
+
+from .items import FunctionCall, Message, read_item
+from .parts import OutputText
+from .tools import ReasoningConfig, TextConfig, read_tool, read_tool_choice
+from .views import (
+    always,
+    is_text,
+    json_object,
+    json_objects,
+    number,
+    optional,
+    several,
+    text_or,
+    text_or_number,
+    texts,
+)
+from .wire import Lazy, Raw, Wire, decode, many, one, raw_field
+from .wire import _set_cache as set_cache
+from .wire import _set_raw as set_raw
+from .wire import _Slots as Slots
+
+if TYPE_CHECKING:
+    from .reply import Meta
+
+TERMINAL_STATUSES = frozenset({"completed", "incomplete", "failed", "cancelled"})
+
+
+class _MetaSlot(Slots):
+    __slots__ = ("_meta",)
+
+    if TYPE_CHECKING:  # msgspec would resolve it
+        _meta: Meta | None
+
+
+class Returned(Wire, _MetaSlot, frozen=True, kw_only=True):
+    """Base of what a call returns: beside the JSON it carries `meta`, the facts of the call."""
+
+    _object: ClassVar[str]
+
+    @property
+    def meta(self) -> Meta | None:
+        """Facts of the call that this came from; None when it came from none. Not part of the JSON."""
+        try:
+            return self._meta
+        except AttributeError:
+            return None
+
+    def with_meta(self, meta: Meta | None) -> Self:
+        """Return a copy with these facts; it shares the JSON and what is decoded of it."""
+        copy = msgspec.structs.replace(self)
+        for name, write in (("_raw", set_raw), ("_cache", set_cache)):
+            if hasattr(self, name):
+                write(copy, getattr(self, name))
+        _set_meta(copy, meta)
+        return copy
+
+    @classmethod
+    def new(cls, **fields: object) -> Self:
+        """Build one from API fields; `object` is filled in."""
+        return super().new(**{"object": cls._object, **fields})
+
+    def replace(self, **fields: object) -> Self:
+        """Return a copy with these API fields set; all others, known or not, and `meta` stay as they are."""
+        return super().replace(**fields).with_meta(self.meta)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _restore, (self.raw, type(self), self.meta)
+
+
+_set_meta = vars(_MetaSlot)["_meta"].__set__  # the way around `frozen`
+
+
+def _restore(raw: bytes, cls: type[Returned], meta: Meta | None) -> Returned:
+    return decode(raw, cls).with_meta(meta)
+
+
+# --- nested objects -------------------------------------------------------------------------------------------------
+
+
+class CacheWriteTokens(Wire, frozen=True, kw_only=True):
+    """Tokens written to the prompt cache, by how long they are kept."""
+
+    ttl_30m_tokens: int = 0
+    ttl_12h_tokens: int = 0
+
+
+class InputTokensDetails(Wire, frozen=True, kw_only=True):
+    """What the input tokens were."""
+
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    cache_write_tokens_details_json: Raw = raw_field("cache_write_tokens_details")
+    cache_write_tokens_details = Lazy(optional(CacheWriteTokens))
+
+
+class OutputTokensDetails(Wire, frozen=True, kw_only=True):
+    """What the output tokens were."""
+
+    reasoning_tokens: int = 0
+
+
+class Usage(Wire, frozen=True, kw_only=True):
+    """Tokens of a response. Absent details read as zeros; `cost` is there where the host reports a number."""
+
+    input_tokens: int = 0
+    input_tokens_details_json: Raw = raw_field("input_tokens_details")
+    input_tokens_details = Lazy(always(InputTokensDetails))
+    output_tokens: int = 0
+    output_tokens_details_json: Raw = raw_field("output_tokens_details")
+    output_tokens_details = Lazy(always(OutputTokensDetails))
+    total_tokens: int = 0
+    cost_json: Raw = raw_field("cost")
+    cost = Lazy(number)
+    cost_details_json: Raw = raw_field("cost_details")
+    cost_details = Lazy(json_object)
+    is_byok: bool | None = None
+
+
+class Steer(Wire, frozen=True, kw_only=True):
+    """How to bring a stopped response back on course."""
+
+    message: str = ""
+
+
+class Misalignment(Wire, frozen=True, kw_only=True):
+    """Why the host stopped a response as misaligned."""
+
+    detailed_explanation: str | None = None
+    error_type: str | None = None
+    review_target: str | None = None
+    steer_json: Raw = raw_field("steer")
+    steer = Lazy(optional(Steer))
+
+
+class ResponseError(Wire, frozen=True, kw_only=True):
+    """Why a response failed; a number as `code` reads as text."""
+
+    type: str | None = None
+    code_json: Raw = raw_field("code")
+    code = Lazy(text_or_number)
+    message: str = ""
+    param: str | None = None
+    misalignment_json: Raw = raw_field("misalignment")
+    misalignment = Lazy(optional(Misalignment))
+
+
+def read_error(raw: Raw) -> ResponseError | None:
+    """Read an error object, or a string, which becomes its message; anything else reads as None."""
+    if is_text(raw):
+        return decode(b'{"message":' + bytes(raw) + b"}", ResponseError)
+    return optional(ResponseError)(raw)
+
+
+class IncompleteDetails(Wire, frozen=True, kw_only=True):
+    """Why a response was cut short."""
+
+    reason: str | None = None
+
+
+class Conversation(Wire, frozen=True, kw_only=True):
+    """The conversation that a response belongs to."""
+
+    id: str = ""
+
+
+def _conversation(raw: Raw) -> Conversation | None:
+    return decode(b'{"id":' + bytes(raw) + b"}", Conversation) if is_text(raw) else optional(Conversation)(raw)
+
+
+class AccessPrograms(Wire, frozen=True, kw_only=True):
+    """The access programs that a response was made under."""
+
+    cyber: str | None = None
+
+
+class Billing(Wire, frozen=True, kw_only=True):
+    """Who pays."""
+
+    payer: str | None = None
+
+
+class ImageConfig(Wire, frozen=True, kw_only=True):
+    """How images of the input were treated."""
+
+    context_compression: str | None = None
+
+
+class InputTransformation(Wire, frozen=True, kw_only=True):
+    """A change that the host made to the input, such as a reasoning item that it removed."""
+
+    type: str = ""
+    id: str = ""
+    action: str | None = None
+    reason: str | None = None
+
+
+class ModerationResult(Wire, frozen=True, kw_only=True):
+    """A `moderation_result`, or an `error` with `code` and `message`."""
+
+    type: str = ""
+    model: str | None = None
+    flagged: bool | None = None
+    categories_json: Raw = raw_field("categories")
+    categories = Lazy(json_object)
+    category_scores_json: Raw = raw_field("category_scores")
+    category_scores = Lazy(json_object)
+    category_applied_input_types_json: Raw = raw_field("category_applied_input_types")
+    category_applied_input_types = Lazy(json_object)
+    code: str | None = None
+    message: str | None = None
+
+
+class Moderation(Wire, frozen=True, kw_only=True):
+    """What moderation found."""
+
+    input_json: Raw = raw_field("input")
+    input = Lazy(optional(ModerationResult))
+    output_json: Raw = raw_field("output")
+    output = Lazy(optional(ModerationResult))
+
+
+class Prompt(Wire, frozen=True, kw_only=True):
+    """A stored prompt and its variables."""
+
+    id: str = ""
+    version: str | None = None
+    variables_json: Raw = raw_field("variables")
+    variables = Lazy(json_object)
+
+
+class PromptCacheDiagnostics(Wire, frozen=True, kw_only=True):
+    """`cache_hit`, `cache_miss` with its reason, `comparison_response_not_found` or `unavailable`."""
+
+    type: str = ""
+    reason: str | None = None
+    cache_missed_tokens: int | None = None
+    comparison_reusable_tokens: int | None = None
+
+
+class PromptCacheOptions(Wire, frozen=True, kw_only=True):
+    """Settings of the prompt cache."""
+
+    mode: str | None = None
+    ttl: str | None = None
+    comparison_response_id: str | None = None
+
+
+class ModalityTokens(Wire, frozen=True, kw_only=True):
+    """Tokens by modality."""
+
+    image_tokens: int = 0
+    text_tokens: int = 0
+
+
+class CachedModalityTokens(Wire, frozen=True, kw_only=True):
+    """Cached tokens by modality."""
+
+    cached_image_tokens: int = 0
+    cached_text_tokens: int = 0
+
+
+class ImageGenerationUsage(Wire, frozen=True, kw_only=True):
+    """Tokens of the images made."""
+
+    input_tokens: int = 0
+    input_tokens_details_json: Raw = raw_field("input_tokens_details")
+    input_tokens_details = Lazy(always(ModalityTokens))
+    output_tokens: int = 0
+    output_tokens_details_json: Raw = raw_field("output_tokens_details")
+    output_tokens_details = Lazy(optional(ModalityTokens))
+    total_tokens: int = 0
+    cached_tokens: int | None = None
+    cached_tokens_details_json: Raw = raw_field("cached_tokens_details")
+    cached_tokens_details = Lazy(optional(CachedModalityTokens))
+
+
+class WebSearchUsage(Wire, frozen=True, kw_only=True):
+    """Requests of the web searches."""
+
+    num_requests: int = 0
+
+
+class ToolUsage(Wire, frozen=True, kw_only=True):
+    """What the host's own tools used."""
+
+    image_gen_json: Raw = raw_field("image_gen")
+    image_gen = Lazy(optional(ImageGenerationUsage))
+    web_search_json: Raw = raw_field("web_search")
+    web_search = Lazy(optional(WebSearchUsage))
+
+
+# --- what calls return ----------------------------------------------------------------------------------------------
+
+
+class Response(Returned, frozen=True, kw_only=True):
+    """A response, whole or as far as it has come."""
+
+    _object: ClassVar[str] = "response"
+
+    id: str = ""
+    object: str = "response"
+    created_at: float = 0.0
+    status: str | None = None
+    access_programs_json: Raw = raw_field("access_programs")
+    access_programs = Lazy(optional(AccessPrograms))
+    background: bool | None = None
+    billing_json: Raw = raw_field("billing")
+    billing = Lazy(optional(Billing))
+    completed_at: float | None = None
+    content_filters_json: Raw = raw_field("content_filters")
+    content_filters = Lazy(json_objects)
+    conversation_json: Raw = raw_field("conversation")
+    conversation = Lazy(_conversation)
+    error_json: Raw = raw_field("error")
+    error = Lazy(read_error)
+    frequency_penalty: float | None = None
+    image_json: Raw = raw_field("image")
+    image = Lazy(optional(ImageConfig))
+    incomplete_details_json: Raw = raw_field("incomplete_details")
+    incomplete_details = Lazy(optional(IncompleteDetails))
+    input_transformations_json: Raw = raw_field("input_transformations")
+    input_transformations = Lazy(several(InputTransformation))
+    instructions_json: Raw = raw_field("instructions")
+    instructions = Lazy(text_or(many(read_item)))
+    max_output_tokens: int | None = None
+    max_tool_calls: int | None = None
+    metadata_json: Raw = raw_field("metadata")
+    metadata = Lazy(texts)
+    model: str = ""
+    moderation_json: Raw = raw_field("moderation")
+    moderation = Lazy(optional(Moderation))
+    output_json: Raw = raw_field("output")
+    output = Lazy(many(read_item))
+    parallel_tool_calls: bool | None = None
+    presence_penalty: float | None = None
+    previous_response_id: str | None = None
+    prompt_json: Raw = raw_field("prompt")
+    prompt = Lazy(optional(Prompt))
+    prompt_cache_diagnostics_json: Raw = raw_field("prompt_cache_diagnostics")
+    prompt_cache_diagnostics = Lazy(optional(PromptCacheDiagnostics))
+    prompt_cache_key: str | None = None
+    prompt_cache_options_json: Raw = raw_field("prompt_cache_options")
+    prompt_cache_options = Lazy(optional(PromptCacheOptions))
+    prompt_cache_retention: str | None = None
+    reasoning_json: Raw = raw_field("reasoning")
+    reasoning = Lazy(optional(ReasoningConfig))
+    safety_identifier: str | None = None
+    service_tier: str | None = None
+    store: bool | None = None
+    temperature: float | None = None
+    text_json: Raw = raw_field("text")
+    text = Lazy(optional(TextConfig))
+    tool_choice_json: Raw = raw_field("tool_choice")
+    tool_choice = Lazy(text_or(one(read_tool_choice)))
+    tool_usage_json: Raw = raw_field("tool_usage")
+    tool_usage = Lazy(optional(ToolUsage))
+    tools_json: Raw = raw_field("tools")
+    tools = Lazy(many(read_tool))
+    top_logprobs: int | None = None
+    top_p: float | None = None
+    truncation: str | None = None
+    usage_json: Raw = raw_field("usage")
+    usage = Lazy(optional(Usage))
+    user: str | None = None
+
+    @property
+    def output_text(self) -> str:
+        """All text of the model's messages, joined with nothing between; "" when there is none.
+
+        It mixes the phases `commentary` and `final_answer`; look at `output` to tell them apart.
+        """
+        return "".join(
+            [
+                part.text
+                for item in self.output
+                if isinstance(item, Message) and item.role == "assistant" and not isinstance(item.content, str)
+                for part in item.content
+                if isinstance(part, OutputText)
+            ]
+        )
+
+    @property
+    def function_calls(self) -> tuple[FunctionCall, ...]:
+        """The calls of the caller's functions, in order."""
+        return tuple([item for item in self.output if isinstance(item, FunctionCall)])
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the response will not change any more."""
+        return self.status in TERMINAL_STATUSES
+
+
+class CompactedResponse(Returned, frozen=True, kw_only=True):
+    """A compacted conversation; `output` is the input to go on with."""
+
+    _object: ClassVar[str] = "response.compaction"
+
+    id: str = ""
+    object: str = "response.compaction"
+    created_at: float = 0.0
+    output_json: Raw = raw_field("output")
+    output = Lazy(many(read_item))
+    usage_json: Raw = raw_field("usage")
+    usage = Lazy(optional(Usage))
+    image_json: Raw = raw_field("image")
+    image = Lazy(optional(ImageConfig))
+
+
+class DeletedResponse(Returned, frozen=True, kw_only=True):
+    """What remains of a deleted response."""
+
+    _object: ClassVar[str] = "response.deleted"
+
+    id: str = ""
+    object: str = "response.deleted"
+    deleted: bool = False
+
+
+class InputTokens(Returned, frozen=True, kw_only=True):
+    """How many tokens an input has."""
+
+    _object: ClassVar[str] = "response.input_tokens"
+
+    object: str = "response.input_tokens"
+    input_tokens: int = 0
+
+
+class ItemPage(Returned, frozen=True, kw_only=True):
+    """One page of a list of items."""
+
+    _object: ClassVar[str] = "list"
+
+    object: str = "list"
+    data_json: Raw = raw_field("data")
+    data = Lazy(many(read_item))
+    first_id: str | None = None
+    last_id: str | None = None
+    has_more: bool = False

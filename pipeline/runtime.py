@@ -1,0 +1,337 @@
+"""All that really waits: sockets, threads, sleep. One body of code, two ways to run it.
+
+Stages are written once as `async def` and wait only through a runtime. `AsyncRuntime` awaits anyio (asyncio or trio).
+`SyncRuntime`'s coroutines block and return without ever suspending, so `drive` runs a whole chain with one `send(None)`:
+no event loop, no thread, full tracebacks, and it works inside a running loop, after a fork and under Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from .errors import SuspendedInSync
+from .http import Exchange, HttpRequest, Transport
+from .timeouts import Pace
+
+if TYPE_CHECKING:
+    import anyio
+
+T = TypeVar("T")
+Job = Callable[[], Coroutine[Any, Any, T]]
+
+
+class Event(Protocol):
+    """Set once, waited for by many."""
+
+    def set(self) -> None: ...
+    def is_set(self) -> bool: ...
+    async def wait(self) -> None: ...
+
+
+class Lock(Protocol):
+    """Mutual exclusion: `async with lock`."""
+
+    async def __aenter__(self) -> object: ...
+    async def __aexit__(self, *exc: object) -> object: ...
+
+
+class Runtime(Protocol):
+    """What a stage may wait for. In sync calls these coroutines block and never suspend."""
+
+    is_async: bool
+
+    async def open(self, request: HttpRequest, pace: Pace) -> Exchange:
+        """Send an HTTP request, return when the head of the answer is there. Raises as `Transport.open`."""
+        ...
+
+    async def call(self, fn: Callable[..., T], *args: Any) -> T:
+        """Run blocking code: directly in sync, in a thread in async (which goes on if the call is cancelled)."""
+        ...
+
+    async def sleep(self, seconds: float) -> None: ...
+
+    def now(self) -> float:
+        """Return monotonic seconds."""
+        ...
+
+    async def gather(self, jobs: Sequence[Job[T]], limit: int | None = None) -> list[T]:
+        """Run jobs side by side, at most `limit` at once; results in the jobs' order.
+
+        The first error stops the others (in sync: shuts their connections) and is raised.
+        """
+        ...
+
+    async def race(self, jobs: Sequence[Job[T]]) -> T:
+        """Run jobs side by side, return the first result and stop the others; all failed: raise the first error."""
+        ...
+
+    def event(self) -> Event: ...
+
+    def lock(self) -> Lock: ...
+
+
+class SyncRuntime:
+    """Blocks. One per client; safe to share between threads."""
+
+    is_async = False
+
+    def __init__(self, transport: Callable[[], Transport]) -> None:
+        self._transport = transport
+
+    async def open(self, request: HttpRequest, pace: Pace) -> Exchange:
+        return await self._transport().open(request, pace)
+
+    async def call(self, fn: Callable[..., T], *args: Any) -> T:
+        return fn(*args)
+
+    async def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+    now = staticmethod(time.monotonic)
+
+    async def gather(self, jobs: Sequence[Job[T]], limit: int | None = None) -> list[T]:
+        return _in_threads(jobs, limit or len(jobs) or 1, first=False)
+
+    async def race(self, jobs: Sequence[Job[T]]) -> T:
+        return _in_threads(jobs, len(jobs), first=True)[0]
+
+    def event(self) -> Event:
+        return _ThreadEvent()
+
+    def lock(self) -> Lock:
+        return _ThreadLock()
+
+
+class _ThreadEvent:
+    __slots__ = ("_event", "is_set", "set")
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self.set = self._event.set
+        self.is_set = self._event.is_set
+
+    async def wait(self) -> None:
+        self._event.wait()
+
+
+class _ThreadLock:
+    __slots__ = ("_lock",)
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    async def __aenter__(self) -> None:
+        self._lock.acquire()
+
+    async def __aexit__(self, *exc: object) -> None:
+        self._lock.release()
+
+
+def _in_threads(jobs: Sequence[Job[T]], limit: int, *, first: bool) -> list[T]:
+    """Run jobs in threads that see the caller's context; all results in order, or just the first one."""
+    from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+
+    from .transport import AbortScope
+
+    if not jobs:
+        return []
+    pool = ThreadPoolExecutor(max_workers=limit, thread_name_prefix="antiphon")
+    errors: list[BaseException] = []
+    try:
+        with AbortScope() as scope:
+            futures = [pool.submit(contextvars.copy_context().run, lambda job=job: drive(job())) for job in jobs]
+            try:
+                waiting = set(futures)
+                while waiting:
+                    done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        error = future.exception()
+                        if error is not None:
+                            errors.append(error)
+                            if not first:
+                                raise error
+                        elif first:
+                            return [future.result()]
+                if first:
+                    raise errors[0]
+                return [future.result() for future in futures]
+            finally:
+                for future in futures:
+                    future.cancel()
+                # A blocked read in a thread can't be cancelled, but its socket can be shut.
+                scope.abort()
+    finally:
+        pool.shutdown(wait=True)
+
+
+class AsyncRuntime:
+    """Awaits anyio. One per client; serves any number of event loops."""
+
+    is_async = True
+
+    def __init__(self, transport: Callable[[], Transport]) -> None:
+        self._transport = transport
+
+    async def open(self, request: HttpRequest, pace: Pace) -> Exchange:
+        return await self._transport().open(request, pace)
+
+    async def call(self, fn: Callable[..., T], *args: Any) -> T:
+        import anyio.to_thread
+
+        return await anyio.to_thread.run_sync(fn, *args, abandon_on_cancel=True)
+
+    async def sleep(self, seconds: float) -> None:
+        import anyio
+
+        await anyio.sleep(seconds)
+
+    now = staticmethod(time.monotonic)
+
+    async def gather(self, jobs: Sequence[Job[T]], limit: int | None = None) -> list[T]:
+        import anyio
+
+        results: list[Any] = [None] * len(jobs)
+        limiter = anyio.Semaphore(limit or len(jobs) or 1)
+
+        async def run(index: int, job: Job[T]) -> None:
+            async with limiter:
+                results[index] = await job()
+
+        async with _FirstError() as group:
+            for index, job in enumerate(jobs):
+                group.start_soon(run, index, job)
+        return results
+
+    async def race(self, jobs: Sequence[Job[T]]) -> T:
+        results: list[T] = []
+        errors: list[Exception] = []
+
+        async def run(job: Job[T]) -> None:
+            try:
+                results.append(await job())
+            except Exception as error:
+                errors.append(error)
+            else:
+                group.cancel_scope.cancel()
+
+        async with _FirstError() as group:
+            for job in jobs:
+                group.start_soon(run, job)
+        if not results:
+            raise errors[0]
+        return results[0]
+
+    def event(self) -> Event:
+        import anyio
+
+        return anyio.Event()
+
+    def lock(self) -> Lock:
+        import anyio
+
+        return anyio.Lock()
+
+
+class _FirstError:
+    """A task group that raises the first error itself, not a group of one."""
+
+    async def __aenter__(self) -> anyio.abc.TaskGroup:
+        import anyio
+
+        self._group = anyio.create_task_group()
+        return await self._group.__aenter__()
+
+    async def __aexit__(self, *exc: Any) -> bool | None:
+        try:
+            return await self._group.__aexit__(*exc)
+        except BaseExceptionGroup as group:
+            raise _first(group) from None
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def drive(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine that never suspends to its end and return its value.
+
+    Raises:
+        SuspendedInSync: it awaited something other than a sync runtime's methods; it was told so by the same error,
+            so its clean-up has run.
+    """
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        value: T = stop.value
+        return value
+    except RuntimeError as error:
+        if _wants_loop(error):
+            raise _suspended(_stage_in_traceback(error)) from error
+        raise
+    error = _suspended(_stage_in_frames(coroutine))
+    try:
+        coroutine.throw(error)
+    except StopIteration as stop:  # a stage handled it
+        value = stop.value
+        return value
+    finally:
+        coroutine.close()
+    raise error
+
+
+def _wants_loop(error: RuntimeError) -> bool:
+    """Tell whether asyncio, anyio or trio complains that no loop is running."""
+    text = str(error)
+    return (
+        type(error).__name__ in ("NoEventLoopError", "AsyncLibraryNotFoundError")
+        or "no running event loop" in text
+        or "must be called from async context" in text
+        or "unknown async library" in text
+    )
+
+
+def _suspended(where: str) -> SuspendedInSync:
+    return SuspendedInSync(
+        f"{where} awaited something other than the runtime's methods in a sync call",
+        hint=(
+            "await request.context.runtime (call, sleep, open, gather) instead, "
+            "or call the async twin, or use Client(blocking='portal')"
+        ),
+    )
+
+
+def _stage_in_frames(coroutine: Any) -> str:
+    """Name the innermost stage among the frames of a suspended coroutine."""
+    found = "the chain"
+    while coroutine is not None:
+        frame = getattr(coroutine, "cr_frame", None) or getattr(coroutine, "gi_frame", None)
+        if frame is not None:
+            found = _stage_of(frame) or found
+        coroutine = getattr(coroutine, "cr_await", None) or getattr(coroutine, "gi_yieldfrom", None)
+    return found
+
+
+def _stage_in_traceback(error: BaseException) -> str:
+    found, tb = "the chain", error.__traceback__
+    while tb is not None:
+        found = _stage_of(tb.tb_frame) or found
+        tb = tb.tb_next
+    return found
+
+
+def _stage_of(frame: Any) -> str | None:
+    """Tell which stage a frame runs: the one that was handed `call_next`."""
+    names = frame.f_code.co_varnames[: frame.f_code.co_argcount]
+    if len(names) == 2 and names[1] == "call_next":
+        return f"stage {frame.f_code.co_name}"
+    if len(names) == 3 and names[2] == "call_next":
+        return f"stage {type(frame.f_locals.get(names[0])).__name__}"
+    return None
+
+

@@ -1,0 +1,50 @@
+"""Values that must never be shown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import NoReturn
+
+# Key shapes of the large vendors, for text that comes from elsewhere (error bodies, exception texts).
+_SHAPES = re.compile(r"\b(?:sk|rk|pk|gsk|xai|hf|AIza|AKIA|ASIA|ghp|glpat|eyJ)[-_A-Za-z0-9./+=]{16,}")
+MASK = "***"
+
+
+class Secret:
+    """Text that shows itself only through `reveal()`: never in a repr, a format, a log, a pickle or JSON."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """Return the text itself, for the one place that sends it."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return f"Secret({MASK})"
+
+    __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        return repr(self)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._value == other._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Secret is not pickled; name the environment variable that holds it instead")
+
+
+def mask(text: str, secrets: Iterable[Secret | str | None] = ()) -> str:
+    """Return `text` without the given secrets and without anything that looks like a vendor's key."""
+    for secret in secrets:
+        value = secret.reveal() if isinstance(secret, Secret) else secret
+        if value:
+            text = text.replace(value, MASK)
+    return _SHAPES.sub(MASK, text)

@@ -1,0 +1,118 @@
+"""Signals: what observers are told about a call. (The word event belongs to the API.)
+
+Two levels: `call.*` once per call, `attempt.*` once per exchange with a host; between them retries and a stream's first
+event. A signal carries ids, numbers and outcomes, never content.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar, TypeAlias
+
+import msgspec
+
+from .params import Operation
+from .reply import Attempt, Meta, Outcome, OutcomeKind
+from .response import Usage
+
+
+class Signal(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all signals.
+
+    Args:
+        call_id: id of the call, the same on all its signals.
+        operation: which call of the API.
+        at_s: the runtime's clock (monotonic seconds) when it happened.
+    """
+
+    name: ClassVar[str] = ""
+
+    call_id: str
+    operation: Operation
+    at_s: float
+
+
+class CallStarted(Signal, frozen=True, kw_only=True):
+    """A call has begun.
+
+    Args:
+        model: the model as the caller wrote it.
+        streamed: whether an event stream was asked for.
+    """
+
+    name: ClassVar[str] = "call.start"
+
+    model: str | None = None
+    streamed: bool = False
+
+
+class CallEnded(Signal, frozen=True, kw_only=True):
+    """A call has ended: exactly one for each `CallStarted`.
+
+    Args:
+        outcome: how; its `response` and `error` are there for observers that want more than numbers.
+        meta: provider, attempts, timings, dropped.
+        usage: tokens as the host reported them; None when it did not.
+        model: the model as the caller wrote it.
+        streamed: whether an event stream was asked for.
+    """
+
+    name: ClassVar[str] = "call.end"
+
+    outcome: Outcome
+    meta: Meta
+    usage: Usage | None = None
+    model: str | None = None
+    streamed: bool = False
+
+    @property
+    def kind(self) -> OutcomeKind:
+        """The outcome's kind."""
+        return self.outcome.kind
+
+
+class AttemptStarted(Signal, frozen=True, kw_only=True):
+    """A host is being asked."""
+
+    name: ClassVar[str] = "attempt.start"
+
+    attempt: Attempt
+
+
+class AttemptEnded(Signal, frozen=True, kw_only=True):
+    """A host has answered, or will not: exactly one for each `AttemptStarted`."""
+
+    name: ClassVar[str] = "attempt.end"
+
+    attempt: Attempt
+
+
+class StreamFirstEvent(Signal, frozen=True, kw_only=True):
+    """The first event of a streamed answer is there.
+
+    Args:
+        after_s: seconds since the call's start.
+    """
+
+    name: ClassVar[str] = "stream.first_event"
+
+    after_s: float
+
+
+class RetryScheduled(Signal, frozen=True, kw_only=True):
+    """An attempt failed for a passing reason and will be repeated.
+
+    Args:
+        attempt: number of the attempt that failed, from 1.
+        delay_s: seconds until the next one.
+        error: class name of the failure.
+    """
+
+    name: ClassVar[str] = "retry.scheduled"
+
+    attempt: int
+    delay_s: float
+    error: str
+
+
+Sink: TypeAlias = Callable[[Signal], None]

@@ -1,0 +1,131 @@
+"""What a stream has shown so far, as a response: the partial answer of a stream that breaks."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+from . import events as ev
+from .response import Response
+from .wire import Raw, loads
+
+
+class Snapshot:
+    """Follows the events of one stream. Keeps finished items as their bytes and open ones as their text so far.
+
+    Memory is that of the answer itself, whatever the number of events.
+    """
+
+    __slots__ = ("_base", "_items", "_open", "_texts", "final")
+
+    def __init__(self) -> None:
+        self.final: Response | None = None
+        self._base: Response | None = None
+        self._items: dict[int, Raw] = {}
+        self._open: dict[int, Raw] = {}
+        self._texts: dict[tuple[int, str, int], io.StringIO] = {}
+
+    def follow(self, event: ev.Event) -> None:
+        """Take note of one event."""
+        handle = _HANDLERS.get(event.__class__)
+        if handle is not None:
+            handle(self, event)
+
+    def response(self) -> Response | None:
+        """Return the final response, or a partial one; None when nothing has come."""
+        if self.final is not None:
+            return self.final
+        if self._base is None and not self._items and not self._open:
+            return None
+        output: dict[int, Any] = {index: self._unfinished(index, item) for index, item in self._open.items()}
+        output.update(self._items)
+        members = [output[index] for index in sorted(output)]
+        base = self._base or Response.from_json(b'{"id":"","object":"response","status":"in_progress"}')
+        return base.replace(output=members) if members else base
+
+    def _unfinished(self, index: int, item: Raw) -> dict[str, Any]:
+        fields: dict[str, Any] = loads(bytes(item))
+        lists: dict[str, dict[int, dict[str, Any]]] = {}
+        for (at, kind, part), text in self._texts.items():
+            if at != index:
+                continue
+            if kind in _SCALAR:
+                fields[kind] = text.getvalue()
+            else:
+                field, build = _LISTS[kind]
+                lists.setdefault(field, {})[part] = build(text.getvalue())
+        for field, parts in lists.items():
+            fields[field] = [parts[at] for at in sorted(parts)]
+        return fields
+
+    def _write(self, index: int, kind: str, part: int, delta: str) -> None:
+        key = (index, kind, part)
+        text = self._texts.get(key)
+        if text is None:
+            text = self._texts[key] = io.StringIO()
+        text.write(delta)
+
+    def _lifecycle(self, event: Any) -> None:
+        self._base = event.response
+
+    def _terminal(self, event: Any) -> None:
+        self.final = event.response
+        self._items.clear()
+        self._open.clear()
+        self._texts.clear()
+
+    def _added(self, event: Any) -> None:
+        if event.item is not None:
+            self._open[event.output_index] = Raw(event.item.raw)
+
+    def _done(self, event: Any) -> None:
+        if event.item is None:
+            return
+        self._items[event.output_index] = Raw(event.item.raw)
+        self._open.pop(event.output_index, None)
+        for key in [key for key in self._texts if key[0] == event.output_index]:
+            del self._texts[key]
+
+    def _text(self, event: Any) -> None:
+        self._write(event.output_index, "text", event.content_index, event.delta)
+
+    def _refusal(self, event: Any) -> None:
+        self._write(event.output_index, "refusal", event.content_index, event.delta)
+
+    def _reasoning(self, event: Any) -> None:
+        self._write(event.output_index, "reasoning", event.content_index, event.delta)
+
+    def _summary(self, event: Any) -> None:
+        self._write(event.output_index, "summary", event.summary_index, event.delta)
+
+    def _arguments(self, event: Any) -> None:
+        self._write(event.output_index, "arguments", 0, event.delta)
+
+    def _input(self, event: Any) -> None:
+        self._write(event.output_index, "input", 0, event.delta)
+
+
+_SCALAR = frozenset({"arguments", "input"})
+_LISTS: dict[str, tuple[str, Callable[[str], dict[str, Any]]]] = {
+    "text": ("content", lambda text: {"type": "output_text", "text": text, "annotations": []}),
+    "refusal": ("content", lambda text: {"type": "refusal", "refusal": text}),
+    "reasoning": ("content", lambda text: {"type": "reasoning_text", "text": text}),
+    "summary": ("summary", lambda text: {"type": "summary_text", "text": text}),
+}
+_HANDLERS: dict[type[ev.Event], Callable[[Snapshot, Any], None]] = {
+    ev.ResponseCreated: Snapshot._lifecycle,
+    ev.ResponseQueued: Snapshot._lifecycle,
+    ev.ResponseInProgress: Snapshot._lifecycle,
+    ev.ResponseCompleted: Snapshot._terminal,
+    ev.ResponseIncomplete: Snapshot._terminal,
+    ev.ResponseFailed: Snapshot._terminal,
+    ev.OutputItemAdded: Snapshot._added,
+    ev.OutputItemDone: Snapshot._done,
+    ev.OutputTextDelta: Snapshot._text,
+    ev.RefusalDelta: Snapshot._refusal,
+    ev.ReasoningTextDelta: Snapshot._reasoning,
+    ev.ReasoningSummaryTextDelta: Snapshot._summary,
+    ev.FunctionCallArgumentsDelta: Snapshot._arguments,
+    ev.CustomToolCallInputDelta: Snapshot._input,
+}

@@ -1,0 +1,117 @@
+"""Server-sent events, decoded from bytes.
+
+Lines end at LF, CRLF or CR and nowhere else: U+2028, U+0085 and the like are legal inside JSON strings. Text is never
+decoded here, so UTF-8 that is split between two reads is safe. Comments and events without data are skipped; a byte
+order mark is skipped; several `data:` lines are joined with LF; a last event without its blank line still counts.
+Source: WHATWG HTML standard, Server-sent events › Parsing an event stream, read 2026-11; the last two rules go beyond it.
+"""
+
+from __future__ import annotations
+
+from .errors import APIResponseError
+
+Frame = tuple[str, bytes]
+"""Event name ("" where there is none) and data."""
+
+_BOM = b"\xef\xbb\xbf"
+MAX_EVENT_BYTES = 16 * 1024 * 1024
+
+
+class SSEDecoder:
+    """Feed it bytes as they come; it returns the frames that they complete.
+
+    Args:
+        max_event_bytes: upper bound of one event, its field names included.
+    """
+
+    __slots__ = ("_after_cr", "_at_start", "_max", "_pending", "_searched")
+
+    def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
+        self._max = max_event_bytes
+        self._pending = bytearray()  # the beginning of an event whose end has not come
+        self._searched = 0  # so many bytes of it are known to hold no blank line
+        self._at_start = True
+        self._after_cr = False
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """Return the frames that end in `data`.
+
+        Raises:
+            APIResponseError: an event grew over the size limit.
+        """
+        if self._at_start:
+            data = self._skip_mark(data)
+        if b"\r" in data or self._after_cr:
+            data = self._unify(data)
+        pending = self._pending
+        if pending:
+            pending += data
+            end = pending.rfind(b"\n\n", max(0, self._searched - 1))
+            if end < 0:
+                self._searched = len(pending)
+                self._check(self._searched)
+                return []
+            data = bytes(pending[: end + 2])
+            del pending[: end + 2]
+        else:
+            end = data.rfind(b"\n\n")
+            if end + 2 < len(data) or end < 0:
+                pending += data[end + 2 :] if end >= 0 else data
+                data = data[: end + 2] if end >= 0 else b""
+        self._searched = len(pending)
+        self._check(self._searched)
+        return self._frames(data) if data else []
+
+    def finish(self) -> list[Frame]:
+        """Return the frame that only the end of the stream completes, if there is one."""
+        rest = bytes(self._pending)
+        self._pending.clear()
+        return self._frames(rest) if rest else []
+
+    def _skip_mark(self, data: bytes) -> bytes:
+        # A mark can arrive in pieces; wait until three bytes tell.
+        if len(self._pending) + len(data) < 3 and _BOM.startswith(bytes(self._pending) + data):
+            return data
+        self._at_start = False
+        data = bytes(self._pending) + data
+        self._pending.clear()
+        return data.removeprefix(_BOM)
+
+    def _unify(self, data: bytes) -> bytes:
+        if self._after_cr and data.startswith(b"\n"):
+            data = data[1:]  # the second half of a CRLF that was split between two reads
+        self._after_cr = data.endswith(b"\r")
+        return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+    def _check(self, size: int) -> None:
+        if size > self._max:
+            raise APIResponseError(f"one event of the stream is longer than {self._max} bytes")
+
+    def _frames(self, data: bytes) -> list[Frame]:
+        frames: list[Frame] = []
+        for block in data.split(b"\n\n"):
+            # The two forms that nearly every host sends; anything else goes the long way.
+            if block.startswith(b"event: "):
+                name, _, rest = block[7:].partition(b"\n")
+                if rest.startswith(b"data: ") and b"\n" not in rest:
+                    frames.append((str(name, "utf-8", "replace"), rest[6:]))
+                    continue
+            elif block.startswith(b"data: ") and b"\n" not in block:
+                frames.append(("", block[6:]))
+                continue
+            if block and (frame := _parse(block)):
+                frames.append(frame)
+        return frames
+
+
+def _parse(block: bytes) -> Frame | None:
+    name, data = "", []
+    for line in block.split(b"\n"):
+        field, _, text = line.partition(b":")
+        text = text.removeprefix(b" ")
+        if field == b"data":
+            data.append(text)
+        elif field == b"event":
+            name = str(text, "utf-8", "replace")
+    joined = b"\n".join(data)
+    return (name, joined) if joined else None

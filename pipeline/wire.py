@@ -1,0 +1,331 @@
+"""Wire objects: the JSON bytes of an API object, with a typed view on them.
+
+A wire object keeps the bytes it was decoded from. Attributes are the typed view: scalars are decoded at once, nested
+objects on first access. Sending it again sends the bytes, so fields and types that this library does not know survive
+every round trip. Decoding is open: a field of an unexpected type reads as its default and stays in the bytes; only
+something that is no JSON object at all is an error.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import types
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, Self, TypeVar, Union, get_args, get_origin, overload
+
+import msgspec
+
+T = TypeVar("T")
+W = TypeVar("W", bound="Wire")
+
+Raw = msgspec.Raw
+ABSENT = Raw()
+"""Default of a raw field: the key is not there."""
+
+
+class _Slots:
+    __slots__ = ("_cache", "_raw")
+
+    _raw: bytes | Raw
+    _cache: dict[str, Any]
+
+
+class Wire(msgspec.Struct, _Slots, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """Base of all wire objects. Frozen; `replace` makes a changed copy.
+
+    Subclasses declare scalar fields with their API names, and nested ones as `Raw` fields named `…_json` with a `Lazy`
+    view of the API's name beside them. No cycle can arise, so the collector need not look at them.
+    """
+
+    @property
+    def raw(self) -> bytes:
+        """The JSON of this object: as it came, or encoded now if it was made here."""
+        try:
+            return bytes(self._raw)
+        except AttributeError:
+            return msgspec.json.encode(self)
+
+    @classmethod
+    def from_json(cls, data: bytes | Raw) -> Self:
+        """Decode one object, openly.
+
+        Raises:
+            msgspec.DecodeError: `data` is not a JSON object.
+        """
+        return decode(data, cls)
+
+    @classmethod
+    def new(cls, **fields: object) -> Self:
+        """Build one from API fields, e.g. `Message.new(role="user", content="Hi")`; values may be wire objects."""
+        return cls.from_json(encode({**tag_of(cls), **fields}))
+
+    def replace(self, **fields: object) -> Self:
+        """Return a copy with these API fields set; all others, known or not, stay as they are."""
+        known = _read_object(self.raw)
+        known.update((name, Raw(encode(value))) for name, value in fields.items())
+        return type(self).from_json(msgspec.json.encode(known))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the object as plain JSON values, unknown fields included."""
+        return _loads_object(self.raw)
+
+    def __repr__(self) -> str:
+        text = self.raw.decode("utf-8", "replace")
+        return f"{type(self).__name__}({text if len(text) <= 300 else text[:297] + '...'})"
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return decode, (self.raw, type(self))
+
+
+_set_raw = _Slots._raw.__set__  # type: ignore[attr-defined]  # the way around `frozen`, for decoding only
+_set_cache = _Slots._cache.__set__  # type: ignore[attr-defined]
+
+
+def tag_of(cls: type[Wire]) -> dict[str, object]:
+    """Return the `{"type": ...}` of a tagged wire class, or {}."""
+    tag = cls.__struct_config__.tag
+    return {} if tag is None else {"type": tag}
+
+
+class Lazy(Generic[T]):
+    """A typed view of the raw field `<name>_json`, decoded on first access and kept."""
+
+    def __init__(self, read: Callable[[Raw], T]) -> None:
+        self._read = read
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name, self._field = name, f"{name}_json"
+
+    @overload
+    def __get__(self, obj: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, obj: Wire, owner: type) -> T: ...
+    def __get__(self, obj: Wire | None, owner: type) -> Self | T:
+        if obj is None:
+            return self
+        try:
+            cache = obj._cache
+        except AttributeError:
+            cache = {}
+            _set_cache(obj, cache)
+        if self._name not in cache:
+            cache[self._name] = self._read(getattr(obj, self._field))
+        value: T = cache[self._name]
+        return value
+
+
+def raw_field(name: str) -> Raw:
+    """Declare the raw field behind a `Lazy` view of API field `name`."""
+    field: Raw = msgspec.field(default=ABSENT, name=name)
+    return field
+
+
+def is_absent(raw: bytes | Raw) -> bool:
+    """Tell whether a raw field is missing or null."""
+    return not len(data := bytes(raw)) or data == b"null"
+
+
+def one(read: Callable[[Raw], T]) -> Callable[[Raw], T | None]:
+    """Reader of a nested object; missing, null or not an object reads as None."""
+
+    def read_one(raw: Raw) -> T | None:
+        if is_absent(raw):
+            return None
+        try:
+            return read(raw)
+        except msgspec.DecodeError:
+            return None
+
+    return read_one
+
+
+def many(read: Callable[[Raw], T]) -> Callable[[Raw], tuple[T, ...]]:
+    """Reader of a list of nested objects; missing, null or not a list reads as ()."""
+
+    def read_many(raw: Raw) -> tuple[T, ...]:
+        if is_absent(raw):
+            return ()
+        try:
+            return tuple([read(item) for item in read_list(raw)])
+        except msgspec.DecodeError:
+            return ()
+
+    return read_many
+
+
+def value(raw: Raw) -> Any:
+    """Reader of a field of any JSON type: plain values; missing reads as None."""
+    return None if is_absent(raw) else loads(bytes(raw))
+
+
+def read_list(raw: bytes | Raw) -> list[Raw]:
+    """Split a JSON list into the raw JSON of its members."""
+    try:
+        return _list_decoder.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        members = loads(bytes(raw))
+        if not isinstance(members, list):
+            raise msgspec.ValidationError("a JSON list is expected") from None
+        return [Raw(_dumps(member)) for member in members]
+
+
+_list_decoder = msgspec.json.Decoder(list[Raw])
+_object_decoder = msgspec.json.Decoder(dict[str, Raw])
+
+
+def _read_object(raw: bytes) -> dict[str, Raw]:
+    try:
+        return _object_decoder.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return {name: Raw(_dumps(item)) for name, item in _loads_object(raw).items()}
+
+
+@functools.cache
+def decoder(cls: type[W]) -> Callable[[bytes | Raw], W]:
+    """Return the strict decode function of a wire class, made once."""
+    return msgspec.json.Decoder(cls).decode
+
+
+def decode(data: bytes | Raw, cls: type[W]) -> W:
+    """Decode one wire object openly and keep its bytes. Raises as `Wire.from_json`."""
+    try:
+        decoded = decoder(cls)(data)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        decoded = _decode_leniently(bytes(data), cls)
+    _set_raw(decoded, data)
+    return decoded
+
+
+class _Peek(msgspec.Struct):
+    type: str | None = None
+
+
+_peek = msgspec.json.Decoder(_Peek).decode
+
+
+def type_of(data: bytes | Raw) -> str:
+    """Return an object's `type`, "" where it has none."""
+    try:
+        return _peek(data).type or ""
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        found = _loads_object(bytes(data)).get("type")
+        return found if isinstance(found, str) else ""
+
+
+def open_union(known: Mapping[str, type[Wire]], unknown: type[Wire]) -> Callable[[bytes | Raw], Any]:
+    """Return the reader of a family of wire classes, chosen by `type`; a type nobody knows becomes `unknown`."""
+
+    def read(data: bytes | Raw) -> Wire:
+        return decode(data, known.get(type_of(data), unknown))
+
+    return read
+
+
+def family(*classes: type[Wire]) -> dict[str, type[Wire]]:
+    """Return `{type: class}` of tagged wire classes."""
+    return {str(cls.__struct_config__.tag): cls for cls in classes}
+
+
+def encode(value: object) -> bytes:
+    """Encode to JSON, wire objects as their own bytes; pydantic models, dataclasses and structs as JSON objects.
+
+    Raises:
+        TypeError: a value that has no JSON form.
+    """
+    if isinstance(value, Wire):
+        return value.raw
+    return msgspec.json.encode(_embed(value), enc_hook=_foreign)
+
+
+def _embed(value: object) -> object:
+    """Put wire objects into plain containers as raw JSON; leave everything else as it is."""
+    if isinstance(value, Wire):
+        return Raw(value.raw)
+    if isinstance(value, list | tuple):
+        return [_embed(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _embed(item) for name, item in value.items()}
+    return value
+
+
+def _foreign(value: object) -> object:
+    dump = getattr(value, "model_dump", None)
+    if callable(dump):
+        return dump(exclude_none=True)
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+# --- the slow path: odd but legal JSON, and fields of unexpected types ---------------------------------------------
+
+
+def loads(data: bytes) -> Any:
+    """Decode any JSON to plain values; takes what the fast decoder refuses (lone surrogates, NaN, bad UTF-8).
+
+    Raises:
+        msgspec.DecodeError: not JSON.
+    """
+    try:
+        return msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        try:
+            return json.loads(data.decode("utf-8", "replace"), strict=False)
+        except (ValueError, RecursionError) as error:
+            raise msgspec.DecodeError(f"not JSON: {error}") from None
+
+
+def _loads_object(data: bytes) -> dict[str, Any]:
+    found = loads(data)
+    if not isinstance(found, dict):
+        raise msgspec.ValidationError(f"a JSON object is expected, not {type(found).__name__}")
+    return found
+
+
+def _dumps(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()  # ASCII escapes keep lone surrogates
+
+
+_ZERO: dict[object, object] = {str: "", int: 0, float: 0.0, bool: False, Raw: ABSENT}
+
+
+def _decode_leniently(data: bytes, cls: type[W]) -> W:
+    found = _loads_object(data)
+    values: dict[str, Any] = {}
+    for field in _fields(cls):
+        if field.encode_name in found:
+            converted = _coerce(found[field.encode_name], field.type)
+            if converted is not ABSENT or field.type is Raw:
+                values[field.name] = converted
+                continue
+        if field.required:
+            values[field.name] = _zero(field.type)
+    return cls(**values)
+
+
+_fields = functools.cache(msgspec.structs.fields)
+
+
+def _coerce(found: object, expected: object) -> object:
+    """Return `found` as the expected scalar type, or ABSENT when it is something else."""
+    if expected is Raw:
+        return Raw(_dumps(found))
+    try:
+        return msgspec.convert(found, expected)
+    except msgspec.ValidationError:
+        return ABSENT
+
+
+def _zero(expected: object) -> object:
+    if get_origin(expected) in (Union, types.UnionType) and type(None) in get_args(expected):
+        return None
+    return _ZERO.get(expected)
+
+

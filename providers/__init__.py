@@ -1,0 +1,1 @@
+"""Providers, their dialects and credentials."""

@@ -1,0 +1,100 @@
+"""Which key and which address a call uses, and that a key goes to its own host only."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from ..pipeline.errors import InvalidParameter, MissingKey
+from ..pipeline.secret import Secret
+from .catalog import Provider
+
+
+class Access(msgspec.Struct, frozen=True):
+    """The address and the key of one call.
+
+    Args:
+        base_url: without trailing slash.
+        api_key: None for a host that gets none.
+        note: why no key is sent, when there might have been one.
+    """
+
+    base_url: str
+    api_key: Secret | None
+    note: str | None = None
+
+
+def find_access(row: Provider, options: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Access:
+    """Return address and key: the call's own first, then the environment's, then the row's.
+
+    A key from the environment goes only to the row's own host, or to the address that the matching environment
+    variable names: an address given in the call never receives it.
+
+    Raises:
+        MissingKey: the host needs a key and there is none.
+        InvalidParameter: no address, or one that is no http(s) address.
+    """
+    given = options.get("api_base") or options.get("base_url")
+    from_env = next((value for name in row.base_env if (value := environ.get(name, "").strip())), None)
+    base_url = clean_base(str(given or from_env or row.base_url), row)
+    key = options.get("api_key")
+    if key is not None:
+        return Access(base_url, _secret(key() if callable(key) else key, "api_key"))
+    trusted = not given or _host(base_url) in {_host(base) for base in (row.base_url, from_env) if base}
+    name = next((name for name in row.key_env if environ.get(name, "").strip()), None)
+    if name is not None and trusted:
+        return Access(base_url, _secret(environ[name], name))
+    if row.key_required and trusted:
+        raise MissingKey(
+            f"no API key for {row.name}",
+            provider=row.name,
+            hint=f"set {' or '.join(row.key_env)}, or pass api_key=; "
+            'model="scripted/echo" answers offline, "local/smollm2" on this machine',
+        )
+    note = f"{name} was not sent: {_host(base_url)} is not the host it is for; pass api_key=" if name else None
+    return Access(base_url, None, note)
+
+
+def clean_base(base_url: str, row: Provider) -> str:
+    """Return an address to which paths can be added; a pasted endpoint is cut back to its base.
+
+    Raises:
+        InvalidParameter: no address, or not http(s), or one that carries credentials.
+    """
+    if not base_url:
+        raise InvalidParameter(
+            f"{row.name} has no address of its own",
+            param="api_base",
+            hint='pass api_base="https://host/v1"' + (f", or set {row.base_env[0]}" if row.base_env else ""),
+        )
+    parts = urlsplit(base_url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise InvalidParameter(
+            "api_base is no http(s) address", param="api_base", hint='write it whole: "https://host/v1"'
+        )
+    if parts.username or parts.password:
+        raise InvalidParameter("api_base carries credentials", param="api_base", hint="pass the key as api_key=")
+    if parts.query or parts.fragment:
+        raise InvalidParameter(
+            "api_base carries a query", param="api_base", hint="pass query parameters as extra_query={...}"
+        )
+    path = parts.path.rstrip("/")
+    for endpoint in ("/responses", "/chat/completions"):
+        path = path.removesuffix(endpoint)
+    return f"{parts.scheme}://{parts.netloc}{path}"
+
+
+def _host(base_url: str) -> str:
+    parts = urlsplit(base_url)
+    return f"{parts.scheme}://{(parts.hostname or '').rstrip('.')}:{parts.port or {'https': 443}.get(parts.scheme, 80)}"
+
+
+def _secret(value: object, name: str) -> Secret:
+    text = value.reveal() if isinstance(value, Secret) else value
+    if not isinstance(text, str) or not text.strip():
+        raise MissingKey(f"{name} is empty", hint="pass the key, or a function that returns it")
+    return Secret(text.strip())

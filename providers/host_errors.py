@@ -1,0 +1,226 @@
+"""From what a host says went wrong to a typed error, whatever shape it says it in.
+
+Shapes seen (recordings and provider references, 2026-11): `{"error": {"message", "type", "param", "code"}}` (OpenAI and
+most), `{"error": "text"}`, `{"message": ...}` (Cohere, Mistral, AWS), `{"detail": ...}` (FastAPI servers), the first of
+these inside a list (Google), numeric codes (llama.cpp, Google), HTML pages of gateways, plain text, nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+import msgspec
+
+from ..pipeline import errors
+from ..pipeline.errors import APIStatusError
+from ..pipeline.secret import Secret, mask
+from ..pipeline.wire import loads
+
+_TEXT_LIMIT = 2000
+
+
+class HostError(msgspec.Struct, frozen=True):
+    """What a host said, read from whatever shape it came in.
+
+    Args:
+        message: for people; never empty.
+        code: the host's code as text.
+        kind: the host's error type, e.g. "invalid_request_error".
+        param: the request field it complains about.
+        body: the decoded body, or its text.
+    """
+
+    message: str
+    code: str | None = None
+    kind: str | None = None
+    param: str | None = None
+    body: object = None
+
+
+def read_body(body: bytes, status: int, content_type: str = "") -> HostError:
+    """Read an error body; never fails."""
+    text = body.decode("utf-8", "replace").strip()
+    if not text:
+        return HostError(f"HTTP {status} with an empty body")
+    try:
+        found = loads(body)
+    except msgspec.DecodeError:
+        shown = "an HTML page" if "<html" in text[:500].lower() or "html" in content_type else repr(text[:200])
+        return HostError(f"HTTP {status} with {shown} instead of JSON", body=text[:_TEXT_LIMIT])
+    return read_value(found, f"HTTP {status}")
+
+
+def read_value(found: object, otherwise: str) -> HostError:
+    """Read a decoded error value; `otherwise` stands in for a missing message."""
+    outer = found[0] if isinstance(found, list) and found else found
+    inner = outer.get("error", outer) if isinstance(outer, dict) else outer
+    if isinstance(inner, str):
+        return HostError(inner or otherwise, body=found)
+    if not isinstance(inner, dict):
+        return HostError(otherwise, body=found)
+    message = inner.get("message") or inner.get("detail") or inner.get("error_description") or otherwise
+    if not isinstance(message, str):
+        message = msgspec.json.encode(message).decode()
+    return HostError(
+        message=message[:_TEXT_LIMIT],
+        code=_text(inner.get("code")) or _text(inner.get("status")),
+        kind=_text(inner.get("type")),
+        param=_text(inner.get("param")),
+        body=found,
+    )
+
+
+def _text(value: object) -> str | None:
+    return None if value is None or isinstance(value, dict | list) else str(value)
+
+
+_BY_STATUS: dict[int, type[APIStatusError]] = {
+    400: errors.BadRequestError,
+    401: errors.AuthenticationError,
+    402: errors.BillingError,
+    403: errors.PermissionDeniedError,
+    404: errors.NotFoundError,
+    409: errors.ConflictError,
+    413: errors.RequestTooLargeError,
+    422: errors.UnprocessableEntityError,
+    429: errors.RateLimitError,
+    503: errors.OverloadedError,
+    529: errors.OverloadedError,
+}
+# Codes and types that say more than the status, or come without one. Source: OpenAI API reference, Responses › error
+# codes; Anthropic and llama.cpp as recorded; read 2026-11.
+_BY_CODE: dict[str, type[APIStatusError]] = {
+    "context_length_exceeded": errors.ContextWindowExceededError,
+    "exceed_context_size_error": errors.ContextWindowExceededError,
+    "content_policy_violation": errors.ContentPolicyViolationError,
+    "content_filter": errors.ContentPolicyViolationError,
+    "image_content_policy_violation": errors.ContentPolicyViolationError,
+    "bio_policy": errors.ContentPolicyViolationError,
+    "cyber_policy": errors.ContentPolicyViolationError,
+    "misalignment_policy_violation": errors.ContentPolicyViolationError,
+    "insufficient_quota": errors.BillingError,
+    "billing_error": errors.BillingError,
+    "rate_limit_exceeded": errors.RateLimitError,
+    "rate_limit_error": errors.RateLimitError,
+    "too_many_requests": errors.RateLimitError,
+    "overloaded_error": errors.OverloadedError,
+    "server_overloaded": errors.OverloadedError,
+    "unavailable_error": errors.OverloadedError,
+    "server_error": errors.InternalServerError,
+    "internal_error": errors.InternalServerError,
+    "api_error": errors.InternalServerError,
+    "vector_store_timeout": errors.InternalServerError,
+    "model_not_found": errors.NotFoundError,
+    "not_found_error": errors.NotFoundError,
+    "authentication_error": errors.AuthenticationError,
+    "invalid_api_key": errors.AuthenticationError,
+    "permission_error": errors.PermissionDeniedError,
+    "invalid_prompt": errors.BadRequestError,
+    "invalid_request_error": errors.BadRequestError,
+    "data_residency_mismatch": errors.BadRequestError,
+}
+
+
+def class_for(status: int, said: HostError) -> type[APIStatusError]:
+    """Choose the error class: a telling code first, then the status; without either, by what the message says."""
+    for word in (said.code, said.kind):
+        found = _BY_CODE.get(word) if word else None
+        # A generic "invalid_request_error" comes with many statuses; then the status says more.
+        if found is not None and (status < 400 or found not in (errors.BadRequestError, errors.InternalServerError)):
+            return found
+    if said.code and status < 400 and "image" in said.code:
+        return errors.BadRequestError
+    if status in _BY_STATUS:
+        return _BY_STATUS[status]
+    if status >= 500 or status < 400:
+        return errors.InternalServerError
+    return APIStatusError
+
+
+# Statuses at which a repeat can help. Source: OpenAI's Python package 3.54, read 2026-11.
+_PASSING = frozenset({408, 409, 429})
+
+
+def make_error(
+    said: HostError,
+    status: int,
+    headers: Mapping[str, str],
+    *,
+    provider: str,
+    model: str,
+    secrets: tuple[Secret | None, ...] = (),
+    hint: str | None = None,
+) -> APIStatusError:
+    """Return the typed error with all facts; the host's text without anything secret."""
+    cls = class_for(status, said)
+    retryable: bool | None = None
+    if cls is APIStatusError or (status >= 500 and not issubclass(cls, errors.BadRequestError)):
+        retryable = status in _PASSING or status >= 500
+    should = headers.get("x-should-retry")
+    if should in ("true", "false"):
+        retryable = should == "true"
+    return cls(
+        mask(said.message, secrets),
+        provider=provider,
+        model=model,
+        status=status,
+        code=said.code or said.kind,
+        param=said.param,
+        retry_after_s=retry_after_s(headers),
+        retryable=retryable,
+        hint=hint or _HINTS.get(cls),
+        body=_masked(said.body, secrets),
+    )
+
+
+_HINTS: dict[type[APIStatusError], str] = {
+    errors.AuthenticationError: "check the key: api_key=, or the provider's environment variable",
+    errors.BillingError: "waiting does not help: check the account's plan and quota",
+    errors.RateLimitError: "wait, lower the concurrency, or raise the account's limit",
+    errors.ContextWindowExceededError: "shorten the input, or take a model with a larger window",
+}
+
+
+def _masked(body: object, secrets: tuple[Secret | None, ...]) -> object:
+    if isinstance(body, str):
+        return mask(body, secrets)
+    if isinstance(body, dict):
+        return {name: _masked(value, secrets) for name, value in body.items()}
+    if isinstance(body, list):
+        return [_masked(value, secrets) for value in body]
+    return body
+
+
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds that a host asks to wait: `retry-after-ms`, else `retry-after` as seconds or HTTP date.
+
+    Values that are no number and no date, zero, negative and past ones count as not said.
+    """
+    text = headers.get("retry-after-ms")
+    if text is not None and (seconds := _positive(text, 0.001)) is not None:
+        return seconds
+    text = headers.get("retry-after")
+    if text is None:
+        return None
+    return _positive(text, 1.0) or _until(text)
+
+
+def _positive(text: str, unit: float) -> float | None:
+    try:
+        value = float(text) * unit
+    except ValueError:
+        return None
+    return value if 0 < value < float("inf") else None
+
+
+def _until(date: str) -> float | None:
+    from email.utils import parsedate_to_datetime
+
+    try:
+        seconds = parsedate_to_datetime(date).timestamp() - time.time()
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return seconds if seconds > 0 else None
+
+

@@ -1,0 +1,142 @@
+"""Send the request and read the answer."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ..pipeline.assembler import replay
+from ..pipeline.context import CallContext
+from ..pipeline.errors import AntiphonError, APIError, SetupError
+from ..pipeline.event_stream import EventStream, finally_
+from ..pipeline.http import Exchange, HttpRequest
+from ..pipeline.http_events import HttpEvents
+from ..pipeline.reply import Attempt, Outcome, Reply
+from ..pipeline.request import Handler, Request, Target
+from ..pipeline.response import Response
+from ..pipeline.signals import AttemptEnded, AttemptStarted
+from ..pipeline.stage import Stage
+from ..pipeline.timeouts import Pace
+
+class Dispatch(Stage, frozen=True):
+    """Send the request over HTTP and decode the answer. Terminal: it ends a chain.
+
+    Each time it runs is one attempt. A stream is returned as soon as the head of its answer is there.
+
+    Raises:
+        APIConnectionError, APITimeoutError: no whole answer.
+        APIStatusError: the host said no, by its status or inside a 200.
+        APIResponseError: an answer that is not what the API promises.
+    """
+
+    needs = ("target", "wire")
+    sets = ()
+    is_terminal = True
+
+    async def __call__(self, request: Request, call_next: Handler) -> Reply:
+        target, wire, context = request.target, request.wire, request.context
+        if target is None or wire is None:
+            missing = "target" if target is None else "wire request"
+            raise SetupError(f"Dispatch got a request without a {missing}", hint="place Resolve and Transform before it")
+        context.target = target
+        attempt = _Attempt(context, target)
+        try:
+            reply = await _exchange(request, target, wire, attempt)
+        except BaseException as error:
+            attempt.end(Outcome.of_error(_with_facts(error, target, context)))
+            raise
+        finally_(reply, attempt.end)
+        return reply.with_meta(context.meta()) if isinstance(reply, Response) else reply
+
+
+async def _exchange(request: Request, target: Target, wire: HttpRequest, attempt: _Attempt) -> Reply:
+    context, dialect = request.context, target.dialect
+    pace = Pace(context.timeouts, ends_at=context.ends_at, now=context.runtime.now(), streamed=wire.streamed)
+    exchange = await (target.transport or context.runtime).open(wire, pace)
+    try:
+        attempt.opened(exchange)
+        headers = exchange.headers
+        if not 200 <= exchange.status < 300:
+            raise dialect.error(exchange.status, headers, await exchange.read(), request)
+        if _is_event_stream(exchange):
+            stream = EventStream(
+                HttpEvents(exchange, pace, dialect.stream_decoder(request), context.runtime.now),
+                context,
+                error_of=lambda event: dialect.event_error(event, request),
+            )
+            # Some servers stream unasked; whoever did not ask gets the plain reply.
+            return stream if request.streamed else await stream.finish()
+        reply = dialect.decode(await exchange.read(), request)
+    except BaseException:
+        await exchange.close()
+        raise
+    if request.streamed and isinstance(reply, Response):
+        return EventStream.of(replay(reply), context)
+    return reply
+
+
+def _is_event_stream(exchange: Exchange) -> bool:
+    return exchange.headers.get("content-type", "").lstrip().startswith("text/event-stream")
+
+
+def _with_facts(error: BaseException, target: Target, context: CallContext) -> BaseException:
+    """Say in an error whom it is about."""
+    if isinstance(error, AntiphonError):
+        error.provider = error.provider or target.provider
+        error.model = error.model or target.model
+        if isinstance(error, APIError):
+            error.request_id = error.request_id or context.request_id
+    return error
+
+
+class _Attempt:
+    """Keeps the record of one attempt in the context, and tells observers of its start and its one end."""
+
+    __slots__ = ("_context", "_index", "_started")
+
+    def __init__(self, context: CallContext, target: Target) -> None:
+        self._context = context
+        self._started = context.runtime.now()
+        context.status = context.request_id = context.headers = context.first_event_s = None
+        with context.lock:
+            self._index = len(context.attempts)
+            record = Attempt(number=self._index + 1, provider=target.provider, model=target.model)
+            context.attempts.append(record)
+        if context.sinks:
+            context.emit(
+                AttemptStarted(
+                    call_id=context.id, operation=context.operation, at_s=self._started, attempt=record
+                )
+            )
+
+    def opened(self, exchange: Exchange) -> None:
+        context, headers = self._context, exchange.headers
+        context.status, context.headers = exchange.status, headers
+        context.request_id = next((headers[name] for name in _REQUEST_IDS if name in headers), None)
+        self._note(
+            status=exchange.status,
+            request_id=context.request_id,
+            queued_s=exchange.queued_s,
+            connect_s=exchange.connect_s,
+        )
+
+    def end(self, outcome: Outcome) -> None:
+        context = self._context
+        now = context.runtime.now()
+        first_s = context.first_event_s
+        record = self._note(
+            outcome=outcome.kind,
+            error=type(outcome.error).__name__ if outcome.error is not None else None,
+            duration_s=now - self._started,
+            first_event_s=None if first_s is None else first_s + context.started_at - self._started,
+        )
+        if context.sinks:
+            context.emit(AttemptEnded(call_id=context.id, operation=context.operation, at_s=now, attempt=record))
+
+    def _note(self, **facts: object) -> Attempt:
+        attempts = self._context.attempts
+        record = attempts[self._index] = msgspec.structs.replace(attempts[self._index], **facts)
+        return record
+
+
+# OpenAI and most; Anthropic; AWS; Azure. Source: provider references, read 2026-11.
+_REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid", "apim-request-id")

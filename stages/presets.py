@@ -1,0 +1,25 @@
+"""The stock chains, as plain lists: what happens to a request, from the outside in."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ..pipeline.chain import Chain
+from .dispatch import Dispatch
+from .log import Log
+from .resolve import Resolve
+from .retry import Retry
+from .transform import Transform
+from .validate import Validate
+
+responses: Final = Chain(
+    [
+        Log(),  # one line a call, once logging is enabled
+        Validate(),  # wrong types never reach a host
+        Resolve(),  # whom it goes to: provider, address, key, dialect
+        Retry(),  # passing failures are repeated; streams until their first content
+        Transform(),  # the call in the target's format
+        Dispatch(),  # HTTP, and the answer decoded
+    ],
+    name="responses",
+)

@@ -1,0 +1,94 @@
+"""Decide whom the call goes to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ..pipeline.errors import InvalidParameter, did_you_mean
+from ..pipeline.reply import Reply
+from ..pipeline.request import Handler, Request, Target
+from ..pipeline.secret import Secret
+from ..pipeline.stage import Option, Scope, Stage
+from ..providers import catalog
+from ..providers.credentials import Access, clean_base, find_access
+from ..providers.dialects import DIALECTS
+from ..providers.scripted import echo_host
+
+if TYPE_CHECKING:
+    from ..providers.local_model import LocalModels
+
+
+class Resolve(Stage, frozen=True):
+    """Read provider and model from the call, and find address, key and dialect.
+
+    Stages after it see `request.target`. "local/..." starts the model on this machine once per client.
+
+    Raises:
+        InvalidModel, UnknownProvider: the model string leads nowhere.
+        MissingKey: the host needs a key and there is none.
+        MissingExtra: a local model whose packages are not installed.
+    """
+
+    options = (
+        Option("api_key", (str, Secret, Callable), "the key, or a function that returns it"),  # type: ignore[arg-type]
+        Option("api_base", (str,), "the host's address, e.g. https://host/v1"),
+        Option("base_url", (str,), "the same, by OpenAI's name"),
+        Option("custom_llm_provider", (str,), "the provider, when the model string does not name it"),
+        Option("dialect", (str,), "API format to speak, instead of the one the provider's row prefers"),
+    )
+    sets = ("target",)
+
+    def setup(self, scope: Scope) -> object:
+        return _Launchers(scope)
+
+    async def __call__(self, request: Request, call_next: Handler) -> Reply:
+        options = request.options
+        has_base = bool(options.get("api_base") or options.get("base_url"))
+        row, model = catalog.split_model(request.params.model, options.get("custom_llm_provider"), has_base)
+        access = await self._access(row, model, request)
+        dialect = options.get("dialect") or row.dialects[0]
+        if dialect not in DIALECTS:
+            raise InvalidParameter(
+                f'there is no dialect "{dialect}"{did_you_mean(dialect, DIALECTS)}',
+                param="dialect",
+                hint=f"known: {', '.join(DIALECTS)}",
+            )
+        target = Target(
+            provider=row.name,
+            model=model,
+            base_url=access.base_url,
+            dialect=DIALECTS[dialect],
+            api_key=access.api_key,
+            headers=tuple((name, os.environ[env]) for name, env in row.header_env.items() if os.environ.get(env)),
+            unsupported=row.unsupported,
+            key_note=access.note,
+            transport=echo_host(model) if row.launcher == "scripted" else None,
+        )
+        request.context.target = target
+        return await call_next(request.replace(target=target))
+
+    async def _access(self, row: catalog.Provider, model: str, request: Request) -> Access:
+        context = request.context
+        if row.launcher == "scripted":
+            return Access("http://scripted.invalid/v1", None)
+        if row.launcher == "local" and not (request.options.get("api_base") or request.options.get("base_url")):
+            models = context.state_of(self, _Launchers).local_models()
+            url = "http://127.0.0.1/v1" if context.dry else await context.runtime.call(models.url_for, model)
+            return Access(clean_base(url, row), None)
+        return find_access(row, request.options)
+
+
+class _Launchers:
+    """What starts models on this machine; made at the first call that needs it, owned by the client."""
+
+    __slots__ = ("_scope",)
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    def local_models(self) -> LocalModels:
+        from ..providers.local_model import LocalModels
+
+        return self._scope.shared("local_models", LocalModels)

@@ -1,0 +1,67 @@
+"""Encode the call in the target's dialect."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from ..pipeline.errors import SetupError, UnsupportedParameter
+from ..pipeline.reply import Reply
+from ..pipeline.request import Handler, Request
+from ..pipeline.stage import Option, Stage
+
+Drop = Literal["report", "error", "ignore"]
+
+
+class Transform(Stage, frozen=True):
+    """Make the HTTP request: the call in the format of the target.
+
+    Stages before this one see the call in the terms of the Responses API, stages after it see the wire.
+
+    Args:
+        drop: what to do with a parameter that the target does not take: "report" it in `reply.meta.dropped`, raise an
+            "error", or "ignore" it in silence. The call option `drop` wins over it.
+
+    Raises:
+        UnsupportedParameter: with "error", or when the call makes no sense without the parameter.
+    """
+
+    options = (
+        Option("drop", (str,), 'what to do with what the host does not take: "report", "error" or "ignore"'),
+        Option("extra_headers", (dict,), "further HTTP headers; they win over the library's own"),
+        Option("extra_query", (dict,), "further URL query parameters"),
+        Option("extra_body", (dict,), "further body fields, as they are; they win over parameters"),
+    )
+    needs = ("target",)
+    sets = ("wire",)
+
+    drop: Drop = "report"
+
+    async def __call__(self, request: Request, call_next: Handler) -> Reply:
+        target = request.target
+        if target is None:
+            raise SetupError("Transform got a request without a target", hint="place Resolve before Transform")
+        refused = target.unsupported.intersection(
+            name for name in target.unsupported if getattr(request.params, name, None) is not None
+        )
+        if refused:
+            request = self._without(request, sorted(refused))
+        return await call_next(request.replace(wire=target.dialect.encode(request, target)))
+
+    def _without(self, request: Request, names: list[str]) -> Request:
+        target = request.target
+        assert target is not None
+        policy = request.options.get("drop", self.drop)
+        if policy not in ("report", "error", "ignore"):
+            raise UnsupportedParameter(f'drop is {policy!r}; "report", "error" or "ignore" is expected', param="drop")
+        for name in names:
+            if policy == "error":
+                raise UnsupportedParameter(
+                    f"{target.provider} does not take {name}",
+                    provider=target.provider,
+                    model=target.model,
+                    param=name,
+                    hint='leave it out, or pass drop="report" to go on without it',
+                )
+            if policy == "report":
+                request.context.drop(name, f"{target.provider} does not take it")
+        return request.with_params(**dict.fromkeys(names))

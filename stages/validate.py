@@ -1,0 +1,82 @@
+"""Check a call before anything is sent."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from ..pipeline.errors import InvalidParameter
+from ..pipeline.params import CreateParams
+from ..pipeline.reply import Reply
+from ..pipeline.request import Handler, Request
+from ..pipeline.stage import Stage
+from ..pipeline.wire import Wire
+
+
+class Validate(Stage, frozen=True):
+    """Refuse parameters of the wrong type, and combinations that no host accepts, before anything is sent.
+
+    Stages before this one see the call as the caller wrote it. Limits that differ between hosts (ranges, lengths,
+    which models take what) are the hosts' to judge.
+
+    Raises:
+        InvalidParameter: names the parameter, what it is and what is expected.
+    """
+
+    async def __call__(self, request: Request, call_next: Handler) -> Reply:
+        check(request.params)
+        return await call_next(request)
+
+
+def check(params: CreateParams) -> None:
+    """Raise InvalidParameter for the first wrong parameter."""
+    given = {name: value for name in _FIELDS if (value := getattr(params, name)) is not None}
+    try:
+        msgspec.convert(given, CreateParams)
+    except msgspec.ValidationError as error:
+        raise _wrong_type(error) from None
+    _check_input(params)
+    if params.previous_response_id is not None and params.conversation is not None:
+        raise InvalidParameter(
+            "previous_response_id and conversation are both given; they exclude each other", param="conversation"
+        )
+    if params.stream_options is not None and not params.stream:
+        raise InvalidParameter("stream_options is given without stream=True", param="stream_options")
+    if params.max_output_tokens is not None and params.max_output_tokens < 1:
+        raise InvalidParameter(
+            f"max_output_tokens is {params.max_output_tokens}; at least 1 is expected", param="max_output_tokens"
+        )
+
+
+_FIELDS = CreateParams.__struct_fields__
+
+
+def _wrong_type(error: msgspec.ValidationError) -> InvalidParameter:
+    text = str(error)  # "Expected `float | null`, got `str` - at `$.temperature`"
+    found = re.fullmatch(r"Expected `(.+)`, got `(.+)` - at `\$\.([a-z_]+)(.*)`", text)
+    if found is None:
+        return InvalidParameter(text)
+    expected, got, name, rest = found.groups()
+    return InvalidParameter(f"{name}{rest} is {got}; {expected.replace(' | null', '')} is expected", param=name)
+
+
+def _check_input(params: CreateParams) -> None:
+    value: Any = params.input
+    if value is None:
+        if params.prompt is None and params.previous_response_id is None and params.conversation is None:
+            raise InvalidParameter("input is missing", param="input", hint='pass text, or a list of items: input="Hi"')
+        return
+    if isinstance(value, str):
+        return
+    if not isinstance(value, list | tuple):
+        raise InvalidParameter(f"input is {type(value).__name__}; text or a list of items is expected", param="input")
+    for index, item in enumerate(value):
+        if not isinstance(item, Wire | Mapping) and not hasattr(item, "model_dump"):
+            raise InvalidParameter(
+                f"input[{index}] is {type(item).__name__}; an item is expected",
+                param="input",
+                hint='an item is a dict such as {"role": "user", "content": "Hi"}, or an object of response.output',
+            )

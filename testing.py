@@ -1,0 +1,47 @@
+"""For tests of code that uses this library: answers from a script, through the real chain, without a network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .client import Client
+from .pipeline.chain import Chain
+from .pipeline.wire import loads
+from .providers.scripted import Answer, ScriptedHost, function_call, message
+from .stages import presets
+
+__all__ = ["Answer", "ScriptedClient", "ScriptedHost", "function_call", "message", "scripted"]
+
+
+class ScriptedClient(Client):
+    """A client whose every request is answered from a script. Make it with `scripted`."""
+
+    def __init__(self, host: ScriptedHost, chain: Chain, **settings: Any) -> None:
+        # A key, so that no test depends on the environment's.
+        bound = chain.bind(api_key="scripted") if "api_key" in chain.options else chain
+        super().__init__(bound, transport=host, **settings)
+        self.host = host
+
+    @property
+    def requests(self) -> list[dict[str, Any]]:
+        """The JSON bodies of the requests that were sent, in order."""
+        return [loads(request.body or b"{}") for request in self.host.requests]
+
+
+def scripted(*answers: Answer, chain: Chain = presets.responses, **settings: Any) -> ScriptedClient:
+    """Return a client that answers from a script, in turn; the last answer repeats.
+
+        client = antiphon.testing.scripted("Hello!", {"status": 429, "body": {"error": {"message": "slow down"}}})
+        assert client.responses("Hi", "openai/gpt-5").output_text == "Hello!"
+        assert client.requests[0]["input"] == "Hi"
+
+    Everything but the network is real: validation, retries, encoding, the event stream, hooks.
+
+    Args:
+        answers: text; fields of a response (`{"output": [function_call("f", {})]}`); an HTTP answer
+            (`{"status": 500, "body": ...}`); a Response; an exception to raise; or a function of the request's body
+            that returns one of these.
+        chain: what the calls go through.
+        settings: of `antiphon.Client`.
+    """
+    return ScriptedClient(ScriptedHost(answers), chain, **settings)

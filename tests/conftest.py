@@ -1,0 +1,86 @@
+"""One test body, every mode: sync, asyncio and trio."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from typing import Any, Literal, TypeVar
+
+import anyio
+import pytest
+from antiphon.pipeline.chain import Chain
+from antiphon.pipeline.event_stream import EventStream
+from antiphon.pipeline.events import Event
+from antiphon.pipeline.response import Response
+from antiphon.pipeline.runtime import drive
+
+T = TypeVar("T")
+
+
+class Mode:
+    """Runs a test's `async def` body in one mode, and calls chains in that mode from inside it."""
+
+    def __init__(self, name: Literal["sync", "asyncio", "trio"]) -> None:
+        self.name = name
+        self.is_async = name != "sync"
+
+    def run(self, body: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        return anyio.run(body, backend=self.name) if self.is_async else drive(body())
+
+    async def call(self, chain: Chain, input: Any = "Hi", **keywords: Any) -> Any:
+        """Run a chain: `ainvoke`, or `invoke` in sync mode."""
+        return await chain.ainvoke(input, **keywords) if self.is_async else chain.invoke(input, **keywords)
+
+    async def events(self, stream: EventStream) -> list[Event]:
+        """Read a stream to its end."""
+        return [event async for event in stream] if self.is_async else list(stream)
+
+    async def next(self, stream: EventStream) -> Event:
+        return await anext(stream) if self.is_async else next(stream)
+
+    async def until_done(self, stream: EventStream) -> Response:
+        return await stream.auntil_done() if self.is_async else stream.until_done()
+
+    async def response(self, chain: Chain, input: Any = "Hi", *, streamed: bool, **keywords: Any) -> Response:
+        """Run a chain to its final response, plain or through a stream."""
+        if not streamed:
+            response: Response = await self.call(chain, input, **keywords)
+            return response
+        return await self.until_done(await self.call(chain, input, stream=True, **keywords))
+
+    async def close(self, thing: Any) -> None:
+        """Close a client or a stream."""
+        if self.is_async:
+            await thing.aclose()
+        else:
+            thing.close()
+
+    async def either(self, plain: Callable[[], T], awaited: Callable[[], Awaitable[T]]) -> T:
+        """Call the function of this mode: a sync one, or its async twin."""
+        return await awaited() if self.is_async else plain()
+
+
+@pytest.fixture(params=["sync", "asyncio", "trio"])
+def mode(request: pytest.FixtureRequest) -> Mode:
+    return Mode(request.param)
+
+
+@pytest.fixture
+def run(mode: Mode) -> Callable[[Callable[[], Coroutine[Any, Any, Any]]], Any]:
+    return mode.run
+
+
+@pytest.fixture(params=[False, True], ids=["plain", "streamed"])
+def streamed(request: pytest.FixtureRequest) -> bool:
+    value: bool = request.param
+    return value
+
+
+@pytest.fixture(autouse=True)
+def no_keys(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Keep the developer's own keys and proxies out of the tests."""
+    import os
+
+    for name in list(os.environ):
+        if name.endswith(("_API_KEY", "_API_BASE", "_BASE_URL")) or name.upper().endswith("_PROXY"):
+            monkeypatch.delenv(name)
+    yield
