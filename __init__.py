@@ -117,7 +117,7 @@ _MODULES = ("errors", "presets", "testing")
 _WHERE = {name: home for home, names in _HOMES.items() for name in names}
 _WHERE |= {"errors": "pipeline.errors", "presets": "stages.presets", "testing": "testing"}
 
-__all__ = ["__version__", *sorted(_WHERE)]  # noqa: PLE0604
+__all__ = ["__version__", *sorted(_WHERE)]
 
 
 def __getattr__(name: str) -> Any:

@@ -24,7 +24,7 @@ class Client:
     Close it, or use it as a context manager: it owns connections and the models it started on this machine.
 
     Args:
-        chain: what every call goes through; parameters bound to it (`chain.bind(model=...)`) are this client's defaults.
+        chain: what every call goes through; parameters bound to it, `chain.bind(model=...)`, are this client's defaults.
         timeouts: the limits of calls that do not bring their own.
         hooks: plain functions that get the signals of every call.
         transport: your own `httpx.Client` (for sync calls) or `httpx.AsyncClient` (for async calls), or httpx2's; it is
@@ -73,7 +73,9 @@ class Client:
         return self.engine.hook_errors
 
     @overload
-    def responses(self, input: Any = None, model: str | None = None, *, stream: Literal[True], **keywords: Any) -> EventStream: ...
+    def responses(
+        self, input: Any = None, model: str | None = None, *, stream: Literal[True], **keywords: Any
+    ) -> EventStream: ...
     @overload
     def responses(self, input: Any = None, model: str | None = None, **keywords: Any) -> Response: ...
     def responses(self, input: Any = None, model: str | None = None, **keywords: Any) -> Reply:

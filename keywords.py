@@ -1,7 +1,7 @@
-"""What each keyword of a LiteLLM call means here: implemented, accepted and reported as dropped, or refused with a hint.
+"""What each keyword of a LiteLLM call means here: implemented, accepted and reported as dropped, or refused.
 
-Names: LiteLLM 1.109.1, `responses()` and `aresponses()`, read 2026-11. API parameters and the options of the stock chain
-are not listed: they mean what they say.
+Names: LiteLLM 1.109.1, `responses()` and `aresponses()`, read 2026-11. API parameters and the options of the stock
+chain are not listed: they mean what they say.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ DROPPED: Final = {
 """Accepted, without effect, and reported in `reply.meta.dropped` with this reason."""
 
 REFUSED: Final = {
-    "text_format": 'pass the schema itself: text={"format": {"type": "json_schema", "name": ..., "schema": ..., "strict": True}}',
+    "text_format": 'pass the schema: text={"format": {"type": "json_schema", "name": ..., "schema": ..., "strict": True}}',
     "mock_response": 'use antiphon.testing.scripted("..."), or model="scripted/echo"',
     "client": "make antiphon.Client(transport=your_httpx_client) and call its responses()",
     "api_version": "Azure's api-version form is not served yet; its /openai/v1 address works as api_base",

@@ -1,12 +1,12 @@
 """The assembler owns the stream grammar for whatever is not native: say what happened, it makes the events.
 
-    sequence_number   rises by one per event, from 0
-    output_index      position of the item; items open and close one after the other
-    item              output_item.added … output_item.done
-    message part      content_part.added, output_text.delta*, output_text.done, content_part.done
-    function call     function_call_arguments.delta*, function_call_arguments.done
-    reasoning         reasoning_summary_part.added, …_text.delta*, …_text.done, reasoning_summary_part.done
-    ends              with one response.completed / incomplete / failed that carries the whole response
+sequence_number   rises by one per event, from 0
+output_index      position of the item; items open and close one after the other
+item              output_item.added … output_item.done
+message part      content_part.added, output_text.delta*, output_text.done, content_part.done
+function call     function_call_arguments.delta*, function_call_arguments.done
+reasoning         reasoning_summary_part.added, …_text.delta*, …_text.done, reasoning_summary_part.done
+ends              with one response.completed / incomplete / failed that carries the whole response
 """
 
 from __future__ import annotations
@@ -78,9 +78,7 @@ class Assembler:
                     )
                 )
             text = part["text"]
-            events.append(
-                ev.OutputTextDone(text=text, logprobs_json=_EMPTY, sequence_number=self._number(), **where)
-            )
+            events.append(ev.OutputTextDone(text=text, logprobs_json=_EMPTY, sequence_number=self._number(), **where))
         else:
             events.append(ev.RefusalDone(refusal=part["refusal"], sequence_number=self._number(), **where))
         events.append(ev.ContentPartDone(part_json=Raw(encode(part)), sequence_number=self._number(), **where))
@@ -155,7 +153,7 @@ _TERMINAL = {
 
 
 def replay(response: Response) -> list[ev.Event]:
-    """Return a grammatical stream that tells a finished response: its text by words, its terminal event with all of it."""
+    """Return a grammatical stream that tells a finished response: text by words, the terminal event with all of it."""
     assembler = Assembler({**response.to_dict(), "usage": None, "error": None, "incomplete_details": None})
     events = assembler.start()
     for item in response.output:

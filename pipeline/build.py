@@ -91,7 +91,9 @@ def _check_order(where: str, stages: list[Stage]) -> None:
         if missing:
             makers = [later.name for later in stages[index:] if missing[0] in (later.sets or ())]
             hint = f"place {makers[0]} before {stage.name}" if makers else f"add {_MAKERS[missing[0]]}() before it"
-            raise ChainError(f"{where}: {stage.name} needs request.{missing[0]}, which no stage before it sets", hint=hint)
+            raise ChainError(
+                f"{where}: {stage.name} needs request.{missing[0]}, which no stage before it sets", hint=hint
+            )
         there.update(stage.sets or ())
 
 
@@ -159,35 +161,37 @@ def _nothing_after(request: Request) -> Awaitable[Reply]:
 def _timed(
     call: Callable[[Request, Handler], Awaitable[Reply]], index: int, name: str
 ) -> Callable[[Request, Handler], Awaitable[Reply]]:
-    """Note the stage's own time, that of the stages inside it taken off."""
+    """Note the stage's own time, that of the stages inside it taken off, and apart from it its wait for the host."""
 
     async def timed(request: Request, call_next: Handler) -> Reply:
-        inside = 0.0
+        context = request.context
+        inside = waited_inside = 0.0
 
         async def next_(request: Request) -> Reply:
-            nonlocal inside
-            began = time.perf_counter()
+            nonlocal inside, waited_inside
+            began, waited = time.perf_counter(), context.waited_s
             try:
                 return await call_next(request)
             finally:
                 inside += time.perf_counter() - began
+                waited_inside += context.waited_s - waited
 
-        began = time.perf_counter()
+        began, waited = time.perf_counter(), context.waited_s
         try:
             return await call(request, next_)
         finally:
-            _note(request.context, index, name, time.perf_counter() - began - inside)
+            waited_s = context.waited_s - waited - waited_inside
+            _note(context, index, name, time.perf_counter() - began - inside - waited_s, waited_s)
 
     return timed
 
 
-def _note(context: CallContext, index: int, name: str, own_s: float) -> None:
+def _note(context: CallContext, index: int, name: str, own_s: float, waited_s: float) -> None:
     times = context.stage_times
     if times is None:
         return
     with context.lock:
-        entry = times.setdefault(index, [name, 0.0, 0])
+        entry = times.setdefault(index, [name, 0.0, 0, 0.0])
         entry[1] += own_s
         entry[2] += 1
-
-
+        entry[3] += waited_s

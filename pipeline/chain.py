@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Literal, Self, cast, overload
 
-
 from .errors import ChainError, did_you_mean
 from .event_stream import EventStream
 from .params import Operation
@@ -241,9 +240,7 @@ class Chain:
         jobs = [self._job(item, keywords, on_error, is_async=True) for item in inputs]
         return cast("list[Response | Exception]", await engine.agather(jobs, concurrency))
 
-    def _job(
-        self, item: Any, keywords: dict[str, Any], on_error: str, *, is_async: bool = False
-    ) -> Callable[[], Any]:
+    def _job(self, item: Any, keywords: dict[str, Any], on_error: str, *, is_async: bool = False) -> Callable[[], Any]:
         async def job() -> Any:
             try:
                 return await self.ainvoke(item, **keywords) if is_async else self.invoke(item, **keywords)
@@ -297,7 +294,7 @@ def _with_input(value: Any, keywords: dict[str, Any]) -> dict[str, Any]:
 
 
 def _as_stage(item: object, index: int, chain: str) -> Stage | Chain:
-    if isinstance(item, (Stage, Chain)):  # noqa: UP038  `|` on a stage class is an error
+    if isinstance(item, (Stage, Chain)):
         return item
     where = f'chain "{chain}", stages[{index}]'
     if isinstance(item, StageMeta):
@@ -308,5 +305,3 @@ def _as_stage(item: object, index: int, chain: str) -> Stage | Chain:
         f"{where}: {item!r} is no stage",
         hint="a stage is a Stage, a Chain, or an `async def (request, call_next)`",
     )
-
-

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Coroutine
+import time
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from .http import Headers
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from .runtime import Runtime
 
 T = TypeVar("T")
+
+_NO_HEADERS = Headers()
 
 
 class Owner(Protocol):
@@ -65,6 +68,7 @@ class CallContext:
         "status",
         "target",
         "timeouts",
+        "waited_s",
     )
 
     def __init__(
@@ -93,6 +97,7 @@ class CallContext:
         self.attempts: list[Attempt] = []
         self.dropped: list[Dropped] = []
         self.stage_times: dict[int, list[Any]] | None = None
+        self.waited_s = 0.0
         self.target: Target | None = None
         self.status: int | None = None
         self.headers: Headers | None = None
@@ -116,6 +121,18 @@ class CallContext:
         state = self.states[id(stage)]
         assert isinstance(state, kind)
         return state
+
+    def waiting(self, host: Awaitable[T]) -> Awaitable[T]:
+        """Await the host's part of a call through this, so that a traced call counts it as no stage's own time."""
+        return host if self.stage_times is None else self._timed(host)
+
+    async def _timed(self, host: Awaitable[T]) -> T:
+        began = time.perf_counter()
+        try:
+            return await host
+        finally:
+            with self.lock:
+                self.waited_s += time.perf_counter() - began
 
     def drop(self, name: str, reason: str) -> None:
         """Report that something of the call does not reach the host."""
@@ -143,7 +160,7 @@ class CallContext:
             dialect=target.dialect.name if target else None,
             status=self.status,
             request_id=self.request_id,
-            headers=dict(self.headers) if self.headers is not None else {},
+            headers=self.headers or _NO_HEADERS,
             attempts=tuple(self.attempts),
             dropped=tuple(self.dropped),
             duration_s=self.runtime.now() - self.started_at,

@@ -17,15 +17,13 @@ from .params import CreateParams, Null, Operation
 from .reply import Dropped, Reply
 from .request import Handler, Request
 from .response import Returned
-from .runtime import AsyncRuntime, Runtime, SyncRuntime, drive
+from .runtime import AsyncRuntime, Portal, Runtime, SyncRuntime, drive
 from .signals import Sink
 from .stage import Option
 from .timeouts import Timeouts
 from .watch import fan_out, watch
 
 if TYPE_CHECKING:
-    from anyio.abc import BlockingPortal
-
     from .chain import Chain
     from .http import Transport
 
@@ -81,7 +79,7 @@ class Engine:
         self._built: dict[int, tuple[weakref.ref[Chain], Built]] = {}
         self._shared: dict[str, Any] = {}
         self._closers: list[Callable[[], object]] = []
-        self._portal: _Portal | None = None
+        self._portal: Portal | None = None
         self._prefix = os.urandom(6).hex()
         self._count = itertools.count(1)
         self._closed = False
@@ -212,15 +210,15 @@ class Engine:
                 return cast("Transport", self._given)
             from .httpx_client import HttpxTransport
 
-            return HttpxTransport(self._given, is_async=is_async)
+            return HttpxTransport(cast(Any, self._given), is_async=is_async)
         from .transport import SlotTransport
 
         return SlotTransport(is_async=is_async, **self._network)
 
-    def _open_portal(self) -> _Portal:
+    def _open_portal(self) -> Portal:
         with self._lock:
             if self._portal is None:
-                self._portal = _Portal()
+                self._portal = Portal()
             return self._portal
 
     # --- closing ---------------------------------------------------------------------------------------------------
@@ -275,7 +273,9 @@ def _watched(handler: Handler, sink: Sink) -> Handler:
 
 def _not_sync(coroutine: Coroutine[Any, Any, Any]) -> Any:
     coroutine.close()
-    raise SetupError("this stream came from an async call", hint="use `async for`, `await stream.auntil_done()`, `aclose`")
+    raise SetupError(
+        "this stream came from an async call", hint="use `async for`, `await stream.auntil_done()`, `aclose`"
+    )
 
 
 def _at_least_one(limit: int) -> int:
@@ -342,25 +342,6 @@ class _Scope:
         self.on_close = engine.on_close
 
 
-class _Portal:
-    """An event loop in a thread of its own."""
-
-    def __init__(self) -> None:
-        from anyio.from_thread import start_blocking_portal
-
-        self._manager = start_blocking_portal()
-        self._portal: BlockingPortal = self._manager.__enter__()
-
-    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        async def awaited() -> T:
-            return await coroutine
-
-        return self._portal.call(awaited)
-
-    def close(self) -> None:
-        self._manager.__exit__(None, None, None)
-
-
 class _Default:
     """The engine behind the one-call functions: one per process, made when first needed."""
 
@@ -402,5 +383,3 @@ async def aclose() -> None:
     if (engine := _default.take()) is not None:
         atexit.unregister(engine.close)
         await engine.aclose()
-
-

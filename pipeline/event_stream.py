@@ -311,7 +311,7 @@ class EventStream:
 
     async def _advance(self) -> None:
         try:
-            batch = await self._source.pull()
+            batch = await self._context.waiting(self._source.pull())
             if batch:
                 self._take(batch)
             else:
@@ -418,7 +418,7 @@ class TextDeltas:
     def __iter__(self) -> Iterator[str]:
         for event in self._stream:
             if event.__class__ is ev.OutputTextDelta:
-                yield event.delta  # type: ignore[attr-defined]
+                yield event.delta
 
     def __aiter__(self) -> Self:
         return self
@@ -427,7 +427,7 @@ class TextDeltas:
         while True:
             event = await self._stream.__anext__()
             if event.__class__ is ev.OutputTextDelta:
-                delta: str = event.delta  # type: ignore[attr-defined]
+                delta: str = event.delta
                 return delta
 
 
@@ -439,5 +439,3 @@ def finally_(reply: Reply, fn: OnEnd) -> None:
         fn(Outcome.of_response(reply))
     else:
         fn(Outcome("completed"))
-
-

@@ -6,8 +6,9 @@ of the wire, such as the random padding `obfuscation`, are in `raw` only.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias, Union, cast
 
 import msgspec
 
@@ -15,7 +16,7 @@ from .items import ShellOutput, read_item
 from .parts import Logprob, read_annotation, read_part
 from .response import Response, ResponseError, read_error
 from .views import NO_KNOWN_TYPE, NoKnownType, Typed, always, several
-from .wire import Lazy, Raw, Wire, decode, decoder, is_absent, one, raw_field, type_of
+from .wire import REFUSED, Lazy, Raw, Wire, decode, decoder, is_absent, one, raw_field, type_of
 from .wire import _set_raw as set_raw
 
 
@@ -672,6 +673,7 @@ _BY_TYPE: dict[str, type[Event]] = {
     "response.reasoning.done": ReasoningTextDone,
 }
 _DECODERS: dict[str, Callable[[bytes], AnyEvent]] = {}  # filled as the names come: making all takes milliseconds
+_NOT_AT_ONCE = (KeyError, *REFUSED)
 
 
 def decode_event(name: str, data: bytes) -> AnyEvent:
@@ -685,10 +687,15 @@ def decode_event(name: str, data: bytes) -> AnyEvent:
     """
     try:
         event = _DECODERS[name](data)  # fails when the JSON has another type
-    except (KeyError, msgspec.DecodeError, UnicodeDecodeError):
+    except _NOT_AT_ONCE:
         return _decode_by_type(name, data)
     set_raw(event, data)
     return event
+
+
+@functools.cache
+def _any_event() -> Callable[[bytes], AnyEvent]:
+    return msgspec.json.Decoder(Union[_CLASSES]).decode  # noqa: UP007 (a tuple has no other form)
 
 
 def _decode_by_type(name: str, data: bytes) -> AnyEvent:
@@ -696,7 +703,9 @@ def _decode_by_type(name: str, data: bytes) -> AnyEvent:
     cls = _BY_TYPE.get(kind or name)
     if cls is None and (name == "error" or (not kind and not is_absent(decode(data, ErrorEvent).nested_json))):
         cls = ErrorEvent  # an HTTP error's body: no type at all, or the error's own
-    if cls is not None and cls.type == name:
+    if not name:
+        _DECODERS[name] = _any_event()  # some hosts name no events (seen on OpenRouter 2026-11)
+    elif cls is not None and cls.type == name:
         _DECODERS[name] = cast("Callable[[bytes], AnyEvent]", decoder(cls))
     event = cast("AnyEvent", decode(data, cls or UnknownEvent))
     if isinstance(event, UnknownEvent) and not kind:

@@ -22,6 +22,8 @@ from .http import Headers, HttpRequest
 from .request_head import encode_head
 from .timeouts import Pace
 
+_LEFT_OVER_CHUNKS = 1000
+
 
 class ClientLike(Protocol):
     """What is used of a client. Its settings (proxies, certificates, authentication, hooks) stay in force."""
@@ -180,18 +182,9 @@ class HttpxExchange:
 
     def abort(self) -> None:
         """Shut the socket down from any thread, where the client tells it. Idempotent."""
-        if self._aborted or self._whole:
-            return
-        self._aborted = True
-        stream = None if self._answer is None else self._answer.extensions.get("network_stream")
-        sock = None if stream is None else stream.get_extra_info("socket")
-        if sock is None:
-            return
-        with contextlib.suppress(OSError):
-            if isinstance(sock, socket.socket):
-                socket.socket.shutdown(sock, socket.SHUT_RDWR)  # not SSLSocket's own, which drops its TLS state
-            else:
-                sock.shutdown(socket.SHUT_RDWR)
+        if not self._aborted and not self._whole:
+            self._aborted = True
+            self._shutdown()
 
     def _read_wait(self, now: float) -> float | None:
         seconds, self._limit = self._pace.next_read(now)
@@ -210,13 +203,33 @@ class HttpxExchange:
     async def _release(self) -> None:
         answer, self._answer = self._answer, None
         chunks, self._chunks = self._chunks, None
-        if answer is not None:
-            if self._is_async:
-                await answer.aclose()
-                await chunks.aclose()  # type: ignore[union-attr]
+        if answer is None:
+            return
+        if not self._is_async:
+            answer.close()
+            return
+        try:
+            if not self._whole and self._shutdown(answer):
+                # Lets the library's nested generators run into the closed socket, and thereby to an end of theirs;
+                # closing only the outer one would leave the others to the loop, of which trio complains.
+                with contextlib.suppress(Exception):
+                    for _ in range(_LEFT_OVER_CHUNKS):
+                        await anext(chunks)  # type: ignore[arg-type]
+        finally:
+            await answer.aclose()
+
+    def _shutdown(self, answer: Any = None) -> bool:
+        answer = answer or self._answer
+        stream = None if answer is None else answer.extensions.get("network_stream")
+        sock = None if stream is None else stream.get_extra_info("socket")
+        if sock is None:
+            return False
+        with contextlib.suppress(OSError):
+            if isinstance(sock, socket.socket):
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)  # not SSLSocket's own, which drops its TLS state
             else:
-                answer.close()
-        del chunks
+                sock.shutdown(socket.SHUT_RDWR)
+        return True
 
     async def _result(self, value: Any) -> Any:
         if self._is_async:

@@ -14,8 +14,8 @@ from .views import (
     Typed,
     always,
     anything,
-    is_text,
     json_object,
+    object_or_text,
     optional,
     several,
     text_or,
@@ -183,11 +183,6 @@ class McpError(Wire, frozen=True, kw_only=True):
     message: str | None = None
     content_json: Raw = raw_field("content")
     content = Lazy(anything)
-
-
-def _mcp_error(raw: Raw) -> McpError | None:
-    # Older hosts send a plain string.
-    return McpError(message=loads(bytes(raw))) if is_text(raw) else optional(McpError)(raw)
 
 
 class SearchSource(Wire, frozen=True, kw_only=True):
@@ -498,7 +493,7 @@ class McpCall(Item, frozen=True, kw_only=True, tag="mcp_call"):
     approval_request_id: str | None = None
     output: str | None = None
     error_json: Raw = raw_field("error")
-    error = Lazy(_mcp_error)
+    error = Lazy(object_or_text(McpError, "message"))  # older hosts send a string
 
 
 class McpApprovalRequest(Item, frozen=True, kw_only=True, tag="mcp_approval_request"):

@@ -18,13 +18,12 @@ import socket
 import ssl
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from functools import lru_cache
 from time import monotonic
 from typing import Any, ClassVar, Protocol, TypeVar
 
 import anyio
-import certifi
 import httpcore
 
 from .address import DEFAULT_PORTS, Address, ProxyAddress
@@ -289,7 +288,7 @@ class BlockingLink(Link, httpcore.NetworkBackend):
         return self._connection.has_expired()
 
     async def send(self, method: str, address: Address, head: Pairs, body: bytes | None) -> Head:
-        response = self._connection.handle_request(_request(method, address, head, body))
+        response = self._connection.handle_request(_request(method, address, head, (body,) if body else ()))
         self._stream = response.stream
         self._chunks = iter(self._stream)
         return response.status, response.headers
@@ -344,6 +343,24 @@ class _LoopStream(httpcore.AsyncNetworkStream):
         return self._inner.get_extra_info(info)
 
 
+class _LoopBody:
+    """A request's body, once. No generator, which would be left suspended when the upload fails."""
+
+    __slots__ = ("_body",)
+
+    def __init__(self, body: bytes | None) -> None:
+        self._body = body
+
+    def __aiter__(self) -> _LoopBody:
+        return self
+
+    async def __anext__(self) -> bytes:
+        body, self._body = self._body, None
+        if not body:
+            raise StopAsyncIteration
+        return body
+
+
 class LoopLink(Link, httpcore.AsyncNetworkBackend):
     """A connection of one event loop, asyncio's or trio's."""
 
@@ -387,7 +404,7 @@ class LoopLink(Link, httpcore.AsyncNetworkBackend):
         return self._connection.has_expired()
 
     async def send(self, method: str, address: Address, head: Pairs, body: bytes | None) -> Head:
-        response = await self._connection.handle_async_request(_request(method, address, head, body))
+        response = await self._connection.handle_async_request(_request(method, address, head, _LoopBody(body)))
         self._stream = response.stream
         self._chunks = self._stream.__aiter__()
         return response.status, response.headers
@@ -562,7 +579,9 @@ def _made_context(verify: bool | str, env_file: str | None, env_dir: str | None)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         return context
-    source = env_file or env_dir or certifi.where() if verify is True else verify
+    source = verify if isinstance(verify, str) else env_file or env_dir
+    if source is None:
+        return httpcore.default_ssl_context()
     try:
         return ssl.create_default_context(
             capath=source if os.path.isdir(source) else None, cafile=None if os.path.isdir(source) else source
@@ -574,7 +593,9 @@ def _made_context(verify: bool | str, env_file: str | None, env_dir: str | None)
         ) from error
 
 
-def _request(method: str, address: Address, head: Pairs, body: bytes | None) -> httpcore.Request:
+def _request(
+    method: str, address: Address, head: Pairs, body: Iterable[bytes] | AsyncIterable[bytes]
+) -> httpcore.Request:
     # A default port is left out, as a proxy for plain calls gets the whole URL.
     port = None if address.port == DEFAULT_PORTS[address.scheme] else address.port
     url = httpcore.URL(scheme=address.scheme.encode(), host=address.host.encode(), port=port, target=address.target)

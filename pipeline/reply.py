@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import msgspec
 
+from .http import Headers
 from .response import CompactedResponse, DeletedResponse, InputTokens, ItemPage, Response
 
 if TYPE_CHECKING:
@@ -59,13 +60,16 @@ class StageTime(msgspec.Struct, frozen=True):
 
     Args:
         name: the stage's name in the chain.
-        own_s: seconds in the stage itself, without the stages inside it.
+        own_s: seconds of the stage's own work, without the stages inside it and without waiting for the host.
         calls: how often it was entered; more than once inside Retry.
+        waited_s: seconds in which this stage waited for the host: Dispatch for an answer's head or whole, Retry for a
+            stream's first content. What the reader of a stream waits for afterwards belongs to no stage.
     """
 
     name: str
     own_s: float
     calls: int
+    waited_s: float = 0.0
 
 
 class Meta(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,7 +94,7 @@ class Meta(msgspec.Struct, frozen=True, kw_only=True):
     dialect: str | None = None
     status: int | None = None
     request_id: str | None = None
-    headers: dict[str, str] = {}
+    headers: Headers = Headers()
     attempts: tuple[Attempt, ...] = ()
     dropped: tuple[Dropped, ...] = ()
     duration_s: float = 0.0

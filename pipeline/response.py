@@ -11,10 +11,10 @@ from .parts import OutputText
 from .tools import ReasoningConfig, TextConfig, read_tool, read_tool_choice
 from .views import (
     always,
-    is_text,
     json_object,
     json_objects,
     number,
+    object_or_text,
     optional,
     several,
     text_or,
@@ -151,11 +151,7 @@ class ResponseError(Wire, frozen=True, kw_only=True):
     misalignment = Lazy(optional(Misalignment))
 
 
-def read_error(raw: Raw) -> ResponseError | None:
-    """Read an error object, or a string, which becomes its message; anything else reads as None."""
-    if is_text(raw):
-        return decode(b'{"message":' + bytes(raw) + b"}", ResponseError)
-    return optional(ResponseError)(raw)
+read_error = object_or_text(ResponseError, "message")
 
 
 class IncompleteDetails(Wire, frozen=True, kw_only=True):
@@ -168,10 +164,6 @@ class Conversation(Wire, frozen=True, kw_only=True):
     """The conversation that a response belongs to."""
 
     id: str = ""
-
-
-def _conversation(raw: Raw) -> Conversation | None:
-    return decode(b'{"id":' + bytes(raw) + b"}", Conversation) if is_text(raw) else optional(Conversation)(raw)
 
 
 class AccessPrograms(Wire, frozen=True, kw_only=True):
@@ -317,7 +309,7 @@ class Response(Returned, frozen=True, kw_only=True):
     content_filters_json: Raw = raw_field("content_filters")
     content_filters = Lazy(json_objects)
     conversation_json: Raw = raw_field("conversation")
-    conversation = Lazy(_conversation)
+    conversation = Lazy(object_or_text(Conversation, "id"))
     error_json: Raw = raw_field("error")
     error = Lazy(read_error)
     frequency_penalty: float | None = None

@@ -1,7 +1,7 @@
 """All that really waits: sockets, threads, sleep. One body of code, two ways to run it.
 
-Stages are written once as `async def` and wait only through a runtime. `AsyncRuntime` awaits anyio (asyncio or trio).
-`SyncRuntime`'s coroutines block and return without ever suspending, so `drive` runs a whole chain with one `send(None)`:
+Stages are written once as `async def` and wait only through a runtime. `AsyncRuntime` awaits anyio (asyncio or
+trio). `SyncRuntime`'s coroutines block and return without ever suspending, so `drive` runs a whole chain with one `send(None)`:
 no event loop, no thread, full tracebacks, and it works inside a running loop, after a fork and under Ctrl-C.
 """
 
@@ -11,6 +11,7 @@ import contextvars
 import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from .errors import SuspendedInSync
@@ -36,7 +37,9 @@ class Lock(Protocol):
     """Mutual exclusion: `async with lock`."""
 
     async def __aenter__(self) -> object: ...
-    async def __aexit__(self, *exc: object) -> object: ...
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> object: ...
 
 
 class Runtime(Protocol):
@@ -127,7 +130,9 @@ class _ThreadLock:
     async def __aenter__(self) -> None:
         self._lock.acquire()
 
-    async def __aexit__(self, *exc: object) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
         self._lock.release()
 
 
@@ -258,6 +263,28 @@ def _first(error: BaseException) -> BaseException:
     return error
 
 
+class Portal:
+    """An event loop in a thread of its own, for sync callers whose stages await foreign async libraries."""
+
+    def __init__(self) -> None:
+        from anyio.from_thread import start_blocking_portal
+
+        self._manager = start_blocking_portal()
+        self._portal = self._manager.__enter__()
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine on the loop, return its value here."""
+
+        async def awaited() -> T:
+            return await coroutine
+
+        return self._portal.call(awaited)
+
+    def close(self) -> None:
+        """Stop the loop and its thread."""
+        self._manager.__exit__(None, None, None)
+
+
 def drive(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine that never suspends to its end and return its value.
 
@@ -274,15 +301,15 @@ def drive(coroutine: Coroutine[Any, Any, T]) -> T:
         if _wants_loop(error):
             raise _suspended(_stage_in_traceback(error)) from error
         raise
-    error = _suspended(_stage_in_frames(coroutine))
+    suspended = _suspended(_stage_in_frames(coroutine))
     try:
-        coroutine.throw(error)
+        coroutine.throw(suspended)
     except StopIteration as stop:  # a stage handled it
         value = stop.value
         return value
     finally:
         coroutine.close()
-    raise error
+    raise suspended
 
 
 def _wants_loop(error: RuntimeError) -> bool:
@@ -333,5 +360,3 @@ def _stage_of(frame: Any) -> str | None:
     if len(names) == 3 and names[2] == "call_next":
         return f"stage {type(frame.f_locals.get(names[0])).__name__}"
     return None
-
-

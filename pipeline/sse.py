@@ -3,7 +3,8 @@
 Lines end at LF, CRLF or CR and nowhere else: U+2028, U+0085 and the like are legal inside JSON strings. Text is never
 decoded here, so UTF-8 that is split between two reads is safe. Comments and events without data are skipped; a byte
 order mark is skipped; several `data:` lines are joined with LF; a last event without its blank line still counts.
-Source: WHATWG HTML standard, Server-sent events › Parsing an event stream, read 2026-11; the last two rules go beyond it.
+Source: WHATWG HTML standard, Server-sent events › Parsing an event stream, read 2026-11; the rule about the last event
+goes beyond it.
 """
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ def snake_case(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
-class StageMeta(type(msgspec.Struct)):  # type: ignore[misc]
+class StageMeta(msgspec.StructMeta):
     """Catches what goes wrong in a stage's first hour, where it is written."""
 
     def __new__(mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **config: Any) -> StageMeta:
@@ -141,7 +141,7 @@ def _is_member(value: object) -> bool:
 
 def _refuse_class(cls: type, other: object) -> None:
     # Not for `Stage | None` and the like, which are types. (isinstance with a tuple: `|` would come back here.)
-    if isinstance(other, (Stage, StageMeta, FunctionType)) or type(other).__name__ == "Chain":  # noqa: UP038
+    if isinstance(other, (Stage, StageMeta, FunctionType)) or type(other).__name__ == "Chain":
         raise StageError(f"{cls.__name__} is the stage's class", hint=f"write {cls.__name__}() in the chain")
 
 
@@ -168,8 +168,6 @@ def _as_is(expected: type, value: object) -> object:
     return value
 
 
-
-
 def _types_of(cls: type[Stage]) -> dict[str, Any]:
     found = cls.__dict__.get("_field_types")
     if found is None:
@@ -179,10 +177,12 @@ def _types_of(cls: type[Stage]) -> dict[str, Any]:
             hints = {}
         found = {name: hints[name] for name in cls.__struct_fields__ if name in hints}
         type.__setattr__(cls, "_field_types", found)
-    return found  # type: ignore[no-any-return]
+    return found
 
 
-class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="use", tag=snake_case, metaclass=StageMeta):
+class Stage(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="use", tag=snake_case, metaclass=StageMeta
+):
     """Base of stages; see the module's text for the contract.
 
     Class attributes that a stage may declare:
@@ -352,24 +352,24 @@ def stage(
             raise StageError(f"stage {name} is not async", hint="write `async def`, or use @before / @after")
         if not _takes(function, 2):
             raise StageError(f"stage {name} does not take (request, call_next)")
-        return FunctionStage(function=function, reads=options, terminal=terminal)  # type: ignore[no-any-return]
+        return FunctionStage(function=function, reads=options, terminal=terminal)
 
     return make if function is None else make(function)
 
 
 def before(function: Callable[[Request], Any]) -> Before:
     """Make a stage of a plain or async `(request)` that returns a changed request or None."""
-    return Before(_one_liner(function, 1, "(request)"))  # type: ignore[no-any-return]
+    return Before(_one_liner(function, 1, "(request)"))
 
 
 def after(function: Callable[[Request, Response], Response | None]) -> After:
     """Make a stage of a plain `(request, response)` that sees the final response, plain or streamed."""
-    return After(_plain(_one_liner(function, 2, "(request, response)")))  # type: ignore[no-any-return]
+    return After(_plain(_one_liner(function, 2, "(request, response)")))
 
 
 def on_stream_event(function: Callable[[Any], Any]) -> OnStreamEvent:
     """Make a stage of a plain `(event)` that sees every event of a stream and may return a changed copy."""
-    return OnStreamEvent(_plain(_one_liner(function, 1, "(event)")))  # type: ignore[no-any-return]
+    return OnStreamEvent(_plain(_one_liner(function, 1, "(event)")))
 
 
 def _one_liner(function: T, count: int, shape: str) -> T:
@@ -385,7 +385,9 @@ def _plain(function: T) -> T:
 
 
 def _is_async(function: object) -> bool:
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(type(function), "__call__", None)
+    )  # noqa: B004
 
 
 def _takes(function: Any, count: int) -> bool:
@@ -396,5 +398,3 @@ def _takes(function: Any, count: int) -> bool:
     except ValueError:  # a builtin without a signature
         return True
     return True
-
-

@@ -44,12 +44,15 @@ class Timeouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             value = cls(connect=connect, first_event=read, idle=read)
         if not isinstance(value, cls):
             raise InvalidParameter(
-                f"timeout is {type(value).__name__}; a number of seconds or antiphon.Timeouts is expected", param="timeout"
+                f"timeout is {type(value).__name__}; a number of seconds or antiphon.Timeouts is expected",
+                param="timeout",
             )
         for name in cls.__struct_fields__:
             seconds = getattr(value, name)
             if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
-                raise InvalidParameter(f"timeout {name} is {seconds!r}; seconds above zero are expected", param="timeout")
+                raise InvalidParameter(
+                    f"timeout {name} is {seconds!r}; seconds above zero are expected", param="timeout"
+                )
         return value
 
 

@@ -18,7 +18,7 @@ from .views import (
     text_or,
     texts,
 )
-from .wire import Lazy, Raw, Wire, encode, family, is_absent, many, one, open_union, raw_field, read_list
+from .wire import Lazy, Raw, Wire, encode, family, many, one, open_union, raw_field
 
 # --- text formats and reasoning settings ----------------------------------------------------------------------------
 
@@ -302,12 +302,10 @@ class WebSearchPreviewTool20250311(_WebSearchPreview, frozen=True, kw_only=True,
 
 
 def _allowed_tools(raw: Raw) -> tuple[str, ...] | McpToolFilter | None:
-    if is_absent(raw):
-        return None
-    try:
-        return tuple([str(msgspec.json.decode(name)) for name in read_list(raw)])
-    except msgspec.DecodeError:
-        return optional(McpToolFilter)(raw)
+    found = anything(raw)
+    if isinstance(found, list):
+        return tuple([name for name in found if isinstance(name, str)])
+    return optional(McpToolFilter)(raw)
 
 
 class McpTool(ToolDefinition, frozen=True, kw_only=True, tag="mcp"):

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
 
-from .wire import Raw, Wire, decode, encode, loads, many, one, value
+import msgspec
+
+from .wire import Raw, Wire, decode, encode, many, one, value
 
 T = TypeVar("T")
 W = TypeVar("W", bound=Wire)
@@ -44,14 +46,16 @@ def several(cls: type[W]) -> Callable[[Raw], tuple[W, ...]]:
     return many(lambda raw: decode(raw, cls))
 
 
+def object_or_text(cls: type[W], field: str) -> Callable[[Raw], W | None]:
+    """Reader of a nested object that some hosts send as a plain string, which is then its `field`."""
+    return one(lambda raw: decode(b'{"%b":%b}' % (field.encode(), bytes(raw)) if is_text(raw) else raw, cls))
+
+
 def text_or(read: Callable[[Raw], T]) -> Callable[[Raw], str | T]:
     """Reader of a field that is a string or something else, which `read` reads."""
 
     def read_text_or(raw: Raw) -> str | T:
-        if not is_text(raw):
-            return read(raw)
-        found: str = loads(bytes(raw))
-        return found
+        return (text_or_number(raw) or "") if is_text(raw) else read(raw)
 
     return read_text_or
 
@@ -61,9 +65,18 @@ def is_text(raw: bytes | Raw) -> bool:
     return bytes(memoryview(raw)[:1]) == b'"'
 
 
+def anything(raw: Raw) -> object:
+    """Reader of a field of any JSON type; missing reads as None."""
+    try:
+        found: object = value(raw)
+    except msgspec.DecodeError:  # what the decoder of the whole had only skimmed
+        return None
+    return found
+
+
 def text_or_number(raw: Raw) -> str | None:
     """Reader of a code: text as it is, a number as text, anything else as None."""
-    found = value(raw)
+    found = anything(raw)
     if isinstance(found, str):
         return found
     return str(found) if isinstance(found, int | float) and not isinstance(found, bool) else None
@@ -71,24 +84,19 @@ def text_or_number(raw: Raw) -> str | None:
 
 def number(raw: Raw) -> float | None:
     """Reader of a number among fields that hold other things on some hosts."""
-    found = value(raw)
+    found = anything(raw)
     return float(found) if isinstance(found, int | float) and not isinstance(found, bool) else None
-
-
-def anything(raw: Raw) -> object:
-    """Reader of a field of any JSON type; missing reads as None."""
-    return value(raw)
 
 
 def json_object(raw: Raw) -> dict[str, object] | None:
     """Reader of a free JSON object, such as a schema; anything else reads as None."""
-    found = value(raw)
+    found = anything(raw)
     return found if isinstance(found, dict) else None
 
 
 def json_objects(raw: Raw) -> tuple[dict[str, object], ...]:
     """Reader of a list of free JSON objects; what is no object is left out."""
-    found = value(raw)
+    found = anything(raw)
     return tuple([each for each in found if isinstance(each, dict)]) if isinstance(found, list) else ()
 
 

@@ -12,7 +12,7 @@ import functools
 import json
 import types
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, Self, TypeVar, Union, get_args, get_origin, overload
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Union, get_args, get_origin, overload
 
 import msgspec
 
@@ -22,13 +22,16 @@ W = TypeVar("W", bound="Wire")
 Raw = msgspec.Raw
 ABSENT = Raw()
 """Default of a raw field: the key is not there."""
+REFUSED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What the fast decoder raises: not JSON, or odd, or nested too deeply. The slow path then has the last word."""
 
 
 class _Slots:
     __slots__ = ("_cache", "_raw")
 
-    _raw: bytes | Raw
-    _cache: dict[str, Any]
+    if TYPE_CHECKING:
+        _raw: bytes | Raw
+        _cache: dict[str, Any]
 
 
 class Wire(msgspec.Struct, _Slots, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -62,9 +65,7 @@ class Wire(msgspec.Struct, _Slots, frozen=True, kw_only=True, omit_defaults=True
 
     def replace(self, **fields: object) -> Self:
         """Return a copy with these API fields set; all others, known or not, stay as they are."""
-        known = _read_object(self.raw)
-        known.update((name, Raw(encode(value))) for name, value in fields.items())
-        return type(self).from_json(msgspec.json.encode(known))
+        return type(self).from_json(merge(self.raw, fields))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the object as plain JSON values, unknown fields included."""
@@ -84,8 +85,9 @@ class Wire(msgspec.Struct, _Slots, frozen=True, kw_only=True, omit_defaults=True
         return decode, (self.raw, type(self))
 
 
-_set_raw = _Slots._raw.__set__  # type: ignore[attr-defined]  # the way around `frozen`, for decoding only
-_set_cache = _Slots._cache.__set__  # type: ignore[attr-defined]
+# The way around `frozen`, for decoding only.
+_set_raw = vars(_Slots)["_raw"].__set__
+_set_cache = vars(_Slots)["_cache"].__set__
 
 
 def tag_of(cls: type[Wire]) -> dict[str, object]:
@@ -169,7 +171,7 @@ def read_list(raw: bytes | Raw) -> list[Raw]:
     """Split a JSON list into the raw JSON of its members."""
     try:
         return _list_decoder.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except REFUSED:
         members = loads(bytes(raw))
         if not isinstance(members, list):
             raise msgspec.ValidationError("a JSON list is expected") from None
@@ -183,21 +185,22 @@ _object_decoder = msgspec.json.Decoder(dict[str, Raw])
 def _read_object(raw: bytes) -> dict[str, Raw]:
     try:
         return _object_decoder.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except REFUSED:
         return {name: Raw(_dumps(item)) for name, item in _loads_object(raw).items()}
 
 
 @functools.cache
 def decoder(cls: type[W]) -> Callable[[bytes | Raw], W]:
     """Return the strict decode function of a wire class, made once."""
-    return msgspec.json.Decoder(cls).decode
+    read: Callable[[bytes | Raw], W] = msgspec.json.Decoder(cls).decode
+    return read
 
 
 def decode(data: bytes | Raw, cls: type[W]) -> W:
     """Decode one wire object openly and keep its bytes. Raises as `Wire.from_json`."""
     try:
-        decoded = decoder(cls)(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        decoded: W = decoder(cls)(data)
+    except REFUSED:
         decoded = _decode_leniently(bytes(data), cls)
     _set_raw(decoded, data)
     return decoded
@@ -214,7 +217,7 @@ def type_of(data: bytes | Raw) -> str:
     """Return an object's `type`, "" where it has none."""
     try:
         return _peek(data).type or ""
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except REFUSED:
         found = _loads_object(bytes(data)).get("type")
         return found if isinstance(found, str) else ""
 
@@ -241,17 +244,24 @@ def encode(value: object) -> bytes:
     """
     if isinstance(value, Wire):
         return value.raw
-    return msgspec.json.encode(_embed(value), enc_hook=_foreign)
+    return msgspec.json.encode(embed(value), enc_hook=_foreign)
 
 
-def _embed(value: object) -> object:
-    """Put wire objects into plain containers as raw JSON; leave everything else as it is."""
+def merge(data: bytes, fields: Mapping[str, object]) -> bytes:
+    """Return a JSON object with these fields set, all others byte by byte as they are."""
+    known = _read_object(data)
+    known.update((name, Raw(encode(value))) for name, value in fields.items())
+    return msgspec.json.encode(known)
+
+
+def embed(value: object) -> Any:
+    """Return plain containers with the wire objects in them as raw JSON; everything else as it is."""
     if isinstance(value, Wire):
         return Raw(value.raw)
-    if isinstance(value, list | tuple):
-        return [_embed(item) for item in value]
+    if isinstance(value, (list, tuple)):
+        return [embed(item) for item in value]
     if isinstance(value, dict):
-        return {name: _embed(item) for name, item in value.items()}
+        return {name: embed(item) for name, item in value.items()}
     return value
 
 
@@ -275,7 +285,7 @@ def loads(data: bytes) -> Any:
     """
     try:
         return msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except REFUSED:
         try:
             return json.loads(data.decode("utf-8", "replace"), strict=False)
         except (ValueError, RecursionError) as error:
@@ -327,5 +337,3 @@ def _zero(expected: object) -> object:
     if get_origin(expected) in (Union, types.UnionType) and type(None) in get_args(expected):
         return None
     return _ZERO.get(expected)
-
-

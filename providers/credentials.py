@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -38,10 +39,9 @@ def find_access(row: Provider, options: Mapping[str, Any], environ: Mapping[str,
         MissingKey: the host needs a key and there is none.
         InvalidParameter: no address, or one that is no http(s) address.
     """
-    given = options.get("api_base") or options.get("base_url")
-    from_env = next((value for name in row.base_env if (value := environ.get(name, "").strip())), None)
-    base_url = clean_base(str(given or from_env or row.base_url), row)
-    key = options.get("api_key")
+    given, key = options.get("api_base") or options.get("base_url"), options.get("api_key")
+    from_env = None if given and key is not None else _first(row.base_env, environ)
+    base_url = clean_base(str(given or from_env or row.base_url), row.name, next(iter(row.base_env), None))
     if key is not None:
         return Access(base_url, _secret(key() if callable(key) else key, "api_key"))
     trusted = not given or _host(base_url) in {_host(base) for base in (row.base_url, from_env) if base}
@@ -59,7 +59,15 @@ def find_access(row: Provider, options: Mapping[str, Any], environ: Mapping[str,
     return Access(base_url, None, note)
 
 
-def clean_base(base_url: str, row: Provider) -> str:
+def _first(names: tuple[str, ...], environ: Mapping[str, str]) -> str | None:
+    for name in names:
+        if value := environ.get(name, "").strip():
+            return value
+    return None
+
+
+@functools.lru_cache(maxsize=256)
+def clean_base(base_url: str, provider: str, env: str | None = None) -> str:
     """Return an address to which paths can be added; a pasted endpoint is cut back to its base.
 
     Raises:
@@ -67,9 +75,9 @@ def clean_base(base_url: str, row: Provider) -> str:
     """
     if not base_url:
         raise InvalidParameter(
-            f"{row.name} has no address of its own",
+            f"{provider} has no address of its own",
             param="api_base",
-            hint='pass api_base="https://host/v1"' + (f", or set {row.base_env[0]}" if row.base_env else ""),
+            hint='pass api_base="https://host/v1"' + (f", or set {env}" if env else ""),
         )
     parts = urlsplit(base_url)
     if parts.scheme not in ("http", "https") or not parts.hostname:

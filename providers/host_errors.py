@@ -222,5 +222,3 @@ def _until(date: str) -> float | None:
     except (ValueError, TypeError, OverflowError):
         return None
     return seconds if seconds > 0 else None
-
-

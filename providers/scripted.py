@@ -19,7 +19,7 @@ Answer: TypeAlias = "str | Mapping[str, Any] | Response | Exception | Callable[[
 """One scripted answer.
 
 - text: the model's message;
-- a mapping with "status" and "body": an HTTP answer with that status, e.g. {"status": 429, "headers": {...}, "body": {}};
+- a mapping with "body": an HTTP answer, e.g. {"status": 429, "headers": {...}, "body": {}};
 - another mapping: fields of the response, e.g. {"output": [...], "status": "incomplete"};
 - a Response: itself; an exception: raised where the network would fail;
 - a function of the decoded request body that returns one of these.
@@ -75,7 +75,7 @@ class ScriptedHost:
             return answer
         number = next(self._ids)
         fields: dict[str, Any] = {"output": [message(answer)]} if isinstance(answer, str) else dict(answer)
-        text = "".join(str(part) for part in fields["output"]) if "output" in fields else ""
+        text = answer if isinstance(answer, str) else str(fields.get("output", ""))
         used = {"input_tokens": len(str(body.get("input", "")).split()), "output_tokens": len(text.split())}
         usage = {
             **used,

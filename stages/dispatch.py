@@ -17,6 +17,7 @@ from ..pipeline.signals import AttemptEnded, AttemptStarted
 from ..pipeline.stage import Stage
 from ..pipeline.timeouts import Pace
 
+
 class Dispatch(Stage, frozen=True):
     """Send the request over HTTP and decode the answer. Terminal: it ends a chain.
 
@@ -36,7 +37,9 @@ class Dispatch(Stage, frozen=True):
         target, wire, context = request.target, request.wire, request.context
         if target is None or wire is None:
             missing = "target" if target is None else "wire request"
-            raise SetupError(f"Dispatch got a request without a {missing}", hint="place Resolve and Transform before it")
+            raise SetupError(
+                f"Dispatch got a request without a {missing}", hint="place Resolve and Transform before it"
+            )
         context.target = target
         attempt = _Attempt(context, target)
         try:
@@ -51,12 +54,12 @@ class Dispatch(Stage, frozen=True):
 async def _exchange(request: Request, target: Target, wire: HttpRequest, attempt: _Attempt) -> Reply:
     context, dialect = request.context, target.dialect
     pace = Pace(context.timeouts, ends_at=context.ends_at, now=context.runtime.now(), streamed=wire.streamed)
-    exchange = await (target.transport or context.runtime).open(wire, pace)
+    exchange = await context.waiting((target.transport or context.runtime).open(wire, pace))
     try:
         attempt.opened(exchange)
         headers = exchange.headers
         if not 200 <= exchange.status < 300:
-            raise dialect.error(exchange.status, headers, await exchange.read(), request)
+            raise dialect.error(exchange.status, headers, await context.waiting(exchange.read()), request)
         if _is_event_stream(exchange):
             stream = EventStream(
                 HttpEvents(exchange, pace, dialect.stream_decoder(request), context.runtime.now),
@@ -65,7 +68,7 @@ async def _exchange(request: Request, target: Target, wire: HttpRequest, attempt
             )
             # Some servers stream unasked; whoever did not ask gets the plain reply.
             return stream if request.streamed else await stream.finish()
-        reply = dialect.decode(await exchange.read(), request)
+        reply = dialect.decode(await context.waiting(exchange.read()), request)
     except BaseException:
         await exchange.close()
         raise
@@ -75,7 +78,8 @@ async def _exchange(request: Request, target: Target, wire: HttpRequest, attempt
 
 
 def _is_event_stream(exchange: Exchange) -> bool:
-    return exchange.headers.get("content-type", "").lstrip().startswith("text/event-stream")
+    content_type: str = exchange.headers.get("content-type", "")
+    return content_type.lstrip().startswith("text/event-stream")
 
 
 def _with_facts(error: BaseException, target: Target, context: CallContext) -> BaseException:
@@ -103,15 +107,16 @@ class _Attempt:
             context.attempts.append(record)
         if context.sinks:
             context.emit(
-                AttemptStarted(
-                    call_id=context.id, operation=context.operation, at_s=self._started, attempt=record
-                )
+                AttemptStarted(call_id=context.id, operation=context.operation, at_s=self._started, attempt=record)
             )
 
     def opened(self, exchange: Exchange) -> None:
         context, headers = self._context, exchange.headers
         context.status, context.headers = exchange.status, headers
-        context.request_id = next((headers[name] for name in _REQUEST_IDS if name in headers), None)
+        for name in _REQUEST_IDS:
+            if (request_id := headers.get(name)) is not None:
+                context.request_id = request_id
+                break
         self._note(
             status=exchange.status,
             request_id=context.request_id,

@@ -97,12 +97,14 @@ def _write(signal: Signal) -> None:
         getattr(_structlog_logger(), level)("call", **_call_fields(signal))
     elif isinstance(signal, AttemptEnded):
         attempt = signal.attempt
-        _structlog_logger().debug(
-            "attempt", call_id=signal.call_id, **_present(attempt.__struct_fields__, attempt)
-        )
+        _structlog_logger().debug("attempt", call_id=signal.call_id, **_present(attempt.__struct_fields__, attempt))
     elif isinstance(signal, RetryScheduled):
         _structlog_logger().debug(
-            "retry", call_id=signal.call_id, attempt=signal.attempt, delay_s=round(signal.delay_s, 3), error=signal.error
+            "retry",
+            call_id=signal.call_id,
+            attempt=signal.attempt,
+            delay_s=round(signal.delay_s, 3),
+            error=signal.error,
         )
 
 

@@ -76,7 +76,7 @@ class Resolve(Stage, frozen=True):
         if row.launcher == "local" and not (request.options.get("api_base") or request.options.get("base_url")):
             models = context.state_of(self, _Launchers).local_models()
             url = "http://127.0.0.1/v1" if context.dry else await context.runtime.call(models.url_for, model)
-            return Access(clean_base(url, row), None)
+            return Access(clean_base(url, row.name), None)
         return find_access(row, request.options)
 
 

@@ -67,8 +67,13 @@ class Retry(Stage, frozen=True):
                 raise failed.pop()  # the first failure, which has happened already
             return await _committed(request, call_next)
 
-        def out_of_time(state: Any) -> bool:
-            return bool(state.upcoming_sleep >= context.time_left())
+        last_attempt = tenacity.stop_after_attempt(self._attempts(request))
+
+        def is_over(state: Any) -> bool:
+            return last_attempt(state) or state.upcoming_sleep >= context.time_left()
+
+        def wait(state: Any) -> float:
+            return self.delay_s(state.attempt_number, state.outcome.exception())
 
         def tell(state: Any) -> None:
             if context.sinks:
@@ -84,8 +89,8 @@ class Retry(Stage, frozen=True):
                 )
 
         retrying = tenacity.AsyncRetrying(
-            stop=tenacity.stop_any(tenacity.stop_after_attempt(self._attempts(request)), out_of_time),
-            wait=lambda state: self.delay_s(state.attempt_number, state.outcome.exception()),
+            stop=is_over,
+            wait=wait,
             retry=tenacity.retry_if_exception(self._repeats),
             sleep=context.runtime.sleep,
             before_sleep=tell,
@@ -97,7 +102,7 @@ class Retry(Stage, frozen=True):
     def delay_s(self, attempt: int, error: BaseException | None) -> float:
         """Return the wait after the `attempt`th failure (from 1), seconds: the host's wish, else random backoff."""
         asked = getattr(error, "retry_after_s", None)
-        if asked is not None and 0 < asked:
+        if asked is not None and asked > 0:
             return float(asked)
         ceiling = min(self.max_delay_s, self.base_delay_s * 2 ** (attempt - 1))
         return random.uniform(ceiling / 2, ceiling)  # noqa: S311  spreading load, not keeping secrets

@@ -33,9 +33,8 @@ class Validate(Stage, frozen=True):
 
 def check(params: CreateParams) -> None:
     """Raise InvalidParameter for the first wrong parameter."""
-    given = {name: value for name in _FIELDS if (value := getattr(params, name)) is not None}
     try:
-        msgspec.convert(given, CreateParams)
+        msgspec.convert(msgspec.structs.asdict(params), CreateParams)
     except msgspec.ValidationError as error:
         raise _wrong_type(error) from None
     _check_input(params)
@@ -49,9 +48,6 @@ def check(params: CreateParams) -> None:
         raise InvalidParameter(
             f"max_output_tokens is {params.max_output_tokens}; at least 1 is expected", param="max_output_tokens"
         )
-
-
-_FIELDS = CreateParams.__struct_fields__
 
 
 def _wrong_type(error: msgspec.ValidationError) -> InvalidParameter:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+import os
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Literal, TypeVar
 
 import anyio
 import pytest
+
 from antiphon.pipeline.chain import Chain
 from antiphon.pipeline.event_stream import EventStream
 from antiphon.pipeline.events import Event
@@ -76,11 +78,8 @@ def streamed(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture(autouse=True)
-def no_keys(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the developer's own keys and proxies out of the tests."""
-    import os
-
     for name in list(os.environ):
         if name.endswith(("_API_KEY", "_API_BASE", "_BASE_URL")) or name.upper().endswith("_PROXY"):
             monkeypatch.delenv(name)
-    yield

@@ -1,8 +1,8 @@
 """The native dialect: hosts that serve the Responses API themselves.
 
 Requests go out as they are, answers come in as they are. What this codec adds: the host's errors in every shape, and
-repair of sparse streams, so that a consumer always sees one grammar. Some servers (llama.cpp of October 2026, observed)
-send no `sequence_number`, no indexes and no `function_call_arguments.done`; the JSON's own `type` is authoritative where
+repair of sparse streams, so that a consumer always sees one grammar. Some servers (llama.cpp of October 2026,
+observed) send no `sequence_number`, no indexes and no `function_call_arguments.done`; the JSON's own `type` is authoritative where
 the SSE event name is missing (OpenRouter, transformers) or differs.
 """
 
@@ -22,7 +22,7 @@ from ...pipeline.request import Request, StreamDecoder, Target
 from ...pipeline.response import Response
 from ...pipeline.secret import Secret
 from ...pipeline.sse import SSEDecoder
-from ...pipeline.wire import encode, loads, value
+from ...pipeline.wire import embed, encode, is_absent, loads, merge, value
 from ..host_errors import HostError, make_error, read_body, read_value
 
 _USER_AGENT = "antiphon/0.1"
@@ -53,7 +53,7 @@ class ResponsesDialect:
                 f"the answer is no JSON object but {_shown(body)}",
                 hint="check that api_base is the address of an API (it usually ends in /v1)",
             ) from None
-        if response.status == "failed" or (response.error is not None and not response.output):
+        if response.status == "failed" or (not is_absent(response.error_json) and not response.output):
             raise self._failed(response, request)
         if not response.output_json and not response.status:
             raise _no_response(body)
@@ -81,9 +81,7 @@ class ResponsesDialect:
         error.response = response
         return error
 
-    def _error(
-        self, said: HostError, status: int, headers: Any, request: Request, hint: str | None = None
-    ) -> APIError:
+    def _error(self, said: HostError, status: int, headers: Any, request: Request, hint: str | None = None) -> APIError:
         target = request.target
         assert target is not None
         return make_error(
@@ -103,22 +101,15 @@ def encode_body(params: CreateParams, model: str, extra: dict[str, Any] | None =
     Raises:
         InvalidParameter: a value that has no JSON form.
     """
-    body = {name: value for name in _FIELDS if (value := getattr(params, name)) is not None}
-    body["model"] = model
-    if extra:
-        body.update(extra)
+    given = msgspec.structs.replace(params, model=model, input=embed(params.input), tools=embed(params.tools))
     try:
-        return encode(body)
+        body = encode(given)
+        return merge(body, extra) if extra else body
     except TypeError as error:
         raise InvalidParameter(f"the request cannot be encoded: {error}") from None
 
 
-_FIELDS = CreateParams.__struct_fields__
-
-
-def _headers(
-    target: Target, extra: dict[str, Any] | None, *, streamed: bool
-) -> tuple[tuple[str, str | Secret], ...]:
+def _headers(target: Target, extra: dict[str, Any] | None, *, streamed: bool) -> tuple[tuple[str, str | Secret], ...]:
     headers: list[tuple[str, str | Secret]] = [
         ("content-type", "application/json"),
         ("accept", "text/event-stream" if streamed else "application/json"),
@@ -184,7 +175,7 @@ class NativeStream:
             if not payload.startswith(b"[DONE]"):
                 raise APIResponseError(f"an event of the stream is no JSON object: {payload[:120]!r}") from None
             return
-        if event.__class__ is ev.UnknownEvent and event.type == "":  # type: ignore[attr-defined]
+        if isinstance(event, ev.UnknownEvent) and not event.type:
             event = _untyped(event)
         if event.sequence_number < 0 or self._repair is not None:
             if self._repair is None:

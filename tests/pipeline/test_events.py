@@ -127,7 +127,7 @@ def test_the_name_stands_in_for_a_missing_type(odd: dict[str, Any]) -> None:
     assert type(event) is ev.OutputTextDelta
     assert event.delta == "a"
     assert type(unknown) is ev.UnknownEvent
-    assert unknown.type == "acme.delta"
+    assert str(unknown.type) == "acme.delta"
 
 
 def test_fields_of_another_type_read_as_their_default() -> None:
@@ -159,7 +159,7 @@ def test_odd_but_legal_json_is_read(data: bytes, delta: str) -> None:
     assert event.raw == data
 
 
-@pytest.mark.parametrize("data", [b"[DONE]", b"null", b"[1]", b'"x"', b"", b'{"type":'])
+@pytest.mark.parametrize("data", [b"[DONE]", b"null", b"[1]", b'"x"', b"", b'{"type":', b'{"a":' * 100_000])
 @pytest.mark.parametrize("name", ["", "response.output_text.delta", "error"])
 def test_what_is_no_object_is_an_error(name: str, data: bytes) -> None:
     with pytest.raises(msgspec.DecodeError):

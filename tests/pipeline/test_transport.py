@@ -15,6 +15,16 @@ from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
 import pytest
+from loopback import (
+    Connection,
+    client_context,
+    echo,
+    open_descriptors,
+    proxy_to,
+    server_context,
+    serving,
+)
+
 from antiphon.pipeline.address import is_exempt, parse_url
 from antiphon.pipeline.errors import (
     APIConnectionError,
@@ -28,41 +38,23 @@ from antiphon.pipeline.runtime import drive
 from antiphon.pipeline.secret import Secret
 from antiphon.pipeline.timeouts import Pace, Timeouts
 from antiphon.pipeline.transport import AbortScope, SlotExchange, SlotTransport
-from loopback import (
-    Connection,
-    client_context,
-    echo,
-    open_descriptors,
-    proxy_to,
-    server_context,
-    serving,
-)
 
 T = TypeVar("T")
 Run = Callable[[Callable[[], Coroutine[Any, Any, T]]], T]
 Make = Callable[..., SlotTransport]
 
-PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
-
-
-@pytest.fixture(autouse=True)
-def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in PROXY_VARIABLES:
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
-
 
 @pytest.fixture
-def make(mode: str) -> Iterator[Make]:
+def make(mode: Any) -> Iterator[Make]:
     """Makes transports for the mode; closes the sync ones, while the others end with their loop."""
     made: list[SlotTransport] = []
 
     def make(**settings: Any) -> SlotTransport:
-        made.append(SlotTransport(is_async=mode != "sync", **settings))
+        made.append(SlotTransport(is_async=mode.is_async, **settings))
         return made[-1]
 
     yield make
-    if mode == "sync":
+    if not mode.is_async:
         for transport in made:
             drive(transport.close())
 
@@ -92,6 +84,11 @@ async def open_stream(transport: SlotTransport, url: str, **limits: float) -> Sl
 def pool_of(transport: SlotTransport) -> Any:
     """The pool of the one loop or process that has used `transport`."""
     return transport._home().pool
+
+
+def pass_time(seconds: float) -> None:
+    """Let time pass for the server while the caller's loop, if any, sees nothing of it."""
+    time.sleep(seconds)
 
 
 def stall(connection: Connection) -> None:
@@ -163,7 +160,7 @@ def test_an_expired_connection_is_not_used(run: Run[Any], make: Make) -> None:
     async def body() -> None:
         transport = make(keepalive_s=0.05)
         await call(transport, server.url)
-        time.sleep(0.1)
+        pass_time(0.1)
         await call(transport, server.url)
         assert pool_of(transport).idle == 1
 
@@ -182,7 +179,7 @@ def test_a_connection_that_the_server_closed_while_idle_is_not_used(run: Run[Any
         transport = make()
         for _ in range(3):
             assert await call(transport, server.url) == b"bye"
-            time.sleep(0.05)
+            pass_time(0.05)
 
     with serving(once) as server:
         run(body)
@@ -660,12 +657,10 @@ def test_a_small_bomb_does_not_fill_the_memory(run: Run[Any], make: Make) -> Non
     async def body() -> None:
         transport = make(max_body_bytes=1_000_000)
         exchange = await transport.open(HttpRequest("POST", server.url, (), b""), pace_of())
-        largest = total = 0
+        for _ in range(3):
+            assert len(await exchange.chunk()) <= 256 * 1024
         with pytest.raises(APIResponseError, match="max_body_bytes"):
-            while piece := await exchange.chunk():
-                largest, total = max(largest, len(piece)), total + len(piece)
-        assert largest <= 256 * 1024
-        assert total <= 1_000_000
+            await exchange.chunk()
         assert (pool_of(transport).idle, pool_of(transport).free) == (0, 1000)
 
     with serving(send_bomb) as server:
@@ -1085,7 +1080,9 @@ def test_importing_the_transport_is_cheap() -> None:
     import subprocess
     import sys
 
-    code = "import sys, antiphon.pipeline.transport; print([m for m in ('httpcore', 'anyio', 'ssl') if m in sys.modules])"
+    code = (
+        "import sys, antiphon.pipeline.transport; print([m for m in ('httpcore', 'anyio', 'ssl') if m in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)
 
     assert done.stdout.strip() == "[]"
