@@ -113,11 +113,10 @@ _HOMES = {
         "UnsupportedParameter",
     ],
 }
-_MODULES = ("errors", "presets", "testing")
-_WHERE = {name: home for home, names in _HOMES.items() for name in names}
-_WHERE |= {"errors": "pipeline.errors", "presets": "stages.presets", "testing": "testing"}
+_MODULES = {"errors": "pipeline.errors", "presets": "stages.presets", "testing": "testing"}
+_WHERE = {**{name: home for home, names in _HOMES.items() for name in names}, **_MODULES}
 
-__all__ = ["__version__", *sorted(_WHERE)]
+__all__ = ["__version__", *sorted(_WHERE)]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:

@@ -24,7 +24,7 @@ class Client:
     Close it, or use it as a context manager: it owns connections and the models it started on this machine.
 
     Args:
-        chain: what every call goes through; parameters bound to it, `chain.bind(model=...)`, are this client's defaults.
+        chain: what every call goes through; what is bound to it by `chain.bind(model=...)` counts as default.
         timeouts: the limits of calls that do not bring their own.
         hooks: plain functions that get the signals of every call.
         transport: your own `httpx.Client` (for sync calls) or `httpx.AsyncClient` (for async calls), or httpx2's; it is
@@ -42,7 +42,7 @@ class Client:
         self,
         chain: Chain = presets.responses,
         *,
-        timeouts: Timeouts = Timeouts(),
+        timeouts: Timeouts = Timeouts(),  # noqa: B008  frozen
         hooks: Iterable[Sink] = (),
         transport: object = None,
         blocking: Literal["step", "portal"] = "step",
@@ -77,7 +77,9 @@ class Client:
         self, input: Any = None, model: str | None = None, *, stream: Literal[True], **keywords: Any
     ) -> EventStream: ...
     @overload
-    def responses(self, input: Any = None, model: str | None = None, **keywords: Any) -> Response: ...
+    def responses(
+        self, input: Any = None, model: str | None = None, *, stream: Literal[False] | None = None, **keywords: Any
+    ) -> Response: ...
     def responses(self, input: Any = None, model: str | None = None, **keywords: Any) -> Reply:
         """Ask a model for a response, through this client's chain. As `antiphon.responses`."""
         known, dropped = translate(keywords)
@@ -88,7 +90,9 @@ class Client:
         self, input: Any = None, model: str | None = None, *, stream: Literal[True], **keywords: Any
     ) -> EventStream: ...
     @overload
-    async def aresponses(self, input: Any = None, model: str | None = None, **keywords: Any) -> Response: ...
+    async def aresponses(
+        self, input: Any = None, model: str | None = None, *, stream: Literal[False] | None = None, **keywords: Any
+    ) -> Response: ...
     async def aresponses(self, input: Any = None, model: str | None = None, **keywords: Any) -> Reply:
         """Ask a model for a response (async), through this client's chain. As `antiphon.responses`."""
         known, dropped = translate(keywords)

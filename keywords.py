@@ -38,7 +38,7 @@ DROPPED: Final = {
 """Accepted, without effect, and reported in `reply.meta.dropped` with this reason."""
 
 REFUSED: Final = {
-    "text_format": 'pass the schema: text={"format": {"type": "json_schema", "name": ..., "schema": ..., "strict": True}}',
+    "text_format": 'pass the schema: text={"format": {"type": "json_schema", "name": ..., "schema": ...}}',
     "mock_response": 'use antiphon.testing.scripted("..."), or model="scripted/echo"',
     "client": "make antiphon.Client(transport=your_httpx_client) and call its responses()",
     "api_version": "Azure's api-version form is not served yet; its /openai/v1 address works as api_base",

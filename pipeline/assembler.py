@@ -49,7 +49,7 @@ class Assembler:
         item_id, index = item["id"], len(self._output)
         events = [self._added({**item, "status": "in_progress", "content": []})]
         for at, (part, deltas) in enumerate(parts):
-            where = {"item_id": item_id, "output_index": index, "content_index": at}
+            where: dict[str, Any] = {"item_id": item_id, "output_index": index, "content_index": at}
             events += self._part(where, part, deltas)
         events.append(self._done({**item, "content": [part for part, _ in parts]}))
         return events
@@ -107,7 +107,7 @@ class Assembler:
         index = len(self._output)
         events: list[ev.Event] = [self._added({**item, "summary": []})]
         for at, part in enumerate(item.get("summary") or ()):
-            where = {"item_id": item["id"], "output_index": index, "summary_index": at}
+            where: dict[str, Any] = {"item_id": item["id"], "output_index": index, "summary_index": at}
             empty = Raw(encode({**part, "text": ""}))
             text = part.get("text", "")
             events += [

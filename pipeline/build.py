@@ -104,8 +104,11 @@ def _is_terminal(stage: Stage) -> bool:
     return stage.terminal if isinstance(stage, FunctionStage) else stage.is_terminal
 
 
+_PACKAGE = __name__.removesuffix("pipeline.build")
+
+
 def _is_users(stage: Stage) -> bool:
-    return not type(stage).__module__.startswith(f"{__package__.rpartition('.')[0]}.")
+    return not type(stage).__module__.startswith(_PACKAGE)
 
 
 def link(stages: list[Stage], *, traced: bool = False) -> Handler:

@@ -177,7 +177,7 @@ class Chain:
     @overload
     def invoke(self, input: Any = None, /, *, stream: Literal[True], **keywords: Any) -> EventStream: ...
     @overload
-    def invoke(self, input: Any = None, /, **keywords: Any) -> Response: ...
+    def invoke(self, input: Any = None, /, *, stream: Literal[False] | None = None, **keywords: Any) -> Response: ...
     def invoke(self, input: Any = None, /, **keywords: Any) -> Reply:
         """Run the chain for one call (sync): `chain.invoke("Hi", model="openai/gpt-5")`.
 
@@ -194,7 +194,9 @@ class Chain:
     @overload
     async def ainvoke(self, input: Any = None, /, *, stream: Literal[True], **keywords: Any) -> EventStream: ...
     @overload
-    async def ainvoke(self, input: Any = None, /, **keywords: Any) -> Response: ...
+    async def ainvoke(
+        self, input: Any = None, /, *, stream: Literal[False] | None = None, **keywords: Any
+    ) -> Response: ...
     async def ainvoke(self, input: Any = None, /, **keywords: Any) -> Reply:
         """Run the chain for one call (async). As `invoke`."""
         return await self.arun("create", _with_input(input, keywords))

@@ -85,7 +85,7 @@ class CallContext:
         self.owner = owner
         self.runtime = runtime
         self.drive = drive
-        self.operation = operation
+        self.operation: Operation = operation
         self.timeouts = timeouts
         self.states = states
         self.dry = dry

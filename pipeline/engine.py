@@ -56,7 +56,7 @@ class Engine:
     def __init__(
         self,
         *,
-        timeouts: Timeouts = Timeouts(),
+        timeouts: Timeouts = Timeouts(),  # noqa: B008  frozen
         transport: object = None,
         hooks: Iterable[Sink] = (),
         tenant: str | None = None,

@@ -417,7 +417,7 @@ class TextDeltas:
 
     def __iter__(self) -> Iterator[str]:
         for event in self._stream:
-            if event.__class__ is ev.OutputTextDelta:
+            if isinstance(event, ev.OutputTextDelta):
                 yield event.delta
 
     def __aiter__(self) -> Self:
@@ -426,9 +426,8 @@ class TextDeltas:
     async def __anext__(self) -> str:
         while True:
             event = await self._stream.__anext__()
-            if event.__class__ is ev.OutputTextDelta:
-                delta: str = event.delta
-                return delta
+            if isinstance(event, ev.OutputTextDelta):
+                return event.delta
 
 
 def finally_(reply: Reply, fn: OnEnd) -> None:

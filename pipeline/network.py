@@ -53,7 +53,7 @@ class Link:
         limit: which limit bounded the last wait.
         received: whether any byte of the running exchange's answer has come.
         handshaking: whether TLS is or was being set up when the last wait began.
-        aborted: whether `shutdown` was called.
+        aborted: whether its exchange was aborted; it is not read any more then.
         connect_s: how long connecting took, seconds.
     """
 
@@ -150,21 +150,6 @@ class Link:
             self.received = True
         return data
 
-    def shutdown(self) -> None:
-        """Make a wait in progress fail, from any thread; the descriptor stays with its owner, who closes it."""
-        self.aborted = True
-        sock = self._socket()
-        if sock is None:
-            return
-        try:
-            if isinstance(sock, socket.socket):
-                # Not SSLSocket's own: that one drops its TLS state, and a reader would get ciphertext.
-                socket.socket.shutdown(sock, socket.SHUT_RDWR)
-            else:
-                sock.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass  # not connected any more
-
     def close_from_elsewhere(self) -> None:
         """Close while somebody else may use it, whose use fails."""
         raise NotImplementedError
@@ -206,9 +191,6 @@ class Link:
 
     def close(self) -> None:
         """Close the socket, at once. Idempotent."""
-        raise NotImplementedError
-
-    def _socket(self) -> Any:
         raise NotImplementedError
 
 
@@ -306,15 +288,21 @@ class BlockingLink(Link, httpcore.NetworkBackend):
         if inner is not None:
             inner.close()
 
+    def shutdown(self) -> None:
+        """Make a wait in progress fail, from any thread; the descriptor stays with its owner, who closes it."""
+        self.aborted = True
+        sock = None if self._inner is None else self._inner.get_extra_info("socket")
+        if sock is not None:
+            with contextlib.suppress(OSError):  # not connected any more
+                # Not SSLSocket's own: that one drops its TLS state, and a reader would get ciphertext.
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
     def close_from_elsewhere(self) -> None:
         """Close from another thread than the one that uses it, which closes it itself if it is waiting right now."""
         self.shutdown()
         self._closed = True
         if not self.busy:
             self.close()
-
-    def _socket(self) -> Any:
-        return None if self._inner is None else self._inner.get_extra_info("socket")
 
 
 class _LoopStream(httpcore.AsyncNetworkStream):
@@ -426,23 +414,18 @@ class LoopLink(Link, httpcore.AsyncNetworkBackend):
         if raw is not None:
             # anyio's streams close their socket before they first suspend (and suspend only to let others run),
             # so one step is enough; and a close that does not wait cannot be cancelled.
-            step(raw.aclose())
+            with contextlib.suppress(OSError, RuntimeError):  # closed already, or its loop has ended
+                step(raw.aclose())
 
     def close_from_elsewhere(self) -> None:
         self.close()
 
-    def _socket(self) -> Any:
-        return None if self._raw is None else self._raw.get_extra_info("socket")
-
 
 def step(coroutine: Coroutine[Any, Any, object]) -> None:
-    """Run a coroutine up to its first suspension, and no further."""
+    """Run a coroutine up to its first suspension, and no further. Raises what it raises."""
     try:
-        coroutine.send(None)
-    except StopIteration:
-        pass
-    except OSError:
-        pass  # the socket is gone already
+        with contextlib.suppress(StopIteration, StopAsyncIteration):
+            coroutine.send(None)
     finally:
         coroutine.close()
 
@@ -496,6 +479,11 @@ class BlockingSide:
         """Run `job` where the pool lives: here."""
         job()
 
+    def abort(self, link: Link) -> None:
+        """Make a wait in progress on `link` fail; from any thread."""
+        assert isinstance(link, BlockingLink)
+        link.shutdown()
+
     def at_end(self, job: Callable[[], object]) -> None:
         """Nothing ends before the process does."""
 
@@ -521,6 +509,11 @@ class LoopSide:
         """Run `job` in the loop soon; from any thread. Nothing happens when the loop has ended."""
         with contextlib.suppress(RuntimeError):
             self._post(job)
+
+    def abort(self, link: Link) -> None:
+        """Make a wait in progress on `link` fail; from any thread."""
+        link.aborted = True
+        self.post(link.close)
 
     def at_end(self, job: Callable[[], object]) -> None:
         """Run `job` when the loop ends: loops close the asynchronous generators that were begun in them."""

@@ -1,8 +1,9 @@
 """All that really waits: sockets, threads, sleep. One body of code, two ways to run it.
 
 Stages are written once as `async def` and wait only through a runtime. `AsyncRuntime` awaits anyio (asyncio or
-trio). `SyncRuntime`'s coroutines block and return without ever suspending, so `drive` runs a whole chain with one `send(None)`:
-no event loop, no thread, full tracebacks, and it works inside a running loop, after a fork and under Ctrl-C.
+trio). `SyncRuntime`'s coroutines block and return without ever suspending, so `drive` runs a whole chain with one
+`send(None)`: no event loop, no thread, full tracebacks, and it works inside a running loop, after a fork and under
+Ctrl-C.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class Lock(Protocol):
 
     async def __aenter__(self) -> object: ...
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
     ) -> object: ...
 
 
@@ -131,7 +132,7 @@ class _ThreadLock:
         self._lock.acquire()
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
     ) -> None:
         self._lock.release()
 

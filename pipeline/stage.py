@@ -385,9 +385,8 @@ def _plain(function: T) -> T:
 
 
 def _is_async(function: object) -> bool:
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-        getattr(type(function), "__call__", None)
-    )  # noqa: B004
+    call = getattr(type(function), "__call__", None)  # noqa: B004  whether it is async, not whether it is there
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
 
 
 def _takes(function: Any, count: int) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -40,7 +40,8 @@ class Timeouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             value = cls(total=float(value))
         elif not isinstance(value, cls) and hasattr(value, "connect") and hasattr(value, "read"):
             # httpx's read limit holds for each read, the first one included; None switches its limits off.
-            read, connect = (math.inf if limit is None else limit for limit in (value.read, value.connect))
+            given: Any = value
+            read, connect = (math.inf if limit is None else limit for limit in (given.read, given.connect))
             value = cls(connect=connect, first_event=read, idle=read)
         if not isinstance(value, cls):
             raise InvalidParameter(

@@ -366,14 +366,14 @@ class SlotExchange:
             self._end(clean=clean)
 
     def abort(self) -> None:
-        """Shut the socket down, or stop waiting for one; from any thread. Idempotent."""
+        """Shut the socket, or stop waiting for one; from any thread. Idempotent."""
         home = self._home
         with home.lock:  # so that the connection is not another exchange's by the time it is shut
             if self._ended or self._aborted:
                 return
             self._aborted = True
             if self._link is not None:
-                self._link.shutdown()
+                home.side.abort(self._link)
             waiter = self._waiter
             if waiter is not None and home.pool.withdraw(waiter):
                 self._dequeued = True

@@ -329,7 +329,7 @@ def _coerce(found: object, expected: object) -> object:
         return Raw(_dumps(found))
     try:
         return msgspec.convert(found, expected)
-    except msgspec.ValidationError:
+    except (msgspec.ValidationError, UnicodeEncodeError):  # the latter for text with a lone surrogate
         return ABSENT
 
 

@@ -61,7 +61,7 @@ def rows() -> tuple[Provider, ...]:
     """
     import tomllib
 
-    text = resources.files(__package__).joinpath("catalog.toml").read_text("utf-8")
+    text = resources.files(__name__.rpartition(".")[0]).joinpath("catalog.toml").read_text("utf-8")
     found = msgspec.convert(tomllib.loads(text), _File).provider
     _by_name(found)
     return found

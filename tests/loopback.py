@@ -31,7 +31,7 @@ def open_descriptors() -> int:
 
 
 @cache
-def test_ca() -> trustme.CA:
+def authority() -> trustme.CA:
     """Return a certificate authority that nobody trusts unless told so."""
     return trustme.CA()
 
@@ -39,14 +39,14 @@ def test_ca() -> trustme.CA:
 def server_context(*names: str) -> ssl.SSLContext:
     """Return a server's TLS settings with a certificate of the test CA for `names`."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    test_ca().issue_cert(*names).configure_cert(context)
+    authority().issue_cert(*names).configure_cert(context)
     return context
 
 
 def client_context() -> ssl.SSLContext:
     """Return a client's TLS settings that trust the test CA only."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    test_ca().configure_trust(context)
+    authority().configure_trust(context)
     return context
 
 

@@ -2,8 +2,8 @@
 
 Requests go out as they are, answers come in as they are. What this codec adds: the host's errors in every shape, and
 repair of sparse streams, so that a consumer always sees one grammar. Some servers (llama.cpp of October 2026,
-observed) send no `sequence_number`, no indexes and no `function_call_arguments.done`; the JSON's own `type` is authoritative where
-the SSE event name is missing (OpenRouter, transformers) or differs.
+observed) send no `sequence_number`, no indexes and no `function_call_arguments.done`; the JSON's own `type` is
+authoritative where the SSE event name is missing (OpenRouter, transformers) or differs.
 """
 
 from __future__ import annotations

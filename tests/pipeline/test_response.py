@@ -187,14 +187,17 @@ def test_odd_fields_read_as_their_defaults_and_stay_in_the_bytes(odd: dict[str, 
 
 @pytest.mark.parametrize("odd", ODD)
 def test_one_odd_value_anywhere_breaks_no_attribute(odd: Any) -> None:
-    items = json.loads((FIXTURES / "input_items.json").read_bytes())
-    whole = json.loads(DATA) | {"output": items}
+    whole = json.loads(DATA)
+    items = [*whole.pop("output"), *json.loads((FIXTURES / "input_items.json").read_bytes())]
 
     for variant in variants(whole, odd):
         found = Response.from_json(json.dumps(variant).encode())
-
         assert found in list(walk(found))
-        assert isinstance(found.output_text, str)
+    for item in items:
+        for variant in variants(item, odd):
+            found = response(output=[variant])
+            assert found in list(walk(found))
+            assert isinstance(found.output_text, str)
 
 
 def test_odd_fields_that_make_sense_are_understood() -> None:

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import pytest
 from loopback import (
     Connection,
+    authority,
     client_context,
     echo,
     open_descriptors,
@@ -756,9 +757,7 @@ def test_tls_can_be_left_unchecked(run: Run[Any], make: Make) -> None:
 
 
 def test_a_ca_file_is_read_and_a_missing_one_refused_early(tmp_path: Any, run: Run[Any], make: Make) -> None:
-    from loopback import test_ca
-
-    test_ca().cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    authority().cert_pem.write_to_path(str(tmp_path / "ca.pem"))
 
     async def body() -> bytes:
         return await call(make(verify=str(tmp_path / "ca.pem")), server.url)
@@ -997,6 +996,7 @@ def test_64_threads_share_a_transport() -> None:
         drive(transport.close())
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_child_process_does_not_use_its_parents_connections() -> None:
     transport = SlotTransport(is_async=False, verify=client_context())

@@ -1,0 +1,81 @@
+"""The whole way of one call: a real language model on this machine, streamed through the stock chain.
+
+    python examples/demo.py                     no key, no network
+    python examples/demo.py "Name three colours."
+
+Where the local model is not installed, the same call goes to a scripted host, so that the chain is still seen.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import antiphon
+
+PROMPT = "Explain in two sentences why the sea is salty."
+INSIDE = {
+    "log": "one line a call, once logging is enabled",
+    "validate": "checks the call",
+    "resolve": "finds provider, address, key and dialect",
+    "retry": "repeats what fails in passing; waits for the first text",
+    "transform": "writes the request in the provider's format",
+    "dispatch": "sends it; waits for the head of the answer",
+}
+
+
+def main(prompt: str) -> None:
+    try:
+        show("local/smollm2", prompt)
+    except antiphon.MissingExtra as missing:
+        print(f"\n\nThe local model is not installed:\n  {missing}\n")
+        print("So this is the same chain with a scripted host: no model, it says the prompt again.\n")
+        show("scripted/echo", prompt)
+
+
+def show(model: str, prompt: str) -> None:
+    print(f"{model} < {prompt}\n{model} > ", end="", flush=True)
+    with antiphon.responses(
+        prompt, model=model, stream=True, trace=True, temperature=0, max_output_tokens=64
+    ) as stream:
+        for text in stream.text:
+            print(text, end="", flush=True)
+    print("\n")
+    print_stages(stream.meta)
+    print_answer(stream)
+
+
+def print_stages(meta: antiphon.Meta) -> None:
+    row = "  {:<10} {:>9} {:>9}  {}".format
+    print("The chain it went through, outermost stage first; times in ms")
+    print(row("stage", "own work", "waiting", ""))
+    for stage in meta.stages:
+        note = INSIDE.get(stage.name, "")
+        if stage.name == "resolve" and meta.provider == "local":
+            note += "; started the model"
+        print(row(stage.name, ms(stage.own_s), ms(stage.waited_s) if stage.waited_s else "", note))
+    own, waited = (sum(getattr(stage, name) for stage in meta.stages) for name in ("own_s", "waited_s"))
+    print(row("together", ms(own), ms(waited), "until the first text"))
+
+
+def print_answer(stream: antiphon.EventStream) -> None:
+    attempt = stream.meta.attempts[-1]
+    first_s, whole_s = attempt.first_event_s or 0.0, attempt.duration_s or 0.0
+    print("\nThe model's own time, from being asked")
+    print(f"  first event   {ms(first_s):>9} ms")
+    print(f"  whole answer  {ms(whole_s):>9} ms")
+    response = stream.response
+    if response is not None and response.usage is not None:
+        usage = response.usage
+        print(f"  tokens        {usage.input_tokens:>9} in, {usage.output_tokens} out; {response.status}")
+
+
+def ms(seconds: float) -> str:
+    return f"{seconds * 1000:.2f}"
+
+
+if __name__ == "__main__":
+    try:
+        main(" ".join(sys.argv[1:]) or PROMPT)
+    except KeyboardInterrupt:
+        print("\nstopped")
+        sys.exit(130)
