@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .pipeline.errors import *  # noqa: F403
     from .pipeline.event_stream import EventStream as EventStream
     from .pipeline.explain import Explanation as Explanation
+    from .pipeline.grammar import check_grammar as check_grammar
     from .pipeline.params import NULL as NULL
     from .pipeline.reply import Attempt as Attempt
     from .pipeline.reply import Dropped as Dropped
@@ -43,7 +44,21 @@ if TYPE_CHECKING:
     from .pipeline.stage import on_stream_event as on_stream_event
     from .pipeline.stage import stage as stage
     from .pipeline.timeouts import Timeouts as Timeouts
+    from .prebuilt import acancel_responses as acancel_responses
+    from .prebuilt import acompact_responses as acompact_responses
+    from .prebuilt import acount_input_tokens as acount_input_tokens
+    from .prebuilt import adelete_responses as adelete_responses
+    from .prebuilt import aget_responses as aget_responses
+    from .prebuilt import alist_input_items as alist_input_items
+    from .prebuilt import apoll_responses as apoll_responses
     from .prebuilt import aresponses as aresponses
+    from .prebuilt import cancel_responses as cancel_responses
+    from .prebuilt import compact_responses as compact_responses
+    from .prebuilt import count_input_tokens as count_input_tokens
+    from .prebuilt import delete_responses as delete_responses
+    from .prebuilt import get_responses as get_responses
+    from .prebuilt import list_input_items as list_input_items
+    from .prebuilt import poll_responses as poll_responses
     from .prebuilt import responses as responses
     from .stages import presets as presets
     from .stages.dispatch import Dispatch as Dispatch
@@ -51,6 +66,7 @@ if TYPE_CHECKING:
     from .stages.log import configure_logging as configure_logging
     from .stages.observe import Observe as Observe
     from .stages.resolve import Resolve as Resolve
+    from .stages.response_ids import ResponseIds as ResponseIds
     from .stages.retry import Retry as Retry
     from .stages.transform import Transform as Transform
     from .stages.validate import Validate as Validate
@@ -62,6 +78,7 @@ _HOMES = {
     "pipeline.engine": ["aclose", "close"],
     "pipeline.event_stream": ["EventStream"],
     "pipeline.explain": ["Explanation"],
+    "pipeline.grammar": ["check_grammar"],
     "pipeline.params": ["NULL"],
     "pipeline.reply": ["Attempt", "Dropped", "Meta", "Outcome", "Reply"],
     "pipeline.request": ["Handler", "Request"],
@@ -70,11 +87,29 @@ _HOMES = {
     "pipeline.signals": ["CallEnded", "CallStarted", "Signal"],
     "pipeline.stage": ["Option", "Stage", "after", "before", "on_stream_event", "stage"],
     "pipeline.timeouts": ["Timeouts"],
-    "prebuilt": ["aresponses", "responses"],
+    "prebuilt": [
+        "acancel_responses",
+        "acompact_responses",
+        "acount_input_tokens",
+        "adelete_responses",
+        "aget_responses",
+        "alist_input_items",
+        "apoll_responses",
+        "aresponses",
+        "cancel_responses",
+        "compact_responses",
+        "count_input_tokens",
+        "delete_responses",
+        "get_responses",
+        "list_input_items",
+        "poll_responses",
+        "responses",
+    ],
     "stages.dispatch": ["Dispatch"],
     "stages.log": ["Log", "configure_logging"],
     "stages.observe": ["Observe"],
     "stages.resolve": ["Resolve"],
+    "stages.response_ids": ["ResponseIds"],
     "stages.retry": ["Retry"],
     "stages.transform": ["Transform"],
     "stages.validate": ["Validate"],
@@ -110,6 +145,7 @@ _HOMES = {
         "UnknownKeyword",
         "UnknownProvider",
         "UnprocessableEntityError",
+        "UnsupportedOperation",
         "UnsupportedParameter",
     ],
 }

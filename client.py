@@ -5,20 +5,17 @@ from __future__ import annotations
 import ssl
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Any, Literal, Self, overload
+from typing import Literal, Self
 
-from .keywords import translate
+from .calls import Calls
 from .pipeline.chain import Chain
 from .pipeline.engine import Engine
-from .pipeline.event_stream import EventStream
-from .pipeline.reply import Reply
-from .pipeline.response import Response
 from .pipeline.signals import Sink
 from .pipeline.timeouts import Timeouts
 from .stages import presets
 
 
-class Client:
+class Client(Calls):
     """Runs one chain with its own connections, time limits and hooks. Safe to share between threads and event loops.
 
     Close it, or use it as a context manager: it owns connections and the models it started on this machine.
@@ -65,38 +62,12 @@ class Client:
                 "proxy": proxy,
             },
         )
-        self.chain = chain.check().bind(self.engine)
+        super().__init__(chain.check().bind(self.engine))
 
     @property
     def hook_errors(self) -> int:
         """How many times a hook of this client's calls has failed."""
         return self.engine.hook_errors
-
-    @overload
-    def responses(
-        self, input: Any = None, model: str | None = None, *, stream: Literal[True], **keywords: Any
-    ) -> EventStream: ...
-    @overload
-    def responses(
-        self, input: Any = None, model: str | None = None, *, stream: Literal[False] | None = None, **keywords: Any
-    ) -> Response: ...
-    def responses(self, input: Any = None, model: str | None = None, **keywords: Any) -> Reply:
-        """Ask a model for a response, through this client's chain. As `antiphon.responses`."""
-        known, dropped = translate(keywords)
-        return self.chain.run("create", _given(input, model, known), dropped)
-
-    @overload
-    async def aresponses(
-        self, input: Any = None, model: str | None = None, *, stream: Literal[True], **keywords: Any
-    ) -> EventStream: ...
-    @overload
-    async def aresponses(
-        self, input: Any = None, model: str | None = None, *, stream: Literal[False] | None = None, **keywords: Any
-    ) -> Response: ...
-    async def aresponses(self, input: Any = None, model: str | None = None, **keywords: Any) -> Reply:
-        """Ask a model for a response (async), through this client's chain. As `antiphon.responses`."""
-        known, dropped = translate(keywords)
-        return await self.chain.arun("create", _given(input, model, known), dropped)
 
     def close(self) -> None:
         """Close what sync calls opened, and what stages own. Idempotent; no call runs afterwards."""
@@ -122,9 +93,3 @@ class Client:
 
     def __repr__(self) -> str:
         return f"Client({self.chain!r})"
-
-
-def _given(input: Any, model: str | None, keywords: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what was not given, so that what is bound to the chain counts."""
-    given = {"input": input, "model": model}
-    return {**{name: value for name, value in given.items() if value is not None}, **keywords}

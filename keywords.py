@@ -58,7 +58,7 @@ REFUSED: Final = {
 }
 """A TypeError with this hint: silence would change what the call means."""
 
-_REFUSED_PREFIXES = ("aws_", "azure_", "vertex_")
+REFUSED_PREFIXES = ("aws_", "azure_", "vertex_")
 
 
 def translate(keywords: dict[str, Any]) -> tuple[dict[str, Any], list[Dropped]]:
@@ -72,12 +72,12 @@ def translate(keywords: dict[str, Any]) -> tuple[dict[str, Any], list[Dropped]]:
     dropped: list[Dropped] = []
     for name, value in keywords.items():
         if value is None:
-            continue
+            continue  # not given, also where a chain has a default bound to it
         if name in DROPPED:
             dropped.append(Dropped(name, DROPPED[name]))
         elif name in REFUSED:
             raise UnknownKeyword(f'"{name}" of LiteLLM is not taken here', param=name, hint=REFUSED[name])
-        elif name.startswith(_REFUSED_PREFIXES):
+        elif name.startswith(REFUSED_PREFIXES):
             raise UnknownKeyword(
                 f'"{name}" of LiteLLM is not taken here', param=name, hint="this provider is not served natively yet"
             )

@@ -1,5 +1,7 @@
 """A stage of your own in ten lines: it wraps the rest of the chain, and its settings are its fields.
 
+Run it from a clone of the repository:
+
     python examples/custom_stage.py                   offline
     python examples/custom_stage.py local/smollm2     a small real model on this machine
 """
@@ -12,14 +14,12 @@ model = sys.argv[1] if len(sys.argv) > 1 else "scripted/echo"
 
 
 class Instruct(Stage):
-    """Give every call the same instructions, unless it brings its own."""
+    """Give every call the same instructions."""
 
     text: str
 
     async def __call__(self, request: Request, call_next: Handler) -> Reply:
-        if request.params.instructions is None:
-            request = request.with_params(instructions=self.text)
-        return await call_next(request)
+        return await call_next(request.with_params(instructions=self.text))
 
 
 # Outside Retry it runs once a call; inside, it would run for every attempt.

@@ -27,16 +27,17 @@ def main(prompt: str) -> None:
     try:
         show("local/smollm2", prompt)
     except antiphon.MissingExtra as missing:
-        print(f"\n\nThe local model is not installed:\n  {missing}\n")
+        print(f"\nThe local model is not installed:\n  {missing}\n")
         print("So this is the same chain with a scripted host: no model, it says the prompt again.\n")
         show("scripted/echo", prompt)
 
 
 def show(model: str, prompt: str) -> None:
-    print(f"{model} < {prompt}\n{model} > ", end="", flush=True)
+    print(f"{model} < {prompt}", flush=True)
     with antiphon.responses(
         prompt, model=model, stream=True, trace=True, temperature=0, max_output_tokens=64
     ) as stream:
+        print(f"{model} > ", end="")
         for text in stream.text:
             print(text, end="", flush=True)
     print("\n")

@@ -1,5 +1,7 @@
 """Typed errors, split by what you can do about them, and what is repeated before you see one.
 
+Run it from a clone of the repository:
+
     python examples/errors.py                   offline
     python examples/errors.py local/smollm2     the last call by a small real model on this machine
 """

@@ -1,5 +1,7 @@
 """Hooks in five lines: plain functions that learn of a call's start, its attempts and its one end.
 
+Run it from a clone of the repository:
+
     python examples/hooks.py                   offline
     python examples/hooks.py local/smollm2     a small real model on this machine
 """

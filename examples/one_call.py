@@ -1,5 +1,7 @@
 """One call: text in, a response out.
 
+Run it from a clone of the repository:
+
     python examples/one_call.py                   offline: a scripted host that says the input again
     python examples/one_call.py local/smollm2     a small real model on this machine
     python examples/one_call.py openai/gpt-5      OpenAI, with OPENAI_API_KEY set

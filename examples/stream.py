@@ -1,5 +1,7 @@
 """Streaming: the text as it comes, the events behind it, and the end.
 
+Run it from a clone of the repository:
+
     python examples/stream.py                   offline
     python examples/stream.py local/smollm2     a small real model on this machine
 """

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Literal, Self, cast, overload
 
-from .errors import ChainError, did_you_mean
+from .errors import ChainError, InvalidParameter, did_you_mean
 from .event_stream import EventStream
 from .params import Operation
 from .reply import Dropped, Reply
@@ -39,6 +39,8 @@ class Chain:
 
     def __init__(self, stages: Iterable[StageLike], *, name: str = "chain") -> None:
         self.name = name
+        if isinstance(stages, Stage) or not isinstance(stages, Iterable):  # a stage or a function by itself
+            raise ChainError(f'chain "{name}": {stages!r} is no list of stages', hint=f"write Chain([{stages!r}])")
         self.stages = tuple(_as_stage(item, index, name) for index, item in enumerate(stages))
         self._engine: Engine | None = None
         self._defaults: dict[str, Any] = {}
@@ -160,7 +162,9 @@ class Chain:
         bound = self._with(self.stages)
         if engine is not None:
             bound._engine = engine
-        bound._defaults = {**self._defaults, **defaults}
+        known = self.options
+        masked = {name: known[name].masked(value) if name in known else value for name, value in defaults.items()}
+        bound._defaults = {**self._defaults, **masked}
         return bound
 
     def check(self) -> Self:
@@ -225,7 +229,7 @@ class Chain:
             on_error: "raise" stops the others at the first error; "return" puts errors in their places.
             keywords: for every call.
         """
-        engine = self._running_engine()
+        engine = self.engine
         jobs = [self._job(item, keywords, on_error) for item in inputs]
         return cast("list[Response | Exception]", engine.gather(jobs, concurrency))
 
@@ -238,11 +242,14 @@ class Chain:
         **keywords: Any,
     ) -> list[Response | Exception]:
         """Run the chain for many inputs side by side (async, in tasks). As `batch`."""
-        engine = self._running_engine()
+        engine = self.engine
         jobs = [self._job(item, keywords, on_error, is_async=True) for item in inputs]
         return cast("list[Response | Exception]", await engine.agather(jobs, concurrency))
 
     def _job(self, item: Any, keywords: dict[str, Any], on_error: str, *, is_async: bool = False) -> Callable[[], Any]:
+        if on_error not in ("raise", "return"):
+            raise InvalidParameter(f'on_error is {on_error!r}; "raise" or "return" is expected', param="on_error")
+
         async def job() -> Any:
             try:
                 return await self.ainvoke(item, **keywords) if is_async else self.invoke(item, **keywords)
@@ -260,7 +267,7 @@ class Chain:
         """
         from .explain import explain
 
-        return explain(self._running_engine(), self, _with_input(input, keywords), self._defaults)
+        return explain(self.engine, self, _with_input(input, keywords), self._defaults)
 
     def run(self, operation: Operation, keywords: dict[str, Any], dropped: Iterable[Dropped] = ()) -> Reply:
         """Run the chain for one operation (sync).
@@ -270,13 +277,15 @@ class Chain:
             keywords: API parameters and call options.
             dropped: what an entry point already had to leave out; reported with the reply.
         """
-        return self._running_engine().run(self, operation, {**self._defaults, **keywords}, dropped)
+        return self.engine.run(self, operation, {**self._defaults, **keywords}, dropped)
 
     async def arun(self, operation: Operation, keywords: dict[str, Any], dropped: Iterable[Dropped] = ()) -> Reply:
         """Run the chain for one operation (async). As `run`."""
-        return await self._running_engine().arun(self, operation, {**self._defaults, **keywords}, dropped)
+        return await self.engine.arun(self, operation, {**self._defaults, **keywords}, dropped)
 
-    def _running_engine(self) -> Engine:
+    @property
+    def engine(self) -> Engine:
+        """What runs the chain: that of the client it is bound to, else the process's default one."""
         if self._engine is not None:
             return self._engine
         from .engine import default_engine

@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from .errors import StageError
 from .http import Headers
 from .params import Operation
 from .reply import Attempt, Dropped, Meta, StageTime
@@ -118,8 +119,13 @@ class CallContext:
 
     def state_of(self, stage: object, kind: type[T]) -> T:
         """Return what `stage.setup(scope)` made for this client and this position of the chain."""
-        state = self.states[id(stage)]
-        assert isinstance(state, kind)
+        state = self.states.get(id(stage))
+        if not isinstance(state, kind):
+            raise StageError(
+                f"stage {type(stage).__name__} asks for a state of type {kind.__name__}; "
+                f"its setup returned {'none' if state is None else type(state).__name__}",
+                hint="return it from setup(self, scope)",
+            )
         return state
 
     def waiting(self, host: Awaitable[T]) -> Awaitable[T]:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 from .build import Built
 from .context import CallContext
 from .errors import AntiphonError, CallError, InvalidParameter, SetupError, UnknownKeyword, did_you_mean
-from .params import CreateParams, Null, Operation
+from .event_stream import EventStream
+from .params import PARAMS, Null, Operation, Params
 from .reply import Dropped, Reply
 from .request import Handler, Request
 from .response import Returned
@@ -94,11 +95,10 @@ class Engine:
             portal = self._open_portal()
             handler, request = self._prepare(chain, operation, keywords, self._async, portal.run)
             request.context.dropped.extend(dropped)
-            reply: Reply = portal.run(_finish(handler, request))
-            return reply
+            return _left(portal.run(_finish(handler, request)), sync=True)
         handler, request = self._prepare(chain, operation, keywords, self._sync, drive)
         request.context.dropped.extend(dropped)
-        return drive(_finish(handler, request))
+        return _left(drive(_finish(handler, request)), sync=True)
 
     async def arun(
         self, chain: Chain, operation: Operation, keywords: dict[str, Any], dropped: Iterable[Dropped] = ()
@@ -106,7 +106,7 @@ class Engine:
         """Run a chain for one operation (async)."""
         handler, request = self._prepare(chain, operation, keywords, self._async, _not_sync)
         request.context.dropped.extend(dropped)
-        return await _finish(handler, request)
+        return _left(await _finish(handler, request), sync=False)
 
     def gather(self, jobs: Sequence[Callable[[], Coroutine[Any, Any, T]]], limit: int) -> list[T]:
         """Run sync jobs side by side in threads."""
@@ -115,6 +115,14 @@ class Engine:
     async def agather(self, jobs: Sequence[Callable[[], Coroutine[Any, Any, T]]], limit: int) -> list[T]:
         """Run async jobs side by side in tasks."""
         return await self._async.gather(jobs, _at_least_one(limit))
+
+    def sleep(self, seconds: float) -> None:
+        """Wait (sync)."""
+        drive(self._sync.sleep(seconds))
+
+    async def asleep(self, seconds: float) -> None:
+        """Wait (async)."""
+        await self._async.sleep(seconds)
 
     def dry_run(self, chain: Chain, keywords: dict[str, Any]) -> Request:
         """Return a request whose context says that nothing may be sent, stored or logged."""
@@ -132,7 +140,7 @@ class Engine:
         dry: bool = False,
     ) -> tuple[Handler, Request]:
         built = self._build(chain)
-        params, options = split_keywords(keywords, built.options, chain.name)
+        params, options = split_keywords(operation, keywords, built.options, chain.name)
         timeout = options.get("timeout")
         context = CallContext(
             owner=self,
@@ -264,6 +272,12 @@ async def _finish(handler: Handler, request: Request) -> Reply:
     return reply
 
 
+def _left(reply: Reply, *, sync: bool) -> Reply:
+    if isinstance(reply, EventStream):
+        reply.leave(sync=sync)
+    return reply
+
+
 def _watched(handler: Handler, sink: Sink) -> Handler:
     async def watched(request: Request) -> Reply:
         return await watch(request, handler, sink)
@@ -285,22 +299,24 @@ def _at_least_one(limit: int) -> int:
 
 
 def split_keywords(
-    keywords: dict[str, Any], known: dict[str, Option], chain: str
-) -> tuple[CreateParams, dict[str, Any]]:
+    operation: Operation, keywords: dict[str, Any], known: dict[str, Option], chain: str
+) -> tuple[Params, dict[str, Any]]:
     """Split a call's keywords into API parameters and call options; None means "not given" for both.
 
     Raises:
         UnknownKeyword: neither the API nor a stage of the chain knows it.
         InvalidParameter: an option of the wrong type.
     """
+    kind = PARAMS[operation]
+    names = kind.__struct_fields__
     params: dict[str, Any] = {}
     options: dict[str, Any] = {}
     nulls: dict[str, None] = {}
     for name, value in keywords.items():
         if value is None:
-            if name in _PARAMS or name in known or name in ENGINE_OPTIONS:
+            if name in names or name in known or name in ENGINE_OPTIONS:
                 continue
-        elif name in _PARAMS:
+        elif name in names:
             if isinstance(value, Null):
                 nulls[name] = None
             else:
@@ -308,24 +324,20 @@ def split_keywords(
             continue
         elif (option := known.get(name) or ENGINE_OPTIONS.get(name)) is not None:
             option.check(value)
-            options[name] = value
+            options[name] = option.masked(value)
             continue
-        raise _unknown_keyword(name, known, chain)
+        raise _unknown_keyword(name, [*names, *known, *ENGINE_OPTIONS], chain)
     if nulls:
         if "extra_body" not in known:
             raise CallError('NULL needs a chain whose stages read "extra_body"', hint="keep Transform in the chain")
         options["extra_body"] = {**nulls, **options.get("extra_body", {})}
-    return CreateParams(**params), options
+    return kind(**params), options
 
 
-_PARAMS = frozenset(CreateParams.__struct_fields__)
-
-
-def _unknown_keyword(name: str, known: dict[str, Option], chain: str) -> UnknownKeyword:
-    names = [*_PARAMS, *known, *ENGINE_OPTIONS]
+def _unknown_keyword(name: str, known: list[str], chain: str) -> UnknownKeyword:
     return UnknownKeyword(
         f'"{name}" is neither a parameter of the API nor an option of a stage in chain "{chain}"'
-        f"{did_you_mean(name, names)}",
+        f"{did_you_mean(name, known)}",
         param=name,
         hint=f'a parameter that is newer than this library goes into extra_body={{"{name}": ...}}',
     )

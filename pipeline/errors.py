@@ -12,7 +12,8 @@
     │   ├── InvalidModel                  the model string names no provider
     │   ├── UnknownProvider
     │   ├── MissingKey                    no API key for this host
-    │   └── UnsupportedParameter          the host or its dialect cannot carry it
+    │   ├── UnsupportedParameter          the host or its dialect cannot carry it
+    │   └── UnsupportedOperation          the host does not serve this call of the API
     └── APIError                          the host was asked
         ├── APIConnectionError            no (whole) answer: mostly worth a repeat
         │   ├── APITimeoutError           one of the five time limits, named; also a TimeoutError
@@ -172,6 +173,10 @@ class MissingKey(CallError):
 
 class UnsupportedParameter(CallError, ValueError):
     """A parameter that the target cannot carry, with `drop="error"` or of a kind that must not be dropped."""
+
+
+class UnsupportedOperation(CallError):
+    """A call of the API that the target does not serve."""
 
 
 class APIError(AntiphonError):

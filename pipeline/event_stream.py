@@ -10,7 +10,7 @@ from typing import Literal, Protocol, Self
 
 from . import events as ev
 from .context import CallContext
-from .errors import AntiphonError, APIConnectionError, APIError, APITimeoutError, StreamInterrupted
+from .errors import AntiphonError, APIConnectionError, APIError, APITimeoutError, SetupError, StreamInterrupted
 from .reply import Meta, Outcome, Reply
 from .response import Response
 from .signals import StreamFirstEvent
@@ -104,6 +104,7 @@ class EventStream:
         "_ended",
         "_error",
         "_error_of",
+        "_for_sync",
         "_last",
         "_maps",
         "_meta",
@@ -134,6 +135,7 @@ class EventStream:
         self._ended = False  # nothing more will come from the source
         self._closed = False
         self._content_seen = False
+        self._for_sync: bool | None = None  # how its consumer may read it; None inside the chain: both ways
         self._meta: Meta | None = None
 
     @classmethod
@@ -147,11 +149,13 @@ class EventStream:
     # --- for consumers ---------------------------------------------------------------------------------------------
 
     def __iter__(self) -> Self:
+        self._read_as(sync=True)
         return self
 
     def __next__(self) -> ev.Event:
         ready = self._ready
         if not ready:
+            self._read_as(sync=True)
             self._context.drive(self._fill())
             if not ready:
                 raise StopIteration
@@ -161,11 +165,13 @@ class EventStream:
         return event
 
     def __aiter__(self) -> Self:
+        self._read_as(sync=False)
         return self
 
     async def __anext__(self) -> ev.Event:
         ready = self._ready
         if not ready:
+            self._read_as(sync=False)
             await self._fill()
             if not ready:
                 raise StopAsyncIteration
@@ -196,28 +202,34 @@ class EventStream:
         Raises:
             APIError: the response failed, or the stream broke.
         """
+        self._read_as(sync=True)
         response: Response = self._context.drive(self.finish())
         return response
 
     async def auntil_done(self) -> Response:
         """Read to the end and return the final response (async). Raises as `until_done`."""
+        self._read_as(sync=False)
         return await self.finish()
 
     def close(self) -> None:
         """Let go of the stream (sync). Idempotent. Before the end this stops the generation at most hosts."""
+        self._read_as(sync=True)
         self._context.drive(self.release())
 
     async def aclose(self) -> None:
         """Let go of the stream (async). Idempotent. Before the end this stops the generation at most hosts."""
+        self._read_as(sync=False)
         await self.release()
 
     def __enter__(self) -> Self:
+        self._read_as(sync=True)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
 
     async def __aenter__(self) -> Self:
+        self._read_as(sync=False)
         return self
 
     async def __aexit__(
@@ -241,8 +253,7 @@ class EventStream:
             self._last = ready[-1]
         if len(ready) == self._arrived:  # held back by `commit`, not seen yet: the snapshot shows what the user will
             self._snapshot = Snapshot()
-            for event in ready:
-                self._snapshot.follow(event)
+            self._snapshot.follow(ready)
         self._ready = deque(ready)
         return self
 
@@ -295,7 +306,20 @@ class EventStream:
             self._source.abort()
             self._settle(Outcome("abandoned", self._snapshot.response()))
 
+    def leave(self, *, sync: bool) -> None:
+        """Say that the stream leaves the chain, and in which mode its consumer made the call."""
+        self._for_sync = sync
+
     # --- inside ----------------------------------------------------------------------------------------------------
+
+    def _read_as(self, *, sync: bool) -> None:
+        if self._for_sync is None or self._for_sync is sync:
+            return
+        if sync:
+            hint = "use `async for`, `async with`, `await stream.auntil_done()`, `await stream.aclose()`"
+            raise SetupError("this stream came from an async call; it cannot be read in sync code", hint=hint)
+        hint = "use `for`, `with`, `stream.until_done()`, `stream.close()`, or make the call with its async twin"
+        raise SetupError("this stream came from a sync call; it would block the event loop", hint=hint)
 
     async def _fill(self) -> None:
         """Make an event ready; none is left ready at the end. After a reported failure, raise it."""
@@ -326,22 +350,19 @@ class EventStream:
     def _take(self, batch: list[ev.Event]) -> None:
         if self._context.first_event_s is None:
             self._note_first_event()
+        for fn in self._maps:
+            batch = [fn(event) or event for event in batch]
+        ended_at = self._snapshot.follow(batch)
+        if ended_at is not None:
+            # Whatever a host sends after its terminal event is not part of the response.
+            del batch[ended_at + 1 :]
+            self._last, self._ended = batch[-1], True
+            self._error = self._error_of(batch[-1])
         self._arrived += len(batch)
-        maps, ready, follow = self._maps, self._ready, self._snapshot.follow
-        for event in batch:
-            for fn in maps:
-                event = fn(event) or event
-            follow(event)
-            ready.append(event)
-            kind = event.__class__
-            if kind in ev.TERMINAL or kind is ev.ErrorEvent:
-                # Whatever a host sends after its terminal event is not part of the response.
-                self._last, self._ended = event, True
-                self._error = self._error_of(event)
-                self._content_seen = self._content_seen or self._error is None
-                return
-            if not self._content_seen and kind not in _PREAMBLE:
-                self._content_seen = True
+        self._ready.extend(batch)
+        if not self._content_seen:
+            shown = batch if self._error is None else batch[:-1]
+            self._content_seen = any(event.__class__ not in _PREAMBLE for event in shown)
 
     def _note_first_event(self) -> None:
         context = self._context
@@ -421,6 +442,7 @@ class TextDeltas:
                 yield event.delta
 
     def __aiter__(self) -> Self:
+        self._stream.__aiter__()
         return self
 
     async def __anext__(self) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from .build import link
 from .engine import _finish
 from .reply import Dropped, Reply
 from .request import Handler, Request
@@ -75,11 +76,9 @@ def explain(engine: Engine, chain: Chain, keywords: dict[str, Any], defaults: di
         seen.append(request)
         return Response.from_json(b'{"object":"response","status":"completed"}')
 
-    from .chain import Chain
-
-    dry = Chain([*stages[:-1], probe], name=chain.name)
-    request = engine.dry_run(dry, {**defaults, **keywords})
-    drive(_finish(engine._build(dry).handler, request))
+    # The stages of the real chain with their states: a dry run sets nothing up a second time.
+    request = engine.dry_run(chain, {**defaults, **keywords})
+    drive(_finish(link([*engine._build(chain).stages[:-1], probe]), request))
     return _explanation(shown, options, seen[-1] if seen else request)
 
 

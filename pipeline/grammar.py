@@ -1,19 +1,19 @@
 """The grammar of an event stream, as a checker: which rule did which event break?
 
-    rule          what must hold
-    created       the first event is `response.created` (not of a resumed stream)
-    sequence      `sequence_number` rises by one per event
-    lifecycle     created, queued, in_progress: each at most once, in this order, before any item
-    response      every lifecycle event carries the same response id
-    item          an item opens once, under an index of its own, with an id of its own; then its events; then it closes
-    item_id       an event's `item_id` is that of the item at its `output_index`
-    part          a content or summary part opens once, then its deltas; then it closes, before its item does
-    text          the finished text, arguments or input are what their deltas add up to
-    annotation    annotations of a part are numbered from 0
-    call          a tool's own events (in_progress, searching, completed …) stand inside its item
-    terminal      one event ends the stream, with every item closed (a failure may leave some open), and it is the last
-    output        the final response lists the items that were announced, in the order of their indexes
-    status        the final response's status is that of its event
+rule          what must hold
+created       the first event is `response.created` (not of a resumed stream)
+sequence      `sequence_number` rises by one per event
+lifecycle     created, queued, in_progress: each at most once, in this order, before any item
+response      every lifecycle event carries the same response id
+item          an item opens once, under an index of its own, with an id of its own; then its events; then it closes
+item_id       an event's `item_id` is that of the item at its `output_index`
+part          a content or summary part opens once, then its deltas; then it closes, before its item does
+text          the finished text, arguments or input are what their deltas add up to
+annotation    annotations of a part are numbered from 0
+call          a tool's own events (in_progress, searching, completed …) stand inside its item
+terminal      one event ends the stream, with every item closed (a failure may leave some open), and it is the last
+output        the final response lists the items that were announced, in the order of their indexes
+status        the final response's status is that of its event
 """
 
 from __future__ import annotations

@@ -36,6 +36,8 @@ class HttpEvents:
         self._ended = False
 
     async def pull(self) -> list[Event]:
+        if self._decoder.error is not None:
+            raise self._decoder.error
         while not self._ended:
             data = await self._exchange.chunk()
             if data:
@@ -43,6 +45,8 @@ class HttpEvents:
             else:
                 self._ended = True
                 events = self._decoder.finish()
+            if self._decoder.error is not None and not events:
+                raise self._decoder.error
             if events:
                 if not self._started:
                     self._started = True

@@ -18,7 +18,7 @@ import socket
 import ssl
 import sys
 import threading
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Hashable, Iterable, Iterator
 from functools import lru_cache
 from time import monotonic
 from typing import Any, ClassVar, Protocol, TypeVar
@@ -58,7 +58,7 @@ class Link:
     """
 
     def __init__(self, address: Address, proxy: ProxyAddress | None) -> None:
-        self.key = address.key
+        self.key: Hashable = address.key
         self.via = None if proxy is None else proxy.where
         self.idle_since = 0.0
         self.uses = 0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias
 import msgspec
 
 from .http import Headers, HttpRequest, Transport
-from .params import CreateParams, Operation
+from .params import Operation, Params
 from .secret import Secret
 
 if TYPE_CHECKING:
@@ -26,15 +26,19 @@ class StreamDecoder(Protocol):
 
     Attributes:
         is_done: whether the terminal event has come.
+        error: why no more events can be read; to be raised after those that came before.
     """
 
     is_done: bool
+    error: APIError | None
 
     def feed(self, data: bytes) -> list[Event]:
         """Take the next bytes, return the events that they complete.
 
+        Bytes that no event can be read from set `error`.
+
         Raises:
-            APIResponseError: bytes that no event can be read from, or an event over the size limit.
+            APIResponseError: an event over the size limit.
         """
         ...
 
@@ -117,7 +121,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     operation: Operation
-    params: CreateParams
+    params: Params
     options: Mapping[str, Any]
     context: CallContext
     target: Target | None = None
@@ -126,7 +130,20 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def streamed(self) -> bool:
         """Whether the caller asked for an event stream."""
-        return self.params.stream is True
+        return getattr(self.params, "stream", None) is True
+
+    @property
+    def model(self) -> str | None:
+        """The model as the caller wrote it; None for operations on a stored response."""
+        return getattr(self.params, "model", None)
+
+    def __repr__(self) -> str:
+        # Neither content nor the values of options, among which credentials may be.
+        target = f"{self.target.provider}/{self.target.model}" if self.target else None
+        return (
+            f"Request({self.operation}, model={self.model!r}, streamed={self.streamed}, "
+            f"options={sorted(self.options)}, target={target!r}, wire={self.wire and self.wire.url!r})"
+        )
 
     def replace(self, **fields: Any) -> Self:
         """Return a copy with these fields set."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Self
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import msgspec
 
-from .items import FunctionCall, Message, read_item
+from .errors import SetupError
+from .items import AnyItem, FunctionCall, Message, read_item
 from .parts import OutputText
 from .tools import ReasoningConfig, TextConfig, read_tool, read_tool_choice
 from .views import (
@@ -33,10 +35,11 @@ TERMINAL_STATUSES = frozenset({"completed", "incomplete", "failed", "cancelled"}
 
 
 class _MetaSlot(Slots):
-    __slots__ = ("_meta",)
+    __slots__ = ("_meta", "_more")
 
     if TYPE_CHECKING:  # msgspec would resolve it
         _meta: Meta | None
+        _more: Any
 
 
 class Returned(Wire, _MetaSlot, frozen=True, kw_only=True):
@@ -54,11 +57,25 @@ class Returned(Wire, _MetaSlot, frozen=True, kw_only=True):
 
     def with_meta(self, meta: Meta | None) -> Self:
         """Return a copy with these facts; it shares the JSON and what is decoded of it."""
-        copy = msgspec.structs.replace(self)
-        for name, write in (("_raw", set_raw), ("_cache", set_cache)):
+        copy = self._like(msgspec.structs.replace(self))
+        _set_meta(copy, meta)
+        return copy
+
+    def with_text(self, name: str, text: str) -> Self:
+        """Return a copy with one text field changed. Cheap where the old text stands in the JSON just once."""
+        raw = self.raw
+        old, new = (msgspec.json.encode(value) for value in (getattr(self, name), text))
+        if raw.count(old) != 1:
+            return self.replace(**{name: text})
+        copy = self._like(msgspec.structs.replace(self, **{name: text}))
+        set_raw(copy, raw.replace(old, new))
+        return copy
+
+    def _like(self, copy: Self) -> Self:
+        """Give a copy what this object holds beside its fields."""
+        for name, write in _BESIDE:
             if hasattr(self, name):
                 write(copy, getattr(self, name))
-        _set_meta(copy, meta)
         return copy
 
     @classmethod
@@ -75,6 +92,8 @@ class Returned(Wire, _MetaSlot, frozen=True, kw_only=True):
 
 
 _set_meta = vars(_MetaSlot)["_meta"].__set__  # the way around `frozen`
+_set_more = vars(_MetaSlot)["_more"].__set__
+_BESIDE = (("_raw", set_raw), ("_cache", set_cache), ("_meta", _set_meta), ("_more", _set_more))
 
 
 def _restore(raw: bytes, cls: type[Returned], meta: Meta | None) -> Returned:
@@ -425,7 +444,7 @@ class InputTokens(Returned, frozen=True, kw_only=True):
 
 
 class ItemPage(Returned, frozen=True, kw_only=True):
-    """One page of a list of items."""
+    """One page of a list of items. Iterating it goes on through all further pages, in its call's mode."""
 
     _object: ClassVar[str] = "list"
 
@@ -435,3 +454,43 @@ class ItemPage(Returned, frozen=True, kw_only=True):
     first_id: str | None = None
     last_id: str | None = None
     has_more: bool = False
+
+    def with_more(self, more: Callable[[str], Any]) -> Self:
+        """Return the page with what fetches the next one: `more(after)`, which returns a page, or awaits to one."""
+        copy = self.with_meta(self.meta)
+        _set_more(copy, more)
+        return copy
+
+    @property
+    def next_after(self) -> str | None:
+        """The `after` of the next page: the id of this one's last item; None when there is no next page."""
+        if not self.has_more or not self.data:
+            return None
+        return self.last_id or self.data[-1].to_dict().get("id")
+
+    def __iter__(self) -> Iterator[AnyItem]:
+        page = self
+        while True:
+            yield from page.data
+            after = page.next_after
+            if after is None:
+                return
+            page = self._next(after)
+
+    async def __aiter__(self) -> AsyncIterator[AnyItem]:
+        page = self
+        while True:
+            for item in page.data:
+                yield item
+            after = page.next_after
+            if after is None:
+                return
+            page = await self._next(after)
+
+    def _next(self, after: str) -> Any:
+        more = getattr(self, "_more", None)
+        if more is None:
+            raise SetupError(
+                "this page does not know how to fetch the next one", hint="use list_input_items(after=...)"
+            )
+        return more(after)

@@ -93,7 +93,11 @@ class SyncRuntime:
         return fn(*args)
 
     async def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)
+        stop = _stop.get()
+        if stop is None:
+            time.sleep(seconds)
+        elif stop.wait(seconds):
+            raise Stopped
 
     now = staticmethod(time.monotonic)
 
@@ -137,41 +141,80 @@ class _ThreadLock:
         self._lock.release()
 
 
+class Stopped(BaseException):
+    """Ends a job in a thread for whose result nobody waits any more; what cancellation is in async calls."""
+
+
+class _Stop:
+    """Tells the jobs of one gather or race, and those inside them, to stop."""
+
+    __slots__ = ("_event", "_inner", "wait")
+
+    def __init__(self, outer: _Stop | None) -> None:
+        self._event = threading.Event()
+        self._inner: list[_Stop] = []
+        self.wait = self._event.wait
+        if outer is not None:
+            outer._inner.append(self)
+            if outer._event.is_set():
+                self.set()
+
+    def set(self) -> None:
+        self._event.set()
+        for stop in tuple(self._inner):
+            stop.set()
+
+
+_stop: contextvars.ContextVar[_Stop | None] = contextvars.ContextVar("antiphon_stop", default=None)
+
+
 def _in_threads(jobs: Sequence[Job[T]], limit: int, *, first: bool) -> list[T]:
     """Run jobs in threads that see the caller's context; all results in order, or just the first one."""
-    from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+    from concurrent.futures import ThreadPoolExecutor, wait
 
     from .transport import AbortScope
 
     if not jobs:
         return []
-    pool = ThreadPoolExecutor(max_workers=limit, thread_name_prefix="antiphon")
+    stop = _Stop(_stop.get())
+    results: list[T] = []  # in the order of their arrival, as the errors
     errors: list[BaseException] = []
-    try:
-        with AbortScope() as scope:
-            futures = [pool.submit(contextvars.copy_context().run, lambda job=job: drive(job())) for job in jobs]
-            try:
-                waiting = set(futures)
-                while waiting:
-                    done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                    for future in done:
-                        error = future.exception()
-                        if error is not None:
-                            errors.append(error)
-                            if not first:
-                                raise error
-                        elif first:
-                            return [future.result()]
-                if first:
-                    raise errors[0]
-                return [future.result() for future in futures]
-            finally:
-                for future in futures:
-                    future.cancel()
-                # A blocked read in a thread can't be cancelled, but its socket can be shut.
-                scope.abort()
-    finally:
-        pool.shutdown(wait=True)
+    pool = ThreadPoolExecutor(max_workers=limit, thread_name_prefix="antiphon")
+
+    def run(job: Job[T]) -> T:
+        # The thread that ends it all also stops the others: until the caller wakes up they might begin a next job.
+        _stop.set(stop)
+        if stop.wait(0):
+            raise Stopped
+        try:
+            result = drive(job())
+        except BaseException as error:
+            errors.append(error)
+            if not first:
+                stop_all()
+            raise
+        results.append(result)
+        if first:
+            stop_all()
+        return result
+
+    with AbortScope() as scope:
+
+        def stop_all() -> None:
+            stop.set()
+            scope.abort()  # a blocked read in a thread can't be cancelled, but its socket can be shut
+
+        try:
+            futures = [pool.submit(contextvars.copy_context().run, run, job) for job in jobs]
+            wait(futures)
+        finally:
+            stop_all()
+            pool.shutdown(wait=True)
+    if first and results:
+        return results[:1]
+    if errors:
+        raise errors[0]
+    return [future.result() for future in futures]
 
 
 class AsyncRuntime:
@@ -202,13 +245,23 @@ class AsyncRuntime:
 
         results: list[Any] = [None] * len(jobs)
         limiter = anyio.Semaphore(limit or len(jobs) or 1)
+        failed = False
 
         async def run(index: int, job: Job[T]) -> None:
-            async with limiter:
+            nonlocal failed
+            try:
                 results[index] = await job()
+            except BaseException:
+                failed = True
+                raise
+            finally:
+                limiter.release()
 
         async with _FirstError() as group:
             for index, job in enumerate(jobs):
+                await limiter.acquire()  # here, so that jobs begin in their order, and none after a failure
+                if failed:
+                    break
                 group.start_soon(run, index, job)
         return results
 
@@ -356,8 +409,9 @@ def _stage_in_traceback(error: BaseException) -> str:
 def _stage_of(frame: Any) -> str | None:
     """Tell which stage a frame runs: the one that was handed `call_next`."""
     names = frame.f_code.co_varnames[: frame.f_code.co_argcount]
-    if len(names) == 2 and names[1] == "call_next":
+    if len(names) == 2 and names[1] == "call_next" and not frame.f_code.co_name.startswith("_"):
         return f"stage {frame.f_code.co_name}"
     if len(names) == 3 and names[2] == "call_next":
-        return f"stage {type(frame.f_locals.get(names[0])).__name__}"
+        stage = frame.f_locals.get(names[0])
+        return f"stage {getattr(stage, 'name', type(stage).__name__)}"
     return None

@@ -17,7 +17,7 @@ class Snapshot:
     Memory is that of the answer itself, whatever the number of events.
     """
 
-    __slots__ = ("_base", "_items", "_open", "_texts", "final")
+    __slots__ = ("_base", "_items", "_open", "_text_at", "_texts", "_write_text", "final")
 
     def __init__(self) -> None:
         self.final: Response | None = None
@@ -25,12 +25,27 @@ class Snapshot:
         self._items: dict[int, Raw] = {}
         self._open: dict[int, Raw] = {}
         self._texts: dict[tuple[int, str, int], io.StringIO] = {}
+        self._write_text: Callable[[str], object] = len
+        self._close_text()
 
-    def follow(self, event: ev.Event) -> None:
-        """Take note of one event."""
-        handle = _HANDLERS.get(event.__class__)
-        if handle is not None:
-            handle(self, event)
+    def follow(self, events: list[ev.Event]) -> int | None:
+        """Take note of events; return the index of the one that ends the stream, if it is there. The rest is left."""
+        # The hot loop: nearly every event is a piece of the same text.
+        write = self._write_text
+        output_index, content_index = self._text_at
+        for index, event in enumerate(events):
+            if isinstance(event, ev.OutputTextDelta):
+                if event.content_index != content_index or event.output_index != output_index:
+                    output_index, content_index = event.output_index, event.content_index
+                    write = self._open_text(output_index, content_index)
+                write(event.delta)
+            elif (handle := _HANDLERS.get(event.__class__)) is not None:
+                handle(self, event)
+                if event.__class__ in _ENDS:
+                    return index
+                write = self._write_text
+                output_index, content_index = self._text_at
+        return None
 
     def response(self) -> Response | None:
         """Return the final response, or a partial one; None when nothing has come."""
@@ -59,12 +74,24 @@ class Snapshot:
             fields[field] = [parts[at] for at in sorted(parts)]
         return fields
 
-    def _write(self, index: int, kind: str, part: int, delta: str) -> None:
+    def _open_text(self, index: int, part: int) -> Callable[[str], object]:
+        self._text_at = (index, part)
+        self._write_text = self._text_of(index, "text", part).write
+        return self._write_text
+
+    def _close_text(self) -> None:
+        self._text_at = (-2, -2)
+        self._write_text = len  # never called: no event has this place
+
+    def _text_of(self, index: int, kind: str, part: int) -> io.StringIO:
         key = (index, kind, part)
         text = self._texts.get(key)
         if text is None:
             text = self._texts[key] = io.StringIO()
-        text.write(delta)
+        return text
+
+    def _write(self, index: int, kind: str, part: int, delta: str) -> None:
+        self._text_of(index, kind, part).write(delta)
 
     def _lifecycle(self, event: Any) -> None:
         self._base = event.response
@@ -74,6 +101,10 @@ class Snapshot:
         self._items.clear()
         self._open.clear()
         self._texts.clear()
+        self._close_text()
+
+    def _error(self, event: Any) -> None:
+        """An error ends a stream; what has come stays."""
 
     def _added(self, event: Any) -> None:
         if event.item is not None:
@@ -86,9 +117,7 @@ class Snapshot:
         self._open.pop(event.output_index, None)
         for key in [key for key in self._texts if key[0] == event.output_index]:
             del self._texts[key]
-
-    def _text(self, event: Any) -> None:
-        self._write(event.output_index, "text", event.content_index, event.delta)
+        self._close_text()
 
     def _refusal(self, event: Any) -> None:
         self._write(event.output_index, "refusal", event.content_index, event.delta)
@@ -113,6 +142,7 @@ _LISTS: dict[str, tuple[str, Callable[[str], dict[str, Any]]]] = {
     "reasoning": ("content", lambda text: {"type": "reasoning_text", "text": text}),
     "summary": ("summary", lambda text: {"type": "summary_text", "text": text}),
 }
+_ENDS = frozenset({*ev.TERMINAL, ev.ErrorEvent})
 _HANDLERS: dict[type[ev.Event], Callable[[Snapshot, Any], None]] = {
     ev.ResponseCreated: Snapshot._lifecycle,
     ev.ResponseQueued: Snapshot._lifecycle,
@@ -120,9 +150,9 @@ _HANDLERS: dict[type[ev.Event], Callable[[Snapshot, Any], None]] = {
     ev.ResponseCompleted: Snapshot._terminal,
     ev.ResponseIncomplete: Snapshot._terminal,
     ev.ResponseFailed: Snapshot._terminal,
+    ev.ErrorEvent: Snapshot._error,
     ev.OutputItemAdded: Snapshot._added,
     ev.OutputItemDone: Snapshot._done,
-    ev.OutputTextDelta: Snapshot._text,
     ev.RefusalDelta: Snapshot._refusal,
     ev.ReasoningTextDelta: Snapshot._reasoning,
     ev.ReasoningSummaryTextDelta: Snapshot._summary,

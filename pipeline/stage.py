@@ -15,11 +15,25 @@ per client and position, and read with `request.context.state_of(self, Kind)`; w
 
 from __future__ import annotations
 
+import importlib
 import inspect
+import operator
 import re
-from collections.abc import Awaitable, Callable
+import sys
+from collections.abc import Awaitable, Callable, Mapping
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol, TypeAlias, TypeVar, get_type_hints, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    NoReturn,
+    Protocol,
+    TypeAlias,
+    TypeVar,
+    dataclass_transform,
+    get_type_hints,
+    overload,
+)
 
 import msgspec
 
@@ -28,6 +42,7 @@ from .event_stream import EventStream
 from .reply import Reply
 from .request import Handler, Request
 from .response import Response
+from .secret import Secret
 
 if TYPE_CHECKING:
     from .chain import Chain
@@ -45,11 +60,17 @@ class Option(msgspec.Struct, frozen=True):
         name: the keyword.
         types: what its value may be an instance of; int is taken for float, True is not taken for 1.
         doc: one line for the user.
+        secret: text given for it becomes a `Secret`, which no repr, log or pickle shows.
     """
 
     name: str
     types: tuple[type, ...]
     doc: str = ""
+    secret: bool = False
+
+    def masked(self, value: object) -> object:
+        """Return the value as it is kept: of a secret option as a `Secret`."""
+        return Secret(value) if self.secret and isinstance(value, str) else value
 
     def check(self, value: object) -> None:
         """Raise InvalidParameter when the value has another type."""
@@ -85,12 +106,13 @@ def snake_case(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
+@dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
 class StageMeta(msgspec.StructMeta):
     """Catches what goes wrong in a stage's first hour, where it is written."""
 
     def __new__(mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **config: Any) -> StageMeta:
-        inherited = {attribute for base in bases for attribute in getattr(base, "__annotations__", {})}
-        annotated = namespace.get("__annotations__", {}).keys() | inherited
+        inherited = {attribute for base in bases for cls in base.__mro__ for attribute in _annotations(vars(cls))}
+        annotated = _annotations(namespace).keys() | inherited
         for attribute, value in namespace.items():
             if attribute.startswith("__") or attribute in annotated or _is_member(value):
                 continue
@@ -133,6 +155,18 @@ class StageMeta(msgspec.StructMeta):
     def __ror__(cls, other: Any) -> Any:
         _refuse_class(cls, other)
         return super().__ror__(other)
+
+
+def _annotations(namespace: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the annotations in a namespace of a class; from Python 3.14 on there may be only what makes them."""
+    found = namespace.get("__annotations__")
+    if found is None and sys.version_info >= (3, 14):
+        import annotationlib
+
+        annotate = annotationlib.get_annotate_from_class_namespace(namespace)
+        if annotate is not None:
+            found = annotationlib.call_annotate_function(annotate, annotationlib.Format.FORWARDREF)
+    return found if isinstance(found, dict) else {}
 
 
 def _is_member(value: object) -> bool:
@@ -228,6 +262,30 @@ class Stage(
         defaults = {field.name: field.default for field in msgspec.structs.fields(type(self))}
         shown = ", ".join(f"{name}={value!r}" for name, value in values if value != defaults.get(name))
         return f"{type(self).__name__}({shown})"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        settings = {name: getattr(self, name) for name in self.__struct_fields__}
+        made_of = settings.get("function")
+        if made_of is not None and _stage_at(*_place_of(made_of)) == self:
+            return _stage_at, _place_of(made_of)  # a decorator has put the stage in its function's place
+        return _make, (type(self), settings)
+
+
+def _make(cls: type[Stage], settings: dict[str, Any]) -> Stage:
+    made: Stage = cls(**settings)
+    return made
+
+
+def _place_of(function: object) -> tuple[str, str]:
+    return getattr(function, "__module__", ""), getattr(function, "__qualname__", "")
+
+
+def _stage_at(module: str, name: str) -> object:
+    """Return what stands in a module under this name, None when nothing does."""
+    try:
+        return operator.attrgetter(name)(importlib.import_module(module))
+    except (AttributeError, ImportError, ValueError):
+        return None
 
 
 class FunctionStage(Stage, frozen=True, tag="function"):

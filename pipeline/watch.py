@@ -23,7 +23,7 @@ async def watch(request: Request, call_next: Handler, sink: Sink) -> Reply:
     if sink not in context.sinks:
         context.subscribe(sink)
     began = context.runtime.now()
-    model = request.params.model
+    model = request.model
     start = CallStarted(
         call_id=context.id, operation=context.operation, at_s=began, model=model, streamed=request.streamed
     )

@@ -8,7 +8,8 @@ from typing import Literal
 
 import msgspec
 
-from ..pipeline.errors import InvalidModel, SetupError, UnknownProvider, did_you_mean
+from ..pipeline.errors import InvalidModel, InvalidParameter, SetupError, UnknownProvider, did_you_mean
+from ..pipeline.params import Operation
 
 
 class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -26,6 +27,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         dialects: API formats that the host speaks, the preferred one first.
         launcher: "local" starts a model on this machine, "scripted" answers in this process.
         bare_models: beginnings of model names that mean this provider without being prefixed by its name.
+        operations: which calls of the API the host serves.
         unsupported: API parameters that the host refuses or ignores; they are reported as dropped.
         source, checked: where the row's facts come from, and the day they were looked at (ISO date).
         verified: whether this library's own tests have spoken to the real thing.
@@ -42,6 +44,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     dialects: tuple[str, ...]
     launcher: Literal["", "local", "scripted"] = ""
     bare_models: tuple[str, ...] = ()
+    operations: frozenset[Operation] = frozenset({"create"})
     unsupported: frozenset[str] = frozenset()
     source: str
     checked: str
@@ -131,6 +134,24 @@ def split_model(model: str | None, provider: str | None, has_base: bool) -> tupl
         find(prefix)  # raises, with the closest names
     raise InvalidModel(
         f'model "{model}" names no provider', param="model", hint=f'write "provider/{model.lstrip("/")}"'
+    )
+
+
+def provider_of(provider: str | None, has_base: bool) -> Provider:
+    """Return the provider row of a call that names no model: one on a stored response.
+
+    Raises:
+        InvalidParameter: nothing says which provider it is.
+        UnknownProvider: it is not in the catalogue.
+    """
+    if provider is not None:
+        return find(provider)
+    if has_base:
+        return find("openai_compatible")
+    raise InvalidParameter(
+        "nothing says which provider keeps this response",
+        param="response_id",
+        hint='pass the id as this library returned it, or name the provider: custom_llm_provider="openai"',
     )
 
 

@@ -38,9 +38,9 @@ class HostError(msgspec.Struct, frozen=True):
     body: object = None
 
 
-def read_body(body: bytes, status: int, content_type: str = "") -> HostError:
-    """Read an error body; never fails."""
-    text = body.decode("utf-8", "replace").strip()
+def read_body(body: bytes, status: int, content_type: str = "", secrets: tuple[Secret | None, ...] = ()) -> HostError:
+    """Read an error body; never fails. Text is cut after `secrets` are masked in it, so that no half of one is shown."""
+    text = mask(body.decode("utf-8", "replace"), secrets).strip()
     if not text:
         return HostError(f"HTTP {status} with an empty body")
     try:
@@ -54,7 +54,7 @@ def read_body(body: bytes, status: int, content_type: str = "") -> HostError:
 def read_value(found: object, otherwise: str) -> HostError:
     """Read a decoded error value; `otherwise` stands in for a missing message."""
     outer = found[0] if isinstance(found, list) and found else found
-    inner = outer.get("error", outer) if isinstance(outer, dict) else outer
+    inner = (outer.get("error") or outer) if isinstance(outer, dict) else outer
     if isinstance(inner, str):
         return HostError(inner or otherwise, body=found)
     if not isinstance(inner, dict):
@@ -62,10 +62,11 @@ def read_value(found: object, otherwise: str) -> HostError:
     message = inner.get("message") or inner.get("detail") or inner.get("error_description") or otherwise
     if not isinstance(message, str):
         message = msgspec.json.encode(message).decode()
+    kind = _text(inner.get("type"))
     return HostError(
-        message=message[:_TEXT_LIMIT],
+        message=message,
         code=_text(inner.get("code")) or _text(inner.get("status")),
-        kind=_text(inner.get("type")),
+        kind=None if kind == "error" else kind,  # that is the name of the event, in its flat form
         param=_text(inner.get("param")),
         body=found,
     )
@@ -122,6 +123,14 @@ _BY_CODE: dict[str, type[APIStatusError]] = {
 }
 
 
+def _status_of(status: int, said: HostError) -> int:
+    """Return the HTTP status, or inside a 200 the one that the host's code is."""
+    code = said.code or ""
+    if status < 400 and len(code) == 3 and code.isascii() and code.isdigit() and "400" <= code <= "599":
+        return int(code)
+    return status
+
+
 def class_for(status: int, said: HostError) -> type[APIStatusError]:
     """Choose the error class: a telling code first, then the status; without either, by what the message says."""
     for word in (said.code, said.kind):
@@ -140,6 +149,8 @@ def class_for(status: int, said: HostError) -> type[APIStatusError]:
 
 # Statuses at which a repeat can help. Source: OpenAI's Python package 3.54, read 2026-11.
 _PASSING = frozenset({408, 409, 429})
+# What a host's code says not to be passing, whatever the status.
+_LASTING = (errors.BadRequestError, errors.AuthenticationError, errors.PermissionDeniedError)
 
 
 def make_error(
@@ -153,15 +164,16 @@ def make_error(
     hint: str | None = None,
 ) -> APIStatusError:
     """Return the typed error with all facts; the host's text without anything secret."""
-    cls = class_for(status, said)
+    meant = _status_of(status, said)  # OpenRouter and llama.cpp put the number into the error
+    cls = class_for(meant, said)
     retryable: bool | None = None
-    if cls is APIStatusError or (status >= 500 and not issubclass(cls, errors.BadRequestError)):
-        retryable = status in _PASSING or status >= 500
+    if cls is APIStatusError or (meant >= 500 and not issubclass(cls, _LASTING)):
+        retryable = meant in _PASSING or meant >= 500
     should = headers.get("x-should-retry")
     if should in ("true", "false"):
         retryable = should == "true"
     return cls(
-        mask(said.message, secrets),
+        mask(said.message, secrets)[:_TEXT_LIMIT],
         provider=provider,
         model=model,
         status=status,
@@ -186,7 +198,7 @@ def _masked(body: object, secrets: tuple[Secret | None, ...]) -> object:
     if isinstance(body, str):
         return mask(body, secrets)
     if isinstance(body, dict):
-        return {name: _masked(value, secrets) for name, value in body.items()}
+        return {mask(str(name), secrets): _masked(value, secrets) for name, value in body.items()}
     if isinstance(body, list):
         return [_masked(value, secrets) for value in body]
     return body

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import msgspec
 
 from ..pipeline.assembler import replay
 from ..pipeline.context import CallContext
-from ..pipeline.errors import AntiphonError, APIError, SetupError
+from ..pipeline.errors import AntiphonError, APIError, APIResponseError, SetupError
 from ..pipeline.event_stream import EventStream, finally_
 from ..pipeline.http import Exchange, HttpRequest
 from ..pipeline.http_events import HttpEvents
@@ -16,6 +18,8 @@ from ..pipeline.response import Response
 from ..pipeline.signals import AttemptEnded, AttemptStarted
 from ..pipeline.stage import Stage
 from ..pipeline.timeouts import Pace
+
+E = TypeVar("E", bound=BaseException | None)
 
 
 class Dispatch(Stage, frozen=True):
@@ -46,6 +50,8 @@ class Dispatch(Stage, frozen=True):
             reply = await _exchange(request, target, wire, attempt)
         except BaseException as error:
             attempt.end(Outcome.of_error(_with_facts(error, target, context)))
+            if isinstance(error, AntiphonError):
+                error.meta = None  # an unasked stream has set it before the attempt was over; the call's end sets it
             raise
         finally_(reply, attempt.end)
         return reply.with_meta(context.meta()) if isinstance(reply, Response) else reply
@@ -64,7 +70,7 @@ async def _exchange(request: Request, target: Target, wire: HttpRequest, attempt
             stream = EventStream(
                 HttpEvents(exchange, pace, dialect.stream_decoder(request), context.runtime.now),
                 context,
-                error_of=lambda event: dialect.event_error(event, request),
+                error_of=lambda event: _with_facts(dialect.event_error(event, request), target, context),
             )
             # Some servers stream unasked; whoever did not ask gets the plain reply.
             return stream if request.streamed else await stream.finish()
@@ -82,13 +88,15 @@ def _is_event_stream(exchange: Exchange) -> bool:
     return content_type.lstrip().startswith("text/event-stream")
 
 
-def _with_facts(error: BaseException, target: Target, context: CallContext) -> BaseException:
-    """Say in an error whom it is about."""
+def _with_facts(error: E, target: Target, context: CallContext) -> E:
+    """Say in an error whom it is about, and which answer."""
     if isinstance(error, AntiphonError):
         error.provider = error.provider or target.provider
         error.model = error.model or target.model
         if isinstance(error, APIError):
             error.request_id = error.request_id or context.request_id
+            if isinstance(error, APIResponseError):
+                error.status = error.status or context.status
     return error
 
 

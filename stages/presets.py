@@ -8,6 +8,7 @@ from ..pipeline.chain import Chain
 from .dispatch import Dispatch
 from .log import Log
 from .resolve import Resolve
+from .response_ids import ResponseIds
 from .retry import Retry
 from .transform import Transform
 from .validate import Validate
@@ -16,6 +17,7 @@ responses: Final = Chain(
     [
         Log(),  # one line a call, once logging is enabled
         Validate(),  # wrong types never reach a host
+        ResponseIds(),  # public ids outside, the hosts' own inside
         Resolve(),  # whom it goes to: provider, address, key, dialect
         Retry(),  # passing failures are repeated; streams until their first content
         Transform(),  # the call in the target's format

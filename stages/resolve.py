@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..pipeline.errors import InvalidParameter, did_you_mean
+from ..pipeline.errors import InvalidParameter, UnsupportedOperation, did_you_mean
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request, Target
 from ..pipeline.secret import Secret
@@ -14,6 +14,7 @@ from ..pipeline.stage import Option, Scope, Stage
 from ..providers import catalog
 from ..providers.credentials import Access, clean_base, find_access
 from ..providers.dialects import DIALECTS
+from ..providers.response_ids import DEPLOYMENT, deployment_of
 from ..providers.scripted import echo_host
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class Resolve(Stage, frozen=True):
     """
 
     options = (
-        Option("api_key", (str, Secret, Callable), "the key, or a function that returns it"),  # type: ignore[arg-type]
+        Option("api_key", (str, Secret, Callable), "the key, or a function that returns it", secret=True),  # type: ignore[arg-type]
         Option("api_base", (str,), "the host's address, e.g. https://host/v1"),
         Option("base_url", (str,), "the same, by OpenAI's name"),
         Option("custom_llm_provider", (str,), "the provider, when the model string does not name it"),
@@ -46,8 +47,25 @@ class Resolve(Stage, frozen=True):
     async def __call__(self, request: Request, call_next: Handler) -> Reply:
         options = request.options
         has_base = bool(options.get("api_base") or options.get("base_url"))
-        row, model = catalog.split_model(request.params.model, options.get("custom_llm_provider"), has_base)
+        provider = options.get("custom_llm_provider")
+        if hasattr(request.params, "model"):
+            row, model = catalog.split_model(request.model, provider, has_base)
+        else:
+            row, model = catalog.provider_of(provider, has_base), ""
+        if request.operation not in row.operations:
+            raise UnsupportedOperation(
+                f"{row.name} does not serve {request.operation}",
+                provider=row.name,
+                hint=f"it serves: {', '.join(sorted(row.operations))}",
+            )
         access = await self._access(row, model, request)
+        expected = options.get(DEPLOYMENT)
+        if expected is not None and expected != deployment_of(access.base_url, row.base_url):
+            raise InvalidParameter(
+                f"the response is kept at another address of {row.name} than {access.base_url}",
+                param="response_id",
+                hint="pass the api_base that the response was made with",
+            )
         dialect = options.get("dialect") or row.dialects[0]
         if dialect not in DIALECTS:
             raise InvalidParameter(

@@ -121,5 +121,5 @@ class Retry(Stage, frozen=True):
 async def _committed(request: Request, call_next: Handler) -> Reply:
     reply = await call_next(request)
     if isinstance(reply, EventStream):
-        await reply.commit("head" if request.params.background else "content")
+        await reply.commit("head" if getattr(request.params, "background", None) else "content")
     return reply

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from ..pipeline.errors import InvalidParameter
-from ..pipeline.params import CreateParams
+from ..pipeline.params import CompactParams, CountInputTokensParams, CreateParams, Params
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request
 from ..pipeline.stage import Stage
@@ -31,13 +31,23 @@ class Validate(Stage, frozen=True):
         return await call_next(request)
 
 
-def check(params: CreateParams) -> None:
+def check(params: Params) -> None:
     """Raise InvalidParameter for the first wrong parameter."""
     try:
-        msgspec.convert(msgspec.structs.asdict(params), CreateParams)
+        msgspec.convert(msgspec.structs.asdict(params), type(params))
     except msgspec.ValidationError as error:
         raise _wrong_type(error) from None
-    _check_input(params)
+    if isinstance(params, CreateParams):
+        _check_create(params)
+    elif isinstance(params, CompactParams | CountInputTokensParams):
+        _check_input(params.input, bool(params.previous_response_id or getattr(params, "conversation", None)))
+    elif not params.response_id:
+        raise InvalidParameter("response_id is empty", param="response_id", hint="pass the id of a response")
+
+
+def _check_create(params: CreateParams) -> None:
+    has_other = params.prompt is not None or params.previous_response_id is not None or params.conversation is not None
+    _check_input(params.input, has_other)
     if params.previous_response_id is not None and params.conversation is not None:
         raise InvalidParameter(
             "previous_response_id and conversation are both given; they exclude each other", param="conversation"
@@ -59,10 +69,9 @@ def _wrong_type(error: msgspec.ValidationError) -> InvalidParameter:
     return InvalidParameter(f"{name}{rest} is {got}; {expected.replace(' | null', '')} is expected", param=name)
 
 
-def _check_input(params: CreateParams) -> None:
-    value: Any = params.input
+def _check_input(value: Any, may_lack: bool) -> None:
     if value is None:
-        if params.prompt is None and params.previous_response_id is None and params.conversation is None:
+        if not may_lack:
             raise InvalidParameter("input is missing", param="input", hint='pass text, or a list of items: input="Hi"')
         return
     if isinstance(value, str):

@@ -9,50 +9,97 @@ authoritative where the SSE event name is missing (OpenRouter, transformers) or 
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import msgspec
 
 from ...pipeline import events as ev
 from ...pipeline.errors import APIError, APIResponseError, InvalidParameter
 from ...pipeline.http import Headers, HttpRequest
-from ...pipeline.params import CreateParams
+from ...pipeline.params import (
+    CancelParams,
+    CompactParams,
+    CountInputTokensParams,
+    CreateParams,
+    DeleteParams,
+    GetParams,
+    ListInputItemsParams,
+    Operation,
+)
 from ...pipeline.reply import PlainReply
 from ...pipeline.request import Request, StreamDecoder, Target
-from ...pipeline.response import Response
-from ...pipeline.secret import Secret
-from ...pipeline.sse import SSEDecoder
+from ...pipeline.response import CompactedResponse, DeletedResponse, InputTokens, ItemPage, Response
+from ...pipeline.secret import Secret, mask
+from ...pipeline.sse import Frame, SSEDecoder
 from ...pipeline.wire import embed, encode, is_absent, loads, merge, value
 from ..host_errors import HostError, make_error, read_body, read_value
 
 _USER_AGENT = "antiphon/0.1"
 
 
+class _Route(msgspec.Struct, frozen=True):
+    """How one operation goes over the wire. `{id}` stands for the response's id."""
+
+    method: str
+    path: str
+    returns: type[PlainReply]
+
+
+# Source: OpenAI API reference, Responses, and the requests of its Python package 3.54, read 2026-11.
+_ROUTES: dict[Operation, _Route] = {
+    "create": _Route("POST", "", Response),
+    "get": _Route("GET", "/{id}", Response),
+    "delete": _Route("DELETE", "/{id}", DeletedResponse),
+    "cancel": _Route("POST", "/{id}/cancel", Response),
+    "list_input_items": _Route("GET", "/{id}/input_items", ItemPage),
+    "compact": _Route("POST", "/compact", CompactedResponse),
+    "count_input_tokens": _Route("POST", "/input_tokens", InputTokens),
+}
+
+
+_SEARCHED = 4096
+"""So many bytes of an odd answer are looked through for what a message shows of it."""
+
+
 class ResponsesDialect:
-    """`POST {base}/responses`, plain and streamed."""
+    """The Responses API, every operation, plain and streamed."""
 
     name = "responses"
 
     def encode(self, request: Request, target: Target) -> HttpRequest:
-        if request.operation != "create":
-            raise InvalidParameter(f"operation {request.operation} is not served by this dialect yet")
-        options = request.options
+        options, params, route = request.options, request.params, _ROUTES[request.operation]
+        extra_body, extra_query = options.get("extra_body"), options.get("extra_query")
+        path, query = route.path, extra_query
+        if isinstance(params, CreateParams | CompactParams | CountInputTokensParams):
+            body: bytes | None = encode_body(params, target.model, extra_body)
+        else:
+            path = path.replace("{id}", quote(params.response_id or "", safe=""))
+            query = {**_query_of(params), **(extra_query or {})}
+            body = encode(extra_body) if extra_body else None
         return HttpRequest(
-            method="POST",
-            url=f"{target.base_url}/responses{_query(options.get('extra_query'))}",
-            headers=_headers(target, options.get("extra_headers"), streamed=request.streamed),
-            body=encode_body(request.params, target.model, options.get("extra_body")),
+            method=route.method,
+            url=f"{target.base_url}/responses{path}{_query(query)}",
+            headers=_headers(target, options.get("extra_headers"), body is not None, request.streamed),
+            body=body,
             streamed=request.streamed,
         )
 
     def decode(self, body: bytes, request: Request) -> PlainReply:
+        operation = request.operation
+        if operation == "delete" and not body.strip():
+            # Some hosts answer a deletion with an empty body (OpenAI's own client ignores it, read 2026-11).
+            return DeletedResponse.new(id=getattr(request.params, "response_id", ""), deleted=True)
         try:
-            response = Response.from_json(body)
+            reply = _ROUTES[operation].returns.from_json(body)
         except msgspec.DecodeError:
             raise APIResponseError(
-                f"the answer is no JSON object but {_shown(body)}",
+                f"the answer is no JSON object but {_shown(body, request)}",
                 hint="check that api_base is the address of an API (it usually ends in /v1)",
             ) from None
+        return self._checked(reply, body, request) if operation == "create" and isinstance(reply, Response) else reply
+
+    def _checked(self, response: Response, body: bytes, request: Request) -> Response:
+        """Raise for a response that is an error in spite of its HTTP status."""
         if response.status == "failed" or (not is_absent(response.error_json) and not response.output):
             raise self._failed(response, request)
         if not response.output_json and not response.status:
@@ -60,10 +107,11 @@ class ResponsesDialect:
         return response
 
     def stream_decoder(self, request: Request) -> StreamDecoder:
-        return NativeStream()
+        return NativeStream((request.target.api_key,) if request.target else ())
 
     def error(self, status: int, headers: Headers, body: bytes, request: Request) -> APIError:
-        said = read_body(body, status, headers.get("content-type", ""))
+        key = request.target.api_key if request.target else None
+        said = read_body(body, status, headers.get("content-type", ""), (key,))
         hint = request.target.key_note if request.target and status in (401, 403) else None
         return self._error(said, status, headers, request, hint)
 
@@ -95,13 +143,18 @@ class ResponsesDialect:
         )
 
 
-def encode_body(params: CreateParams, model: str, extra: dict[str, Any] | None = None) -> bytes:
-    """Return the JSON body of a create call; `extra` fields win over parameters.
+def encode_body(
+    params: CreateParams | CompactParams | CountInputTokensParams, model: str, extra: dict[str, Any] | None = None
+) -> bytes:
+    """Return the JSON body of a call; `extra` fields win over parameters.
 
     Raises:
         InvalidParameter: a value that has no JSON form.
     """
-    given = msgspec.structs.replace(params, model=model, input=embed(params.input), tools=embed(params.tools))
+    changes = {"model": model, "input": embed(params.input)}
+    if not isinstance(params, CompactParams):
+        changes["tools"] = embed(params.tools)
+    given = msgspec.structs.replace(params, **changes)
     try:
         body = encode(given)
         return merge(body, extra) if extra else body
@@ -109,12 +162,15 @@ def encode_body(params: CreateParams, model: str, extra: dict[str, Any] | None =
         raise InvalidParameter(f"the request cannot be encoded: {error}") from None
 
 
-def _headers(target: Target, extra: dict[str, Any] | None, *, streamed: bool) -> tuple[tuple[str, str | Secret], ...]:
+def _headers(
+    target: Target, extra: dict[str, Any] | None, has_body: bool, streamed: bool
+) -> tuple[tuple[str, str | Secret], ...]:
     headers: list[tuple[str, str | Secret]] = [
-        ("content-type", "application/json"),
         ("accept", "text/event-stream" if streamed else "application/json"),
         ("user-agent", _USER_AGENT),
     ]
+    if has_body:
+        headers.append(("content-type", "application/json"))
     if target.api_key is not None:
         headers.append(("authorization", Secret(f"Bearer {target.api_key.reveal()}")))
     headers.extend(target.headers)
@@ -125,12 +181,26 @@ def _headers(target: Target, extra: dict[str, Any] | None, *, streamed: bool) ->
     return tuple(headers)
 
 
+def _query_of(params: GetParams | DeleteParams | CancelParams | ListInputItemsParams) -> dict[str, Any]:
+    """Return the query of a call without a body; lists and flags as OpenAI's client writes them."""
+    query: dict[str, Any] = {}
+    for name, given in msgspec.structs.asdict(params).items():
+        if name == "response_id" or given is None:
+            continue
+        if isinstance(given, list):
+            query[f"{name}[]"] = given
+        else:
+            query[name] = str(given).lower() if isinstance(given, bool) else given
+    return query
+
+
 def _query(extra: dict[str, Any] | None) -> str:
     return f"?{urlencode(extra, doseq=True)}" if extra else ""
 
 
-def _shown(body: bytes) -> str:
-    text = body.decode("utf-8", "replace").strip()
+def _shown(body: bytes, request: Request) -> str:
+    key = request.target.api_key if request.target else None
+    text = mask(body[:_SEARCHED].decode("utf-8", "replace"), (key,)).strip()
     if not text:
         return "empty"
     return "an HTML page" if "<html" in text[:500].lower() else repr(text[:120])
@@ -148,49 +218,55 @@ def _no_response(body: bytes) -> APIResponseError:
 class NativeStream:
     """Decodes a native event stream, and repairs a sparse one."""
 
-    __slots__ = ("_repair", "_sse", "is_done")
+    __slots__ = ("_last", "_repair", "_secrets", "_sse", "error", "is_done")
 
-    def __init__(self) -> None:
+    def __init__(self, secrets: tuple[Secret | None, ...] = ()) -> None:
         self._sse = SSEDecoder()
         self._repair: Repair | None = None
+        self._secrets = secrets
+        self._last = -1  # sequence number of the last event
+        self.error: APIError | None = None
         self.is_done = False
 
     def feed(self, data: bytes) -> list[ev.Event]:
-        events: list[ev.Event] = []
-        for name, payload in self._sse.feed(data):
-            self._add(events, name, payload)
-        return events
+        return self._events(self._sse.feed(data))
 
     def finish(self) -> list[ev.Event]:
+        return self._events(self._sse.finish())
+
+    def _events(self, frames: list[Frame]) -> list[ev.Event]:
         events: list[ev.Event] = []
-        for name, payload in self._sse.finish():
-            self._add(events, name, payload)
+        add = events.append
+        for name, payload in frames:
+            try:
+                event = ev.decode_event(name, payload)
+            except msgspec.DecodeError:
+                # Some hosts end with this mark, others never send it.
+                if payload.startswith(b"[DONE]"):
+                    continue
+                self.error = APIResponseError(f"an event of the stream is no JSON object but {self._shown(payload)}")
+                break
+            if event.sequence_number >= 0 and self._repair is None:
+                add(event)
+            else:
+                events.extend(self._repaired(event, events))
+            if event.__class__ in _ENDS:
+                self.is_done = True
+                break  # what follows the end is no part of the response
+        if events:
+            self._last = events[-1].sequence_number
         return events
 
-    def _add(self, events: list[ev.Event], name: str, payload: bytes) -> None:
-        try:
-            event = ev.decode_event(name, payload)
-        except msgspec.DecodeError:
-            # Some hosts end with this mark, others never send it.
-            if not payload.startswith(b"[DONE]"):
-                raise APIResponseError(f"an event of the stream is no JSON object: {payload[:120]!r}") from None
-            return
-        if isinstance(event, ev.UnknownEvent) and not event.type:
-            event = _untyped(event)
-        if event.sequence_number < 0 or self._repair is not None:
-            if self._repair is None:
-                self._repair = Repair()
-            events.extend(self._repair.complete(event))
-        else:
-            events.append(event)
-        if event.__class__ in ev.TERMINAL or event.__class__ is ev.ErrorEvent:
-            self.is_done = True
+    def _shown(self, payload: bytes) -> str:
+        return repr(mask(payload[:_SEARCHED].decode("utf-8", "replace"), self._secrets)[:120])
+
+    def _repaired(self, event: ev.Event, before: list[ev.Event]) -> list[ev.Event]:
+        if self._repair is None:
+            self._repair = Repair((before[-1].sequence_number if before else self._last) + 1)
+        return self._repair.complete(event)
 
 
-def _untyped(event: ev.Event) -> ev.Event:
-    """Gateways report errors inside a stream as `{"error": ...}` without a type."""
-    found = event.to_dict()
-    return ev.ErrorEvent.from_json(event.raw) if found.get("error") else event
+_ENDS = frozenset({*ev.TERMINAL, ev.ErrorEvent})
 
 
 class Repair:
@@ -198,8 +274,8 @@ class Repair:
 
     __slots__ = ("_arguments", "_content", "_index", "_next", "_open")
 
-    def __init__(self) -> None:
-        self._next = 0
+    def __init__(self, first: int = 0) -> None:
+        self._next = first
         self._index: dict[str, int] = {}
         self._open = -1  # output index of the item that opened last
         self._content: dict[int, int] = {}  # parts opened so far, by output index

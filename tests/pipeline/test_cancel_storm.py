@@ -7,8 +7,10 @@ catch descriptors lost below the pool, which plain HTTP hides.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import gc
 import random
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -20,8 +22,9 @@ from loopback import Connection, Server, client_context, open_descriptors, serve
 
 from antiphon.pipeline.errors import APIConnectionError
 from antiphon.pipeline.http import HttpRequest
+from antiphon.pipeline.runtime import drive
 from antiphon.pipeline.timeouts import Pace, Timeouts
-from antiphon.pipeline.transport import SlotTransport
+from antiphon.pipeline.transport import AbortScope, SlotTransport
 
 ROUNDS = 4
 STYLES = ("native once", "native twice", "native thrice", "scope on asyncio", "scope on trio")
@@ -169,3 +172,54 @@ def test_cancelling_at_every_step_of_a_call_gives_the_permit_back() -> None:
 
     with serving(serve) as server:
         assert asyncio.run(body()) > 0
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "tls"])
+def test_threads_that_are_aborted_at_random_leave_nothing_behind(tls: bool) -> None:
+    """The sync twin: threads queue, connect, shake hands and read while another one aborts them all."""
+    rng = random.Random(5)
+    transport = SlotTransport(is_async=False, max_connections=3, verify=client_context())
+
+    def work(context: contextvars.Context, failures: list[Exception]) -> None:
+        try:
+            context.run(lambda: drive(use(transport, server.url, b"drip")))
+        except Exception as error:
+            failures.append(error)
+
+    def one_round() -> None:
+        failures: list[Exception] = []
+        with AbortScope() as scope:
+            threads = [
+                threading.Thread(target=work, args=(contextvars.copy_context(), failures), daemon=True)
+                for _ in range(8)
+            ]
+        for thread in threads:
+            thread.start()
+        time.sleep(rng.uniform(0, 0.03))
+        scope.abort()
+        for thread in threads:
+            thread.join(5)
+        assert len(failures) == 8
+        assert all("was aborted" in str(error) for error in failures)
+        pool = transport._home().pool
+        assert (pool.free, len(pool.live), pool.waiting) == (3, 0, 0)
+        assert drive(use(transport, server.url, b"plain", total=5.0)) == b"fine"
+
+    with serving(serve, tls=server_context("127.0.0.1") if tls else None) as server:
+        one_round()
+        drive(transport.close())
+        before = settled(server)
+        for _ in range(20):
+            one_round()
+        drive(transport.close())
+        assert settled(server) == before
+
+
+def settled(server: Server) -> int:
+    """Count descriptors once the server has noticed what was closed."""
+    for _ in range(500):
+        if not server.open_connections:
+            break
+        time.sleep(0.005)
+    gc.collect()
+    return open_descriptors()

@@ -24,7 +24,8 @@ Body = Callable[[HttpxTransport], Coroutine[Any, Any, Any]]
 
 @pytest.fixture(params=["httpx", "httpx2"])
 def library(request: pytest.FixtureRequest) -> ModuleType:
-    return pytest.importorskip(request.param)
+    module: ModuleType = pytest.importorskip(request.param)
+    return module
 
 
 @pytest.fixture

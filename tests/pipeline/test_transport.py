@@ -37,8 +37,9 @@ from antiphon.pipeline.errors import (
 from antiphon.pipeline.http import HttpRequest
 from antiphon.pipeline.runtime import drive
 from antiphon.pipeline.secret import Secret
+from antiphon.pipeline.slot_exchange import SlotExchange
 from antiphon.pipeline.timeouts import Pace, Timeouts
-from antiphon.pipeline.transport import AbortScope, SlotExchange, SlotTransport
+from antiphon.pipeline.transport import AbortScope, SlotTransport
 
 T = TypeVar("T")
 Run = Callable[[Callable[[], Coroutine[Any, Any, T]]], T]

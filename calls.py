@@ -1,0 +1,316 @@
+"""The calls of the API on one chain, sync and async; the client and the one-call functions are made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypedDict, Unpack, cast, overload
+
+from .keywords import translate
+from .pipeline.chain import Chain
+from .pipeline.errors import InvalidParameter
+from .pipeline.event_stream import EventStream
+from .pipeline.params import Null, Operation
+from .pipeline.reply import Reply
+from .pipeline.response import CompactedResponse, DeletedResponse, InputTokens, ItemPage, Response
+from .pipeline.secret import Secret
+from .pipeline.signals import Sink
+from .pipeline.timeouts import Timeouts
+
+
+class StoredKeywords(TypedDict, total=False):
+    """Keywords of the calls on a stored response."""
+
+    api_key: str | Secret | Callable[[], str | Secret] | None
+    api_base: str | None
+    base_url: str | None
+    custom_llm_provider: str | None
+    extra_headers: dict[str, Any] | None
+    extra_query: dict[str, Any] | None
+    extra_body: dict[str, Any] | None
+    timeout: float | Timeouts | None
+    num_retries: int | None
+    max_retries: int | None
+    hooks: Sequence[Sink] | None
+    trace: bool | None
+
+
+class GetKeywords(StoredKeywords, total=False):
+    """Keywords of `get_responses`."""
+
+    include: list[str] | None
+    starting_after: int | None
+    include_obfuscation: bool | None
+
+
+class ListKeywords(StoredKeywords, total=False):
+    """Keywords of `list_input_items`."""
+
+    after: str | None
+    before: str | None
+    limit: int | None
+    order: Literal["asc", "desc"] | None
+    include: list[str] | None
+
+
+class ResponsesKeywords(TypedDict, total=False):
+    """Keywords of `responses` and `aresponses`; None means "not given", `antiphon.NULL` an explicit null."""
+
+    include: list[str] | Null | None
+    instructions: str | Null | None
+    max_output_tokens: int | Null | None
+    prompt: dict[str, Any] | Null | None
+    metadata: dict[str, Any] | Null | None
+    parallel_tool_calls: bool | Null | None
+    previous_response_id: str | Null | None
+    reasoning: dict[str, Any] | Null | None
+    store: bool | Null | None
+    background: bool | Null | None
+    temperature: float | Null | None
+    text: dict[str, Any] | Null | None
+    tool_choice: str | dict[str, Any] | Null | None
+    tools: list[Any] | Null | None
+    top_p: float | Null | None
+    truncation: str | Null | None
+    user: str | Null | None
+    service_tier: str | Null | None
+    safety_identifier: str | Null | None
+    background_options: dict[str, Any] | Null | None
+    conversation: str | dict[str, Any] | Null | None
+    stream_options: dict[str, Any] | Null | None
+    max_tool_calls: int | Null | None
+    top_logprobs: int | Null | None
+    context_management: list[Any] | Null | None
+    prompt_cache_key: str | Null | None
+    prompt_cache_options: dict[str, Any] | Null | None
+    prompt_cache_retention: str | Null | None
+    moderation: dict[str, Any] | Null | None
+    image: dict[str, Any] | Null | None
+    access_programs: dict[str, Any] | Null | None
+    # ours
+    api_key: str | Secret | Callable[[], str | Secret] | None
+    api_base: str | None
+    base_url: str | None
+    custom_llm_provider: str | None
+    dialect: str | None
+    drop: Literal["report", "error", "ignore"] | None
+    extra_headers: dict[str, Any] | None
+    extra_query: dict[str, Any] | None
+    extra_body: dict[str, Any] | None
+    timeout: float | Timeouts | None
+    num_retries: int | None
+    max_retries: int | None
+    hooks: Sequence[Sink] | None
+    trace: bool | None
+    # LiteLLM's, under another name here; see keywords.py for all of them
+    headers: dict[str, Any] | None
+    reasoning_effort: str | None
+    drop_params: bool | str | None
+    stream_timeout: float | Timeouts | None
+    allowed_openai_params: list[str] | None
+
+
+class Calls:
+    """Every call of the API, each through the same chain.
+
+    Args:
+        chain: what the calls go through; what is bound to it counts as default.
+    """
+
+    def __init__(self, chain: Chain) -> None:
+        self.chain = chain
+
+    @overload
+    def responses(
+        self,
+        input: Any = None,
+        model: str | None = None,
+        *,
+        stream: Literal[True],
+        **keywords: Unpack[ResponsesKeywords],
+    ) -> EventStream: ...
+    @overload
+    def responses(
+        self,
+        input: Any = None,
+        model: str | None = None,
+        *,
+        stream: Literal[False] | None = None,
+        **keywords: Unpack[ResponsesKeywords],
+    ) -> Response: ...
+    def responses(
+        self, input: Any = None, model: str | None = None, *, stream: bool | None = None, **keywords: Any
+    ) -> Reply:
+        """Ask a model for a response.
+
+        Args:
+            input: text, or the API's list of input items, e.g. [{"role": "user", "content": "Hi"}]; objects of a
+                former `response.output` may stand in the list.
+            model: "provider/model", e.g. "openai/gpt-5", "local/smollm2", "scripted/echo".
+            stream: True for an `EventStream` to iterate; read it to its end, or close it.
+            keywords: API parameters and options by name, see `ResponsesKeywords`; newer API parameters go into
+                `extra_body`.
+
+        Raises:
+            CallError: the call is wrong (also a TypeError or ValueError where that fits); nothing was sent.
+            APIError: the host was asked, and no good answer came of it.
+        """
+        return self._run("create", {"input": input, "model": model, "stream": stream, **keywords})
+
+    @overload
+    async def aresponses(
+        self,
+        input: Any = None,
+        model: str | None = None,
+        *,
+        stream: Literal[True],
+        **keywords: Unpack[ResponsesKeywords],
+    ) -> EventStream: ...
+    @overload
+    async def aresponses(
+        self,
+        input: Any = None,
+        model: str | None = None,
+        *,
+        stream: Literal[False] | None = None,
+        **keywords: Unpack[ResponsesKeywords],
+    ) -> Response: ...
+    async def aresponses(
+        self, input: Any = None, model: str | None = None, *, stream: bool | None = None, **keywords: Any
+    ) -> Reply:
+        """Ask a model for a response (async). As `responses`."""
+        return await self._arun("create", {"input": input, "model": model, "stream": stream, **keywords})
+
+    @overload
+    def get_responses(
+        self, response_id: str, *, stream: Literal[True], **keywords: Unpack[GetKeywords]
+    ) -> EventStream: ...
+    @overload
+    def get_responses(
+        self, response_id: str, *, stream: Literal[False] | None = None, **keywords: Unpack[GetKeywords]
+    ) -> Response: ...
+    def get_responses(self, response_id: str, *, stream: bool | None = None, **keywords: Any) -> Reply:
+        """Retrieve a stored response, in whatever state it is.
+
+        Args:
+            response_id: as a reply of this library had it; or a host's own, with `custom_llm_provider`.
+            stream: True streams a background response, from its beginning or after `starting_after`.
+            keywords: see `GetKeywords`.
+
+        Raises:
+            NotFoundError: the host does not keep it (any more).
+            InvalidParameter: nothing says which provider keeps it.
+        """
+        return self._run("get", {"response_id": response_id, "stream": stream, **keywords})
+
+    @overload
+    async def aget_responses(
+        self, response_id: str, *, stream: Literal[True], **keywords: Unpack[GetKeywords]
+    ) -> EventStream: ...
+    @overload
+    async def aget_responses(
+        self, response_id: str, *, stream: Literal[False] | None = None, **keywords: Unpack[GetKeywords]
+    ) -> Response: ...
+    async def aget_responses(self, response_id: str, *, stream: bool | None = None, **keywords: Any) -> Reply:
+        """Retrieve a stored response (async). As `get_responses`."""
+        return await self._arun("get", {"response_id": response_id, "stream": stream, **keywords})
+
+    def delete_responses(self, response_id: str, **keywords: Unpack[StoredKeywords]) -> DeletedResponse:
+        """Delete a stored response. Raises as `get_responses`."""
+        return cast(DeletedResponse, self._run("delete", {"response_id": response_id, **keywords}))
+
+    async def adelete_responses(self, response_id: str, **keywords: Unpack[StoredKeywords]) -> DeletedResponse:
+        """Delete a stored response (async). Raises as `get_responses`."""
+        return cast(DeletedResponse, await self._arun("delete", {"response_id": response_id, **keywords}))
+
+    def cancel_responses(self, response_id: str, **keywords: Unpack[StoredKeywords]) -> Response:
+        """Cancel a background response; return it as it is then. Raises as `get_responses`."""
+        return cast(Response, self._run("cancel", {"response_id": response_id, **keywords}))
+
+    async def acancel_responses(self, response_id: str, **keywords: Unpack[StoredKeywords]) -> Response:
+        """Cancel a background response (async). As `cancel_responses`."""
+        return cast(Response, await self._arun("cancel", {"response_id": response_id, **keywords}))
+
+    def list_input_items(self, response_id: str, **keywords: Unpack[ListKeywords]) -> ItemPage:
+        """List the input items of a stored response; iterating the page goes on through all further pages.
+
+        Args:
+            response_id: as `get_responses`.
+            keywords: `after` and `before` (item ids that bound the page), `limit` (items a page, 1 to 100; hosts take
+                20), `order` ("asc" or "desc" by age; hosts take "desc"), `include`, and those of `StoredKeywords`.
+        """
+        page = cast(ItemPage, self._run("list_input_items", {"response_id": response_id, **keywords}))
+        return page.with_more(
+            lambda after: self.list_input_items(response_id, **cast(ListKeywords, {**keywords, "after": after}))
+        )
+
+    async def alist_input_items(self, response_id: str, **keywords: Unpack[ListKeywords]) -> ItemPage:
+        """List the input items of a stored response (async); iterate with `async for`. As `list_input_items`."""
+        page = cast(ItemPage, await self._arun("list_input_items", {"response_id": response_id, **keywords}))
+        return page.with_more(
+            lambda after: self.alist_input_items(response_id, **cast(ListKeywords, {**keywords, "after": after}))
+        )
+
+    def compact_responses(self, input: Any = None, model: str | None = None, **keywords: Any) -> CompactedResponse:
+        """Compact a conversation; the `output` of what returns is the input to go on with.
+
+        Args:
+            input: the conversation so far; may be left out with `previous_response_id`.
+            model: "provider/model".
+            keywords: `instructions`, `previous_response_id`, prompt cache settings, and those of `StoredKeywords`.
+        """
+        return cast(CompactedResponse, self._run("compact", {"input": input, "model": model, **keywords}))
+
+    async def acompact_responses(
+        self, input: Any = None, model: str | None = None, **keywords: Any
+    ) -> CompactedResponse:
+        """Compact a conversation (async). As `compact_responses`."""
+        return cast(CompactedResponse, await self._arun("compact", {"input": input, "model": model, **keywords}))
+
+    def count_input_tokens(self, input: Any = None, model: str | None = None, **keywords: Any) -> InputTokens:
+        """Count the tokens of an input, tools and instructions included, without asking the model.
+
+        Args:
+            input: as for `responses`.
+            model: "provider/model".
+            keywords: `instructions`, `tools`, `text`, `reasoning` and so on, and those of `StoredKeywords`.
+        """
+        return cast(InputTokens, self._run("count_input_tokens", {"input": input, "model": model, **keywords}))
+
+    async def acount_input_tokens(self, input: Any = None, model: str | None = None, **keywords: Any) -> InputTokens:
+        """Count the tokens of an input (async). As `count_input_tokens`."""
+        return cast(InputTokens, await self._arun("count_input_tokens", {"input": input, "model": model, **keywords}))
+
+    def poll_responses(self, response_id: str, *, interval_s: float = 2.0, **keywords: Unpack[GetKeywords]) -> Response:
+        """Retrieve a background response again and again until it has ended, and return it then.
+
+        Args:
+            response_id: as `get_responses`.
+            interval_s: seconds between two looks.
+            keywords: see `GetKeywords`; `timeout` bounds each look, not the whole.
+        """
+        _check_interval(interval_s)
+        while not (response := self.get_responses(response_id, **keywords)).is_terminal:
+            self.chain.engine.sleep(interval_s)
+        return response
+
+    async def apoll_responses(
+        self, response_id: str, *, interval_s: float = 2.0, **keywords: Unpack[GetKeywords]
+    ) -> Response:
+        """Retrieve a background response until it has ended (async). As `poll_responses`."""
+        _check_interval(interval_s)
+        while not (response := await self.aget_responses(response_id, **keywords)).is_terminal:
+            await self.chain.engine.asleep(interval_s)
+        return response
+
+    def _run(self, operation: Operation, keywords: dict[str, Any]) -> Reply:
+        known, dropped = translate(keywords)
+        return self.chain.run(operation, known, dropped)
+
+    async def _arun(self, operation: Operation, keywords: dict[str, Any]) -> Reply:
+        known, dropped = translate(keywords)
+        return await self.chain.arun(operation, known, dropped)
+
+
+def _check_interval(interval_s: float) -> None:
+    if not interval_s >= 0:
+        raise InvalidParameter(f"interval_s is {interval_s!r}; seconds from 0 up are expected", param="interval_s")

@@ -1,0 +1,128 @@
+"""Response ids: one codec, used at one edge.
+
+A public id says which provider made the response, so that `get_responses(id)` needs nothing else:
+
+    resp_ap1_<payload>            version 1
+    resp_ap1s_<payload><tag>      the same, signed: 22 characters of HMAC-SHA256 (128 bits)
+
+`payload` is base64url without padding of provider, deployment and the host's own id, separated by NUL. The deployment
+is a fingerprint of the address when it is not the provider's usual one. LiteLLM's encoded ids are read too; any other
+id is foreign and stays as it is.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import re
+
+import msgspec
+
+from ..pipeline.errors import InvalidParameter
+
+_PLAIN, _SIGNED = "resp_ap1_", "resp_ap1s_"
+_TAG_CHARS = 22
+
+
+DEPLOYMENT = "_deployment"
+"""Name of the request option by which the fingerprint in an id reaches the stage that knows the address."""
+
+
+class ResponseId(msgspec.Struct, frozen=True):
+    """What an id says.
+
+    Args:
+        upstream: the host's own id.
+        provider: name of the catalogue row; None for a foreign id.
+        deployment: fingerprint of the address, "" for the provider's usual one; None when the id does not say.
+    """
+
+    upstream: str
+    provider: str | None = None
+    deployment: str | None = None
+
+
+def encode_id(upstream: str, provider: str, deployment: str = "", key: bytes | None = None) -> str:
+    """Return the public id of a host's id; an id that is public already is returned as it is."""
+    if not upstream or upstream.startswith((_PLAIN, _SIGNED)):
+        return upstream
+    payload = _b64(f"{provider}\0{deployment}\0{upstream}".encode())
+    return f"{_PLAIN}{payload}" if key is None else f"{_SIGNED}{payload}{_tag(payload, key)}"
+
+
+def decode_id(public: str, key: bytes | None = None) -> ResponseId:
+    """Read an id in any of the known forms.
+
+    Args:
+        public: an id of ours, one of LiteLLM's, or a host's own.
+        key: when given, an id of ours must be signed with it.
+
+    Raises:
+        InvalidParameter: empty, damaged, unsigned where a key is set, or signed with another key.
+    """
+    if not public:
+        raise InvalidParameter("response_id is empty", param="response_id")
+    if public.startswith(_SIGNED):
+        payload, tag = public[len(_SIGNED) : -_TAG_CHARS], public[-_TAG_CHARS:]
+        if key is None:
+            raise InvalidParameter(
+                "the response id is signed, and no key is set to check it",
+                param="response_id",
+                hint="set the environment variable that ResponseIds(key_env=...) names",
+            )
+        if not hmac.compare_digest(tag.encode(), _tag(payload, key).encode()):
+            raise InvalidParameter("the response id's signature is wrong", param="response_id")
+        return _read(payload)
+    if public.startswith(_PLAIN):
+        if key is not None:
+            raise InvalidParameter("the response id is not signed, and a key is set", param="response_id")
+        return _read(public[len(_PLAIN) :])
+    return _read_litellm(public) or ResponseId(public)
+
+
+def deployment_of(base_url: str, usual: str) -> str:
+    """Return the fingerprint of an address; "" when it is the provider's usual one, or the provider has none."""
+    return "" if base_url == usual or not usual else hashlib.sha256(base_url.encode()).hexdigest()[:12]
+
+
+def _read(payload: str) -> ResponseId:
+    try:
+        provider, deployment, upstream = _unb64(payload).decode().split("\0", 2)
+    except (ValueError, binascii.Error):
+        raise InvalidParameter("the response id is damaged", param="response_id") from None
+    if not provider or not upstream:
+        raise InvalidParameter("the response id is damaged", param="response_id")
+    return ResponseId(upstream, provider, deployment)
+
+
+# "resp_" + base64 of this text. Seen in LiteLLM 1.106 to 1.109, 2026-11; its reader does not check the beginning, ours
+# does. An id may hold ";", so the last field is taken whole.
+_LITELLM = re.compile(r"litellm:custom_llm_provider:([^;]*);model_id:[^;]*;response_id:(.+)", re.DOTALL)
+
+
+def _read_litellm(public: str) -> ResponseId | None:
+    try:
+        text = base64.b64decode(public.removeprefix("resp_"), validate=True).decode()
+    except (ValueError, binascii.Error):
+        return None
+    found = _LITELLM.fullmatch(text)
+    if found is None:
+        return None
+    provider, upstream = found.groups()
+    return ResponseId(upstream, provider if provider not in ("", "None") else None)
+
+
+def _tag(payload: str, key: bytes) -> str:
+    return _b64(hmac.digest(key, payload.encode(), "sha256")[:16])
+
+
+def _b64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _unb64(text: str) -> bytes:
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", text):
+        raise ValueError("not base64url")
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

@@ -1,0 +1,112 @@
+"""Response ids that say where the response is kept."""
+
+from __future__ import annotations
+
+import os
+from typing import TypeVar
+
+from ..pipeline.errors import AntiphonError, InvalidParameter
+from ..pipeline.event_stream import EventStream
+from ..pipeline.events import Event, LifecycleEvent
+from ..pipeline.reply import Reply
+from ..pipeline.request import Handler, Request
+from ..pipeline.response import DeletedResponse, Response
+from ..pipeline.stage import Stage
+from ..providers import catalog
+from ..providers.response_ids import DEPLOYMENT, ResponseId, decode_id, deployment_of, encode_id
+
+R = TypeVar("R", bound=Response | DeletedResponse)
+
+
+class ResponseIds(Stage, frozen=True):
+    """Hand out ids that carry their provider, and send hosts their own ids.
+
+    Stages before this one see public ids, stages after it the hosts'. With public ids `get_responses(id)` and its
+    siblings need no provider, and a `previous_response_id` of another provider is refused instead of sent. Ids that
+    LiteLLM encoded are read too; any other id goes to the host as it is.
+
+    Args:
+        key_env: environment variable with the key that signs ids. When it is set, ids without its signature are
+            refused, so that a caller cannot choose a provider by writing an id.
+
+    Raises:
+        InvalidParameter: an id that is damaged, wrongly signed, or of another provider or address than the call's.
+    """
+
+    key_env: str = "ANTIPHON_ID_KEY"
+
+    sets = ()
+
+    async def __call__(self, request: Request, call_next: Handler) -> Reply:
+        key = self._key()
+        request = _inbound(request, key)
+        try:
+            reply = await call_next(request)
+        except AntiphonError as error:
+            if error.response is not None:
+                error.response = _public(error.response, request, key)
+            raise
+        if isinstance(reply, EventStream):
+            return reply.map(lambda event: _public_event(event, request, key))
+        if isinstance(reply, Response | DeletedResponse):
+            return _public(reply, request, key)
+        return reply
+
+    def _key(self) -> bytes | None:
+        value = os.environ.get(self.key_env)
+        return value.encode() if value else None
+
+
+def _inbound(request: Request, key: bytes | None) -> Request:
+    """Put the host's own ids in place of public ones, and take the provider from them where the call names none."""
+    params = request.params
+    for name in ("response_id", "previous_response_id"):
+        public = getattr(params, name, None)
+        if not isinstance(public, str) or not public:
+            continue
+        found = decode_id(public, key)
+        if found.upstream == public:
+            continue
+        request = _agreed(request, found, name)
+        request = request.with_params(**{name: found.upstream})
+        if found.deployment is not None:
+            request = request.with_options(**{DEPLOYMENT: found.deployment})
+    return request
+
+
+def _agreed(request: Request, found: ResponseId, name: str) -> Request:
+    if found.provider is None:
+        return request
+    options = request.options
+    named = options.get("custom_llm_provider")
+    if hasattr(request.params, "model"):
+        has_base = bool(options.get("api_base") or options.get("base_url"))
+        named = catalog.split_model(request.model, named, has_base)[0].name
+    if named is None:
+        return request.with_options(custom_llm_provider=found.provider)
+    if catalog.find(named).name != catalog.find(found.provider).name:
+        raise InvalidParameter(
+            f"{name} belongs to {found.provider}, and the call goes to {named}",
+            param=name,
+            hint="a response can be continued only where it is kept; send the whole conversation as input instead",
+        )
+    return request
+
+
+def _public(reply: R, request: Request, key: bytes | None) -> R:
+    """Return the response with public ids."""
+    target = request.context.target
+    if target is None:
+        return reply
+    deployment = deployment_of(target.base_url, catalog.find(target.provider).base_url)
+    for name in ("id", "previous_response_id"):
+        upstream = getattr(reply, name, None)
+        if upstream:
+            reply = reply.with_text(name, encode_id(upstream, target.provider, deployment, key))
+    return reply
+
+
+def _public_event(event: Event, request: Request, key: bytes | None) -> Event | None:
+    if not isinstance(event, LifecycleEvent):
+        return None
+    return event.replace(response=_public(event.response, request, key))

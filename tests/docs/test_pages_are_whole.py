@@ -1,0 +1,64 @@
+"""Lists in the pages are whole: every error class, every stage, every setting and option."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import antiphon
+from antiphon import Stage, Timeouts, errors, presets
+from antiphon.providers import catalog
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+# Bases; what is raised is always one of their subclasses.
+BASES = {"AntiphonError", "SetupError", "CallError", "APIError", "APIStatusError"}
+
+
+def leaves(cls: type[errors.AntiphonError]) -> set[str]:
+    return {cls.__name__}.union(*(leaves(sub) for sub in cls.__subclasses__() if sub.__module__ == errors.__name__))
+
+
+def section(page: str, title: str) -> str:
+    found = re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", (DOCS / page).read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    assert found, f"{page} has no section {title}"
+    return found[1]
+
+
+def test_every_error_class_has_a_row() -> None:
+    rows = set(re.findall(r"^\| `(\w+)` \|", (DOCS / "errors.md").read_text("utf-8"), re.MULTILINE))
+
+    assert rows == leaves(errors.AntiphonError) - BASES
+
+
+@pytest.mark.parametrize(
+    "stage", [*presets.responses.flat(), antiphon.Observe()], ids=lambda stage: type(stage).__name__
+)
+def test_the_section_of_a_stage_names_its_settings_and_options(stage: Stage) -> None:
+    text = section("stages.md", type(stage).__name__)
+
+    names = [*stage.__struct_fields__, *(option.name for option in stage.options)]
+    assert [name for name in names if f"`{name}`" not in text] == []
+
+
+def test_every_time_limit_has_a_row_with_its_default() -> None:
+    text = section("timeouts.md", "Five limits")
+
+    rows = re.findall(r"^\| `(\w+)` \| (\d+) \|", text, re.MULTILINE)
+    assert [(name, float(seconds)) for name, seconds in rows] == [
+        (name, getattr(Timeouts(), name)) for name in Timeouts.__struct_fields__
+    ]
+
+
+def test_what_the_local_model_does_not_take_is_listed() -> None:
+    text = section("local-models.md", "Limits")
+
+    assert [name for name in catalog.find("local").unsupported if f"`{name}`" not in text] == []
+
+
+def test_every_provider_of_the_catalogue_is_in_the_quick_start() -> None:
+    text = section("quickstart.md", "Call")
+
+    assert [row.name for row in catalog.rows() if f"`{row.name}/" not in text] == []

