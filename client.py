@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from .calls import Calls
 from .pipeline.chain import Chain
@@ -13,6 +12,9 @@ from .pipeline.engine import Engine
 from .pipeline.signals import Sink
 from .pipeline.timeouts import Timeouts
 from .stages import presets
+
+if TYPE_CHECKING:
+    import ssl
 
 
 class Client(Calls):

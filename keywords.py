@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from .pipeline.errors import InvalidParameter, UnknownKeyword
+from .pipeline.params import NAMES
 from .pipeline.reply import Dropped
 
 RENAMED: Final = {
@@ -68,11 +69,20 @@ def translate(keywords: dict[str, Any]) -> tuple[dict[str, Any], list[Dropped]]:
         UnknownKeyword: a LiteLLM keyword whose meaning cannot be kept; the hint says what to do instead.
         InvalidParameter: a renamed keyword of the wrong type.
     """
+    kept = {name: value for name, value in keywords.items() if value is not None}  # None: not given
+    if kept.keys() <= _PLAIN:
+        return kept, []
+    return _translated(kept)
+
+
+# API parameters: the usual keywords, which mean what they say.
+_PLAIN = frozenset().union(*NAMES.values()) | {"api_key", "api_base", "timeout", "extra_body"}
+
+
+def _translated(keywords: dict[str, Any]) -> tuple[dict[str, Any], list[Dropped]]:
     kept: dict[str, Any] = {}
     dropped: list[Dropped] = []
     for name, value in keywords.items():
-        if value is None:
-            continue  # not given, also where a chain has a default bound to it
         if name in DROPPED:
             dropped.append(Dropped(name, DROPPED[name]))
         elif name in REFUSED:

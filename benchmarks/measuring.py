@@ -33,7 +33,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Return a Markdown table; numbers stand on the right."""
     shown = [[_cell(value) for value in row] for row in rows]
     widths = [max(len(line[at]) for line in [list(columns), *shown]) for at in range(len(columns))]
-    is_text = [all(not _is_number(line[at]) for line in shown) for at in range(len(columns))]
+    is_text = [any(not _is_number(line[at]) for line in shown) for at in range(len(columns))]
 
     def line(cells: Sequence[str]) -> str:
         padded = [

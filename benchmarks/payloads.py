@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-WORDS = (
+_STORY = (
     "the quick brown fox jumps over a lazy dog while seven wizards brew "
     "potent coffee and measure every microsecond of latency"
-).split()
+)
+WORDS = _STORY.split()
 _RESPONSE_ID = "resp_67ccd2bed1ec8190b14f964abc0542670bb6a6b452d3795b"
 _MESSAGE_ID = "msg_67ccd2bf17f0819081ff3bb2cf6508e60bb6a6b452d3795b"
 _PADDING = "b7Qx9ZfKpL2mT4"

@@ -47,7 +47,7 @@ class Peer:
 class Httpx(Peer):
     """Raw httpx + msgspec, written by hand: the base of all ratios."""
 
-    imports = ("import httpx", "import httpx, msgspec")
+    imports: tuple[str, ...] = ("import httpx", "import httpx, msgspec")
     module = "httpx"
 
     def open(self) -> None:

@@ -23,13 +23,15 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
+sys.path.insert(0, str(Path(__file__).parent))
 
 from measuring import machine, table
 from peers import BASE, ENVIRONMENT, PEERS
 
+HERE = Path(__file__).parent
+RESULTS = HERE.parent / "bench-results" / "run.json"
 VENVS_VARIABLE = "ANTIPHON_BENCH_VENVS"
+"""Environment variable with NAME=PYTHON,… as --venv has it."""
 
 
 class Scenario(NamedTuple):
@@ -197,10 +199,10 @@ def ratio(figures: list[dict[str, float]], base: list[dict[str, float]]) -> floa
 
 
 def show_calls(results: dict[str, Rounds]) -> None:
-    rows = []
+    rows: list[list[object]] = []
     for name, figures in results.items():
         base = figures.get(BASE, [])
-        lines = []
+        lines: list[tuple[float, list[object]]] = []
         for peer, found in figures.items():
             good = [figure for figure in found if "error" not in figure]
             if not good:
@@ -210,24 +212,34 @@ def show_calls(results: dict[str, Rounds]) -> None:
             target = SCENARIOS[name].target if peer == "antiphon" else None
             cpu, wall = median(good, "cpu_us"), median(good, "wall_us")
             least = min(figure["cpu_us"] for figure in good)
-            lines.append([name, peer, times, _target(target), cpu, least, wall, SCENARIOS[name].unit])
-        rows += sorted(lines, key=lambda line: line[4])
+            lines.append((cpu, [name, peer, times, _target(target), cpu, least, wall, SCENARIOS[name].unit]))
+        rows += [line for _, line in sorted(lines, key=lambda pair: pair[0])]
     columns = ("scenario", "peer", "× httpx", "target", "CPU µs", "CPU µs min", "wall µs", "per")
     print(f"\n{table(columns, rows)}")
 
 
 def show_imports(results: dict[str, Rounds]) -> None:
     base = results.get(BASE, {}).get("import httpx", [])
-    rows = []
+    lines: list[tuple[float, list[object]]] = []
     for peer, statements in results.items():
         for statement, found in statements.items():
             cpu, wall = median(found, "cpu_us") / 1e3, median(found, "wall_us") / 1e3
             least = min(figure["cpu_us"] for figure in found) / 1e3
             rss, modules = median(found, "rss_kib") / 1024, int(median(found, "modules"))
             target = _target(IMPORT_TARGETS.get(statement))
-            rows.append([statement, peer, ratio(found, base), target, cpu, least, wall, modules, rss])
-    rows.sort(key=lambda row: row[4])
-    columns = ("in a fresh process", "peer", "× httpx", "target", "CPU ms", "CPU ms min", "wall ms", "modules", "RSS MiB")
+            lines.append((cpu, [statement, peer, ratio(found, base), target, cpu, least, wall, modules, rss]))
+    rows = [line for _, line in sorted(lines, key=lambda pair: pair[0])]
+    columns = (
+        "in a fresh process",
+        "peer",
+        "× httpx",
+        "target",
+        "CPU ms",
+        "CPU ms min",
+        "wall ms",
+        "modules",
+        "RSS MiB",
+    )
     print(f"\n{table(columns, rows)}")
 
 
@@ -271,13 +283,13 @@ def arguments() -> argparse.Namespace:
         metavar="NAME=PYTHON",
         help=f"run a peer with the Python of an environment of its own; also {VENVS_VARIABLE}=NAME=PYTHON,…",
     )
-    parser.add_argument("--json", type=Path, metavar="OUT", help="write every round's figures to this file")
+    parser.add_argument("--json", type=Path, metavar="OUT", default=RESULTS, help="every round's figures go here")
     return parser.parse_args()
 
 
 def main() -> None:
     options = arguments()
-    pythons = {peer: sys.executable for peer in options.peers} | pairs(os.environ.get(VENVS_VARIABLE, ""))
+    pythons = dict.fromkeys(options.peers, sys.executable) | pairs(os.environ.get(VENVS_VARIABLE, ""))
     for given in options.venv:
         pythons |= given
     pythons = {peer: pythons[peer] for peer in options.peers}
@@ -306,9 +318,8 @@ def main() -> None:
         results[IMPORTS] = measure_imports(pythons, options.rounds)
         show_imports(results[IMPORTS])
     print(f"\n{machine()}")
-    if options.json is not None:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps({"machine": machine(), "rounds": options.rounds, "results": results}))
+    options.json.parent.mkdir(parents=True, exist_ok=True)
+    options.json.write_text(json.dumps({"machine": machine(), "rounds": options.rounds, "results": results}))
 
 
 if __name__ == "__main__":

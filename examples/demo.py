@@ -16,6 +16,7 @@ PROMPT = "Explain in two sentences why the sea is salty."
 INSIDE = {
     "log": "one line a call, once logging is enabled",
     "validate": "checks the call",
+    "response_ids": "makes ids that say who answered",
     "resolve": "finds provider, address, key and dialect",
     "retry": "repeats what fails in passing; waits for the first text",
     "transform": "writes the request in the provider's format",
@@ -46,7 +47,7 @@ def show(model: str, prompt: str) -> None:
 
 
 def print_stages(meta: antiphon.Meta) -> None:
-    row = "  {:<10} {:>9} {:>9}  {}".format
+    row = "  {:<12} {:>9} {:>9}  {}".format
     print("The chain it went through, outermost stage first; times in ms")
     print(row("stage", "own work", "waiting", ""))
     for stage in meta.stages:

@@ -141,8 +141,10 @@ class CallContext:
                 self.waited_s += time.perf_counter() - began
 
     def drop(self, name: str, reason: str) -> None:
-        """Report that something of the call does not reach the host."""
-        self.dropped.append(Dropped(name, reason))
+        """Report that something of the call does not reach the host; the same once, however many attempts there are."""
+        dropped = Dropped(name, reason)
+        if dropped not in self.dropped:
+            self.dropped.append(dropped)
 
     def subscribe(self, sink: Sink) -> None:
         """Send all further signals of this call to `sink`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import inspect
 import itertools
 import os
 import threading
@@ -14,7 +15,7 @@ from .build import Built
 from .context import CallContext
 from .errors import AntiphonError, CallError, InvalidParameter, SetupError, UnknownKeyword, did_you_mean
 from .event_stream import EventStream
-from .params import PARAMS, Null, Operation, Params
+from .params import NAMES, PARAMS, Null, Operation, Params
 from .reply import Dropped, Reply
 from .request import Handler, Request
 from .response import Returned
@@ -68,7 +69,7 @@ class Engine:
             raise SetupError(f'blocking is {blocking!r}; "step" or "portal" is expected')
         self.timeouts = Timeouts.of(timeouts)
         self.tenant = tenant
-        self.hooks = tuple(hooks)
+        self.hooks = _plain_hooks(hooks)
         self.blocking = blocking
         self.hook_errors = 0
         self._network = network or {}
@@ -156,7 +157,7 @@ class Engine:
         if options.get("trace"):
             context.stage_times = {}
             handler = built.traced
-        hooks = (*self.hooks, *options.get("hooks", ()))
+        hooks = (*self.hooks, *_plain_hooks(options["hooks"])) if "hooks" in options else self.hooks
         return (_watched(handler, fan_out(hooks)) if hooks else handler), request
 
     def _build(self, chain: Chain) -> Built:
@@ -292,6 +293,19 @@ def _not_sync(coroutine: Coroutine[Any, Any, Any]) -> Any:
     )
 
 
+def _plain_hooks(hooks: Iterable[Sink]) -> tuple[Sink, ...]:
+    found = tuple(hooks)
+    for hook in found:
+        if not callable(hook) or inspect.iscoroutinefunction(hook):
+            what = f"async function {hook.__name__}" if callable(hook) else type(hook).__name__
+            raise InvalidParameter(
+                f"hooks holds {what}; plain functions of one signal are expected",
+                param="hooks",
+                hint="put what a hook sees into a queue that a task of yours reads",
+            )
+    return found
+
+
 def _at_least_one(limit: int) -> int:
     if limit < 1:
         raise InvalidParameter(f"concurrency is {limit}; at least 1 is expected", param="concurrency")
@@ -307,8 +321,7 @@ def split_keywords(
         UnknownKeyword: neither the API nor a stage of the chain knows it.
         InvalidParameter: an option of the wrong type.
     """
-    kind = PARAMS[operation]
-    names = kind.__struct_fields__
+    names = NAMES[operation]
     params: dict[str, Any] = {}
     options: dict[str, Any] = {}
     nulls: dict[str, None] = {}
@@ -331,7 +344,7 @@ def split_keywords(
         if "extra_body" not in known:
             raise CallError('NULL needs a chain whose stages read "extra_body"', hint="keep Transform in the chain")
         options["extra_body"] = {**nulls, **options.get("extra_body", {})}
-    return kind(**params), options
+    return PARAMS[operation](**params), options
 
 
 def _unknown_keyword(name: str, known: list[str], chain: str) -> UnknownKeyword:

@@ -454,9 +454,9 @@ class TextDeltas:
 
 def finally_(reply: Reply, fn: OnEnd) -> None:
     """Call `fn` once with the reply's outcome: now for a plain reply, at its end for a stream."""
-    if isinstance(reply, EventStream):
-        reply.on_end(fn)
-    elif isinstance(reply, Response):
+    if isinstance(reply, Response):
         fn(Outcome.of_response(reply))
+    elif isinstance(reply, EventStream):
+        reply.on_end(fn)
     else:
         fn(Outcome("completed"))

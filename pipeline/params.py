@@ -146,3 +146,6 @@ PARAMS: Final[dict[Operation, type[Params]]] = {
     "count_input_tokens": CountInputTokensParams,
 }
 """The parameters of each operation."""
+
+NAMES: Final = {operation: frozenset(kind.__struct_fields__) for operation, kind in PARAMS.items()}
+"""Their names."""

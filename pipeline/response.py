@@ -61,10 +61,15 @@ class Returned(Wire, _MetaSlot, frozen=True, kw_only=True):
         _set_meta(copy, meta)
         return copy
 
+    def stamp(self, meta: Meta) -> Self:
+        """Set the facts on this object itself, and return it: for whoever has just decoded it."""
+        _set_meta(self, meta)
+        return self
+
     def with_text(self, name: str, text: str) -> Self:
         """Return a copy with one text field changed. Cheap where the old text stands in the JSON just once."""
         raw = self.raw
-        old, new = (msgspec.json.encode(value) for value in (getattr(self, name), text))
+        old, new = msgspec.json.encode(getattr(self, name)), msgspec.json.encode(text)
         if raw.count(old) != 1:
             return self.replace(**{name: text})
         copy = self._like(msgspec.structs.replace(self, **{name: text}))

@@ -6,7 +6,7 @@ import functools
 import os
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
@@ -43,11 +43,11 @@ def find_access(row: Provider, options: Mapping[str, Any], environ: Mapping[str,
     from_env = None if given and key is not None else _first(row.base_env, environ)
     base_url = clean_base(str(given or from_env or row.base_url), row.name, next(iter(row.base_env), None))
     if key is not None:
-        return Access(base_url, _secret(key() if callable(key) else key, "api_key"))
+        return Access(base_url, _secret(key() if callable(key) else key, "api_key", row.name))
     trusted = not given or _host(base_url) in {_host(base) for base in (row.base_url, from_env) if base}
     name = next((name for name in row.key_env if environ.get(name, "").strip()), None)
     if name is not None and trusted:
-        return Access(base_url, _secret(environ[name], name))
+        return Access(base_url, _secret(environ[name], name, row.name))
     if row.key_required and trusted:
         raise MissingKey(
             f"no API key for {row.name}",
@@ -57,6 +57,11 @@ def find_access(row: Provider, options: Mapping[str, Any], environ: Mapping[str,
         )
     note = f"{name} was not sent: {_host(base_url)} is not the host it is for; pass api_key=" if name else None
     return Access(base_url, None, note)
+
+
+def find_headers(row: Provider, environ: Mapping[str, str] = os.environ) -> tuple[tuple[str, str], ...]:
+    """Return the headers that the environment sets for a provider, e.g. the organization."""
+    return tuple([(name, value) for name, env in row.header_env.items() if (value := environ.get(env, "").strip())])
 
 
 def _first(names: tuple[str, ...], environ: Mapping[str, str]) -> str | None:
@@ -79,8 +84,8 @@ def clean_base(base_url: str, provider: str, env: str | None = None) -> str:
             param="api_base",
             hint='pass api_base="https://host/v1"' + (f", or set {env}" if env else ""),
         )
-    parts = urlsplit(base_url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    parts = _split(base_url.strip())
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
         raise InvalidParameter(
             "api_base is no http(s) address", param="api_base", hint='write it whole: "https://host/v1"'
         )
@@ -96,13 +101,27 @@ def clean_base(base_url: str, provider: str, env: str | None = None) -> str:
     return f"{parts.scheme}://{parts.netloc}{path}"
 
 
+def _split(url: str) -> SplitResult | None:
+    """Return a URL's parts, or None for one that nobody can send to: wrong port or brackets, spaces within."""
+    if any(char.isspace() or not char.isprintable() for char in url):
+        return None
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018  read for its check
+    except ValueError:
+        return None
+    return parts
+
+
 def _host(base_url: str) -> str:
     parts = urlsplit(base_url)
     return f"{parts.scheme}://{(parts.hostname or '').rstrip('.')}:{parts.port or {'https': 443}.get(parts.scheme, 80)}"
 
 
-def _secret(value: object, name: str) -> Secret:
+def _secret(value: object, name: str, provider: str) -> Secret:
     text = value.reveal() if isinstance(value, Secret) else value
+    if isinstance(text, str) and text == text.strip() != "":
+        return value if isinstance(value, Secret) else Secret(text)
     if not isinstance(text, str) or not text.strip():
-        raise MissingKey(f"{name} is empty", hint="pass the key, or a function that returns it")
+        raise MissingKey(f"{name} is empty", provider=provider, hint="pass the key, or a function that returns it")
     return Secret(text.strip())

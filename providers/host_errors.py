@@ -39,7 +39,7 @@ class HostError(msgspec.Struct, frozen=True):
 
 
 def read_body(body: bytes, status: int, content_type: str = "", secrets: tuple[Secret | None, ...] = ()) -> HostError:
-    """Read an error body; never fails. Text is cut after `secrets` are masked in it, so that no half of one is shown."""
+    """Read an error body; never fails. Text is cut after `secrets` are masked, so that no half of one is shown."""
     text = mask(body.decode("utf-8", "replace"), secrets).strip()
     if not text:
         return HostError(f"HTTP {status} with an empty body")
@@ -142,9 +142,9 @@ def class_for(status: int, said: HostError) -> type[APIStatusError]:
         return errors.BadRequestError
     if status in _BY_STATUS:
         return _BY_STATUS[status]
-    if status >= 500 or status < 400:
+    if status >= 500 or status < 300:
         return errors.InternalServerError
-    return APIStatusError
+    return APIStatusError  # also for redirects, which are not followed: a key must not go where a host points
 
 
 # Statuses at which a repeat can help. Source: OpenAI's Python package 3.54, read 2026-11.
@@ -169,6 +169,7 @@ def make_error(
     retryable: bool | None = None
     if cls is APIStatusError or (meant >= 500 and not issubclass(cls, _LASTING)):
         retryable = meant in _PASSING or meant >= 500
+    code = said.code or said.kind
     should = headers.get("x-should-retry")
     if should in ("true", "false"):
         retryable = should == "true"
@@ -177,15 +178,16 @@ def make_error(
         provider=provider,
         model=model,
         status=status,
-        code=said.code or said.kind,
-        param=said.param,
+        code=None if code is None else mask(code, secrets),
+        param=None if said.param is None else mask(said.param, secrets),
         retry_after_s=retry_after_s(headers),
         retryable=retryable,
-        hint=hint or _HINTS.get(cls),
+        hint=hint or (_REDIRECTED if 300 <= status < 400 else _HINTS.get(cls)),
         body=_masked(said.body, secrets),
     )
 
 
+_REDIRECTED = "redirects are not followed: pass the address behind it as api_base="
 _HINTS: dict[type[APIStatusError], str] = {
     errors.AuthenticationError: "check the key: api_key=, or the provider's environment variable",
     errors.BillingError: "waiting does not help: check the account's plan and quota",

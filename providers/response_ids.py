@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import hashlib
 import hmac
 import re
@@ -82,6 +83,7 @@ def decode_id(public: str, key: bytes | None = None) -> ResponseId:
     return _read_litellm(public) or ResponseId(public)
 
 
+@functools.lru_cache(maxsize=256)
 def deployment_of(base_url: str, usual: str) -> str:
     """Return the fingerprint of an address; "" when it is the provider's usual one, or the provider has none."""
     return "" if base_url == usual or not usual else hashlib.sha256(base_url.encode()).hexdigest()[:12]

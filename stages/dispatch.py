@@ -54,7 +54,7 @@ class Dispatch(Stage, frozen=True):
                 error.meta = None  # an unasked stream has set it before the attempt was over; the call's end sets it
             raise
         finally_(reply, attempt.end)
-        return reply.with_meta(context.meta()) if isinstance(reply, Response) else reply
+        return reply.stamp(context.meta()) if isinstance(reply, Response) else reply
 
 
 async def _exchange(request: Request, target: Target, wire: HttpRequest, attempt: _Attempt) -> Reply:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -12,13 +11,16 @@ from ..pipeline.request import Handler, Request, Target
 from ..pipeline.secret import Secret
 from ..pipeline.stage import Option, Scope, Stage
 from ..providers import catalog
-from ..providers.credentials import Access, clean_base, find_access
+from ..providers.credentials import Access, clean_base, find_access, find_headers
 from ..providers.dialects import DIALECTS
 from ..providers.response_ids import DEPLOYMENT, deployment_of
 from ..providers.scripted import echo_host
 
 if TYPE_CHECKING:
     from ..providers.local_model import LocalModels
+
+
+_WITH_MODEL = frozenset({"create", "compact", "count_input_tokens"})
 
 
 class Resolve(Stage, frozen=True):
@@ -46,9 +48,9 @@ class Resolve(Stage, frozen=True):
 
     async def __call__(self, request: Request, call_next: Handler) -> Reply:
         options = request.options
-        has_base = bool(options.get("api_base") or options.get("base_url"))
+        has_base = "api_base" in options or "base_url" in options
         provider = options.get("custom_llm_provider")
-        if hasattr(request.params, "model"):
+        if request.operation in _WITH_MODEL:
             row, model = catalog.split_model(request.model, provider, has_base)
         else:
             row, model = catalog.provider_of(provider, has_base), ""
@@ -79,7 +81,7 @@ class Resolve(Stage, frozen=True):
             base_url=access.base_url,
             dialect=DIALECTS[dialect],
             api_key=access.api_key,
-            headers=tuple((name, os.environ[env]) for name, env in row.header_env.items() if os.environ.get(env)),
+            headers=() if has_base else find_headers(row),
             unsupported=row.unsupported,
             key_note=access.note,
             transport=echo_host(model) if row.launcher == "scripted" else None,
@@ -92,6 +94,8 @@ class Resolve(Stage, frozen=True):
         if row.launcher == "scripted":
             return Access("http://scripted.invalid/v1", None)
         if row.launcher == "local" and not (request.options.get("api_base") or request.options.get("base_url")):
+            if "api_key" in request.options:
+                context.drop("api_key", "a model on this machine takes none")
             models = context.state_of(self, _Launchers).local_models()
             url = "http://127.0.0.1/v1" if context.dry else await context.runtime.call(models.url_for, model)
             return Access(clean_base(url, row.name), None)

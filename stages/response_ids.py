@@ -10,12 +10,13 @@ from ..pipeline.event_stream import EventStream
 from ..pipeline.events import Event, LifecycleEvent
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request
-from ..pipeline.response import DeletedResponse, Response
-from ..pipeline.stage import Stage
+from ..pipeline.response import DeletedResponse, Response, Returned
+from ..pipeline.stage import Scope, Stage
 from ..providers import catalog
 from ..providers.response_ids import DEPLOYMENT, ResponseId, decode_id, deployment_of, encode_id
 
-R = TypeVar("R", bound=Response | DeletedResponse)
+_WITH_ID = (Response, DeletedResponse)
+R = TypeVar("R", bound=Returned)
 
 
 class ResponseIds(Stage, frozen=True):
@@ -26,8 +27,8 @@ class ResponseIds(Stage, frozen=True):
     LiteLLM encoded are read too; any other id goes to the host as it is.
 
     Args:
-        key_env: environment variable with the key that signs ids. When it is set, ids without its signature are
-            refused, so that a caller cannot choose a provider by writing an id.
+        key_env: environment variable with the key that signs ids, read when a client first runs the chain. When it is
+            set, ids without its signature are refused, so that a caller cannot choose a provider by writing an id.
 
     Raises:
         InvalidParameter: an id that is damaged, wrongly signed, or of another provider or address than the call's.
@@ -37,8 +38,12 @@ class ResponseIds(Stage, frozen=True):
 
     sets = ()
 
+    def setup(self, scope: Scope) -> object:
+        value = os.environ.get(self.key_env)
+        return _Key(value.encode() if value else None)
+
     async def __call__(self, request: Request, call_next: Handler) -> Reply:
-        key = self._key()
+        key = request.context.state_of(self, _Key).value
         request = _inbound(request, key)
         try:
             reply = await call_next(request)
@@ -48,13 +53,18 @@ class ResponseIds(Stage, frozen=True):
             raise
         if isinstance(reply, EventStream):
             return reply.map(lambda event: _public_event(event, request, key))
-        if isinstance(reply, Response | DeletedResponse):
+        if isinstance(reply, _WITH_ID):
             return _public(reply, request, key)
         return reply
 
-    def _key(self) -> bytes | None:
-        value = os.environ.get(self.key_env)
-        return value.encode() if value else None
+
+class _Key:
+    """The signing key, read when a client first runs the chain."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: bytes | None) -> None:
+        self.value = value
 
 
 def _inbound(request: Request, key: bytes | None) -> Request:

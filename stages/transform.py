@@ -12,6 +12,10 @@ from ..pipeline.stage import Option, Stage
 Drop = Literal["report", "error", "ignore"]
 
 
+# Without one of these the call would be another one: it would answer, and be wrong.
+_NEVER_DROPPED = frozenset({"previous_response_id", "conversation", "prompt", "background", "tools", "tool_choice"})
+
+
 class Transform(Stage, frozen=True):
     """Make the HTTP request: the call in the format of the target.
 
@@ -19,7 +23,8 @@ class Transform(Stage, frozen=True):
 
     Args:
         drop: what to do with a parameter that the target does not take: "report" it in `reply.meta.dropped`, raise an
-            "error", or "ignore" it in silence. The call option `drop` wins over it.
+            "error", or "ignore" it in silence. The call option `drop` wins over it. A parameter without which the call
+            would mean something else, such as `previous_response_id`, is always an error.
 
     Raises:
         UnsupportedParameter: with "error", or when the call makes no sense without the parameter.
@@ -40,11 +45,10 @@ class Transform(Stage, frozen=True):
         target = request.target
         if target is None:
             raise SetupError("Transform got a request without a target", hint="place Resolve before Transform")
-        refused = target.unsupported.intersection(
-            name for name in target.unsupported if getattr(request.params, name, None) is not None
-        )
-        if refused:
-            request = self._without(request, sorted(refused))
+        if target.unsupported:
+            refused = [name for name in sorted(target.unsupported) if getattr(request.params, name, None) is not None]
+            if refused:
+                request = self._without(request, refused)
         return await call_next(request.replace(wire=target.dialect.encode(request, target)))
 
     def _without(self, request: Request, names: list[str]) -> Request:
@@ -54,13 +58,14 @@ class Transform(Stage, frozen=True):
         if policy not in ("report", "error", "ignore"):
             raise UnsupportedParameter(f'drop is {policy!r}; "report", "error" or "ignore" is expected', param="drop")
         for name in names:
-            if policy == "error":
+            if policy == "error" or name in _NEVER_DROPPED:
+                may_drop = ', or pass drop="report" to go on without it' if name not in _NEVER_DROPPED else ""
                 raise UnsupportedParameter(
                     f"{target.provider} does not take {name}",
                     provider=target.provider,
                     model=target.model,
                     param=name,
-                    hint='leave it out, or pass drop="report" to go on without it',
+                    hint=f"leave it out{may_drop}",
                 )
             if policy == "report":
                 request.context.drop(name, f"{target.provider} does not take it")

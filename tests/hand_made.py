@@ -13,6 +13,7 @@ from antiphon.pipeline.assembler import Assembler, replay
 from antiphon.pipeline.chain import Chain
 from antiphon.pipeline.errors import APIError
 from antiphon.pipeline.event_stream import EventStream
+from antiphon.pipeline.params import CreateParams
 from antiphon.pipeline.reply import Outcome, Reply
 from antiphon.pipeline.request import Handler, Request
 from antiphon.pipeline.response import Response
@@ -36,6 +37,12 @@ def host(text: str = "Hello there.", **fields: Any) -> FunctionStage:
         return EventStream.of(replay(response), request.context) if request.streamed else response
 
     return host
+
+
+def given(request: Request) -> CreateParams:
+    """Return the parameters of a create call."""
+    assert isinstance(request.params, CreateParams)
+    return request.params
 
 
 class Source:

@@ -1,7 +1,7 @@
 """A loopback server that answers as recorded: the same status, headers and bytes, request after request.
 
-    with replaying(Answer(200, {"content-type": "application/json"}, b"{}")) as server:
-        ... server.url, server.requests ...
+with replaying(Answer(200, {"content-type": "application/json"}, b"{}")) as server:
+    ... server.url, server.requests ...
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from loopback import Connection, Received, Server
@@ -68,7 +69,7 @@ class Answer:
             return
         connection.send(head)
         bounds = [0, *self.cuts, len(self.body)]
-        for start, end in zip(bounds, bounds[1:], strict=False):
+        for start, end in pairwise(bounds):
             if start and self.delay_s:
                 time.sleep(self.delay_s)
             if end > start:

@@ -61,6 +61,9 @@ _SEARCHED = 4096
 """So many bytes of an odd answer are looked through for what a message shows of it."""
 
 
+_WITH_BODY = (CreateParams, CompactParams, CountInputTokensParams)
+
+
 class ResponsesDialect:
     """The Responses API, every operation, plain and streamed."""
 
@@ -70,7 +73,7 @@ class ResponsesDialect:
         options, params, route = request.options, request.params, _ROUTES[request.operation]
         extra_body, extra_query = options.get("extra_body"), options.get("extra_query")
         path, query = route.path, extra_query
-        if isinstance(params, CreateParams | CompactParams | CountInputTokensParams):
+        if isinstance(params, _WITH_BODY):
             body: bytes | None = encode_body(params, target.model, extra_body)
         else:
             path = path.replace("{id}", quote(params.response_id or "", safe=""))
@@ -103,7 +106,7 @@ class ResponsesDialect:
         if response.status == "failed" or (not is_absent(response.error_json) and not response.output):
             raise self._failed(response, request)
         if not response.output_json and not response.status:
-            raise _no_response(body)
+            raise _no_response(body, request)
         return response
 
     def stream_decoder(self, request: Request) -> StreamDecoder:
@@ -151,12 +154,13 @@ def encode_body(
     Raises:
         InvalidParameter: a value that has no JSON form.
     """
-    changes = {"model": model, "input": embed(params.input)}
-    if not isinstance(params, CompactParams):
-        changes["tools"] = embed(params.tools)
-    given = msgspec.structs.replace(params, **changes)
+    changes: dict[str, Any] = {"model": model}
+    if not isinstance(params.input, str):
+        changes["input"] = embed(params.input)
+    if getattr(params, "tools", None):
+        changes["tools"] = embed(getattr(params, "tools"))  # noqa: B009
     try:
-        body = encode(given)
+        body = encode(msgspec.structs.replace(params, **changes))
         return merge(body, extra) if extra else body
     except TypeError as error:
         raise InvalidParameter(f"the request cannot be encoded: {error}") from None
@@ -206,13 +210,16 @@ def _shown(body: bytes, request: Request) -> str:
     return "an HTML page" if "<html" in text[:500].lower() else repr(text[:120])
 
 
-def _no_response(body: bytes) -> APIResponseError:
+def _no_response(body: bytes, request: Request) -> APIResponseError:
     found = loads(body)
     hint = None
     if isinstance(found, dict) and "choices" in found:
         hint = "the host answered in the chat-completions format; it may not serve the Responses API"
     keys = ", ".join(list(found)[:8]) if isinstance(found, dict) else type(found).__name__
-    return APIResponseError(f"the answer is no response object; its keys: {keys or 'none'}", hint=hint)
+    key = request.target.api_key if request.target else None
+    return APIResponseError(
+        f"the answer is no response object; its keys: {mask(keys, (key,))[:200] or 'none'}", hint=hint
+    )
 
 
 class NativeStream:
@@ -232,7 +239,9 @@ class NativeStream:
         return self._events(self._sse.feed(data))
 
     def finish(self) -> list[ev.Event]:
-        return self._events(self._sse.finish())
+        events = self._events(self._sse.finish())
+        self.error = None  # an event that the end cuts in two is no malformed one: the stream broke
+        return events
 
     def _events(self, frames: list[Frame]) -> list[ev.Event]:
         events: list[ev.Event] = []

@@ -1,8 +1,8 @@
 """The pages tell the truth: their Python runs, prints what they show, and their links lead somewhere.
 
 The ```python blocks of one page run in order in one namespace, offline. A ```text block right after one is what it
-prints, with "…" for whatever differs from run to run. A block that needs the network or the local model is fenced as
-```python no-run, and its first line is a comment that says why.
+prints, with "…" for whatever differs from run to run; a line of "…" alone stands for any lines. A block that needs the
+network or the local model is fenced as ```python no-run, and its first line is a comment that says why.
 """
 
 from __future__ import annotations
@@ -52,6 +52,12 @@ def blocks(page: Path) -> Iterator[Block]:
         end = found.end()
 
 
+def line_pattern(line: str) -> str:
+    if line.strip() == "…":
+        return r"(?:[^\n]*\n)*"
+    return re.escape(line).replace("…", r"[^\n]*") + r"\n"
+
+
 def relative(page: Path) -> str:
     return page.relative_to(ROOT).as_posix()
 
@@ -86,8 +92,10 @@ def test_the_python_of_a_page_runs_and_prints_what_the_page_shows(page: Path, mo
             assert block.body.startswith("# "), f"{where}: the first line must say why it is not run"
             printed = None
         elif block.info == "text" and block.follows and printed is not None:
-            pattern = re.escape(block.body.rstrip()).replace("…", r"[^\n]*")
-            assert re.fullmatch(pattern, printed.rstrip()), f"{where}\nshows\n{block.body}\nand it prints\n{printed}"
+            shown = "".join(line_pattern(line) for line in block.body.splitlines())
+            assert re.fullmatch(shown, printed.rstrip() + "\n"), (
+                f"{where} shows\n{block.body}\nand it prints\n{printed}"
+            )
             printed = None
 
 

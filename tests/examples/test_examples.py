@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from antiphon import presets
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 # What an example prints offline, as regular expressions, in this order.
@@ -34,7 +36,8 @@ OFFLINE = {
         r"^mine\n  checks\n    Validate\(\)\n    before\(brief\)\n  after\(count\)\n",
         r"  Retry\(attempts=5\)\n",
         r"  before\(brief\)\n  responses\n    Log\(\)\n",
-        r"^surgery\n  Validate\(\)\n  after\(count\)\n  Resolve\(\)\n  Retry\(attempts=1\)\n",
+        r"^surgery\n  Validate\(\)\n  after\(count\)\n",
+        r"  Retry\(attempts=1\)\n",
         r"^Say hello\.$",
         r"^Name a bird\.\nName a fish\.$",
     ],
@@ -63,7 +66,7 @@ WITH_THE_MODEL = {
     "errors": [r"^1 attempt$", r"\w+"],
 }
 
-CHAIN = [rf"^  {stage} +\d+\.\d\d" for stage in ("log", "validate", "resolve", "retry", "transform", "dispatch")]
+CHAIN = [rf"^  {stage} +\d+\.\d\d" for stage in (stage.name for stage in presets.responses)]
 
 # Stands before a script to run it where a package is not installed.
 WITHOUT_PACKAGE = (

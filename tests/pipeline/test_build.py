@@ -119,15 +119,9 @@ def test_a_trace_notes_each_stage_with_its_calls(mode: Mode, streamed: bool) -> 
         response = await mode.response(client.chain, model="openai/m", streamed=streamed, trace=True)
 
         assert response.meta is not None
-        assert {stage.name: stage.calls for stage in response.meta.stages} == {
-            "log": 1,
-            "validate": 1,
-            "resolve": 1,
-            "retry": 1,
-            "passing": 2,
-            "transform": 2,
-            "dispatch": 2,
-        }
+        calls = {stage.name: stage.calls for stage in response.meta.stages}
+        assert list(calls) == [stage.name for stage in chain]
+        assert [calls[name] for name in ("resolve", "retry", "passing", "dispatch")] == [1, 1, 2, 2]
         assert all(stage.own_s >= 0 for stage in response.meta.stages)
 
     mode.run(body)

@@ -62,7 +62,7 @@ def sleepy(sleep: Callable[[float], Awaitable[None]], cleaned: list[str]) -> Sta
                 cleaned.append("yes")
             return await call_next(request)
 
-    return Sleepy()  # type: ignore[no-any-return]
+    return Sleepy()
 
 
 def sleepy_function(sleep: Callable[[float], Awaitable[None]], cleaned: list[str]) -> Stage:

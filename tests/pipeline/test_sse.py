@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +35,17 @@ TABLE: dict[str, tuple[bytes, list[Frame]]] = {
     "several data lines": (b"data: 1\ndata: 2\ndata\ndata:3\n\n", [("", b"1\n2\n\n3")]),
     "data before the name": (b"data: 1\nevent: a\n\n", [("a", b"1")]),
     "two names: the last counts": (b"event: a\nevent: b\ndata: 1\n\n", [("b", b"1")]),
-    "a name of nothing": (b"event: \ndata: 1\n\nevent:\ndata: 2\n\nevent\ndata: 3\n\n", [("", b"1"), ("", b"2"), ("", b"3")]),
+    "a name of nothing": (
+        b"event: \ndata: 1\n\nevent:\ndata: 2\n\nevent\ndata: 3\n\n",
+        [("", b"1"), ("", b"2"), ("", b"3")],
+    ),
     "a name does not outlive its event": (b"event: a\n\ndata: 1\n\n", [("", b"1")]),
     "comments": (b": ping\n\n:\n\n: a\ndata: 1\n: b\n\n:c\n", [("", b"1")]),
     "keep-alives between events": (b"data: 1\n\n: keep-alive\n\n: keep-alive\n\ndata: 2\n\n", [("", b"1"), ("", b"2")]),
-    "empty data": (b"data: \n\ndata:\n\ndata\n\nevent: ping\ndata: \n\nevent: ping\ndata:\n\ndata: 1\n\n", [("", b"1")]),
+    "empty data": (
+        b"data: \n\ndata:\n\ndata\n\nevent: ping\ndata: \n\nevent: ping\ndata:\n\ndata: 1\n\n",
+        [("", b"1")],
+    ),
     "a name without data": (b"event: a\n\nevent: b\n\ndata: 1\n\n", [("", b"1")]),
     "id and retry": (b"id: 7\nretry: 100\n\nid: 8\nevent: a\ndata: 1\nretry: 5\n\n: x\n\n", [("a", b"1")]),
     "unknown fields": (b"data: 1\nfoo: bar\ndatax: 2\n data: 3\nDATA: 4\n\n", [("", b"1")]),
@@ -57,7 +64,8 @@ STREAMS: dict[str, bytes] = {
     **{name: sent for name, (sent, _) in TABLE.items()},
     **{path.name: path.read_bytes() for path in sorted(FIXTURES.glob("*.sse"))},
     "long": b"".join(
-        b": %d\r\n\r\nevent: response.output_text.delta\r\ndata: {\"delta\":\"%s\"}\n\n" % (n, "é\u2028".encode() * (n % 40))
+        b': %d\r\n\r\nevent: response.output_text.delta\r\ndata: {"delta":"%s"}\n\n'
+        % (n, "é\u2028".encode() * (n % 40))
         for n in range(400)
     ),
 }
@@ -65,13 +73,16 @@ STREAMS: dict[str, bytes] = {
 
 def decode(pieces: Iterable[bytes]) -> list[Frame]:
     decoder = SSEDecoder()
-    frames = [frame for piece in pieces for frame in decoder.feed(piece)]
-    return frames + decoder.finish()
+    return feed_all(decoder, pieces) + decoder.finish()
+
+
+def feed_all(decoder: SSEDecoder, pieces: Iterable[bytes]) -> list[Frame]:
+    return [frame for piece in pieces for frame in decoder.feed(piece)]
 
 
 def cut(data: bytes, *places: int) -> list[bytes]:
     bounds = [0, *sorted(places), len(data)]
-    return [data[start:end] for start, end in zip(bounds, bounds[1:], strict=False)]
+    return [data[start:end] for start, end in pairwise(bounds)]
 
 
 @pytest.mark.parametrize("case", TABLE)
@@ -130,8 +141,7 @@ def test_an_event_over_the_limit_is_refused(piece_size: int) -> None:
     decoder = SSEDecoder()
 
     with pytest.raises(APIResponseError, match=f"longer than {MAX_EVENT_BYTES} bytes"):
-        for at in range(0, len(sent), piece_size):
-            decoder.feed(sent[at : at + piece_size])
+        feed_all(decoder, (sent[at : at + piece_size] for at in range(0, len(sent), piece_size)))
 
 
 @pytest.mark.parametrize("places", [(), (1,), (20,), (21, 22), (8, 15, 21)])
@@ -139,18 +149,16 @@ def test_the_limit_holds_for_one_event_not_for_many(places: tuple[int, ...]) -> 
     fits, too_long = b"data: 12345678901234", b"data: 123456789012345"
     decoder = SSEDecoder(max_event_bytes=len(fits))
 
-    assert [frame for piece in cut((fits + b"\n\n") * 9, *places) for frame in decoder.feed(piece)] == [("", fits[6:])] * 9
+    assert feed_all(decoder, cut((fits + b"\n\n") * 9, *places)) == [("", fits[6:])] * 9
     with pytest.raises(APIResponseError):
-        for piece in cut(too_long + b"\n\n", *places):
-            decoder.feed(piece)
+        feed_all(decoder, cut(too_long + b"\n\n", *places))
 
 
 def test_a_flood_without_a_blank_line_is_refused() -> None:
     decoder = SSEDecoder(max_event_bytes=1000)
 
     with pytest.raises(APIResponseError):
-        for _ in range(1000):
-            decoder.feed(b": ping\n")
+        feed_all(decoder, [b": ping\n"] * 1000)
 
 
 class Counted(bytearray):

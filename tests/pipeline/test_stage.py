@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import pytest
 from conftest import Mode
-from hand_made import Source, answer, host, one_by_one, open_stream, text_events
+from hand_made import Source, answer, given, host, one_by_one, open_stream, text_events
 
 from antiphon.client import Client
 from antiphon.pipeline import events as ev
@@ -186,7 +186,7 @@ def test_before_changes_the_request(mode: Mode, streamed: bool) -> None:
 
     @before
     def look(request: Request) -> None:
-        seen.append(request.params.max_output_tokens)
+        seen.append(given(request).max_output_tokens)
 
     async def body() -> None:
         await mode.response(chain_of(brief, look), streamed=streamed)
@@ -206,7 +206,7 @@ def test_before_may_be_async(mode: Mode) -> None:
 
     @before
     def look(request: Request) -> None:
-        seen.append(request.params.max_output_tokens)
+        seen.append(given(request).max_output_tokens)
 
     async def body() -> None:
         await mode.call(chain_of(brief, look))
@@ -466,7 +466,7 @@ def said_by(caught: pytest.ExceptionInfo[Exception]) -> str:
 
 def test_a_value_of_the_wrong_type_is_refused_at_once() -> None:
     with pytest.raises(StageError) as caught:
-        Limit(per_minute="many")
+        Limit(per_minute="many")  # type: ignore[arg-type]
 
     assert said_by(caught) == "stage Limit: per_minute='many': Expected `int`, got `str`"
 
@@ -488,12 +488,12 @@ def test_a_missing_setting_is_refused() -> None:
         label: str
 
     with pytest.raises(StageError, match="stage Named: Missing required argument 'label'"):
-        Named()
+        Named()  # type: ignore[call-arg]
 
 
 def test_an_unknown_setting_gets_a_suggestion() -> None:
     with pytest.raises(StageError) as caught:
-        Limit(per_minut=5)
+        Limit(per_minut=5)  # type: ignore[call-arg]
 
     assert 'no setting "per_minut"; did you mean "per_minute"?' in said_by(caught)
     assert "its settings: per_minute, label" in said_by(caught)
@@ -503,7 +503,7 @@ def test_assigning_to_self_is_refused_with_the_places_for_state() -> None:
     limit = Limit()
 
     with pytest.raises(StageError) as caught:
-        limit.per_minute = 5  # type: ignore[misc]
+        limit.per_minute = 5
 
     assert "stage Limit is frozen; it cannot set self.per_minute" in said_by(caught)
     assert "request.context.scratch" in said_by(caught)
@@ -513,7 +513,7 @@ def test_assigning_to_self_is_refused_with_the_places_for_state() -> None:
 def test_assigning_to_self_in_a_call_is_refused(mode: Mode) -> None:
     class Forgetful(Stage):
         async def __call__(self, request: Request, call_next: Handler) -> Reply:
-            self.seen = 1  # type: ignore[misc]
+            self.seen = 1
             return await call_next(request)
 
     async def body() -> None:
@@ -548,7 +548,7 @@ def test_constants_helpers_and_inherited_declarations_are_no_fields() -> None:
         unit = "ms"
 
     class Further(Derived):
-        options = ()
+        needs = ()
         delay = 2
 
     assert Derived().shown == "1ms"
@@ -560,7 +560,7 @@ def test_a_call_that_is_not_async_is_refused_where_it_is_written() -> None:
     with pytest.raises(StageError) as caught:
 
         class Blocking(Stage):
-            def __call__(self, request: Request, call_next: Handler) -> Any:  # type: ignore[override]
+            def __call__(self, request: Request, call_next: Handler) -> Any:
                 return call_next(request)
 
     assert "stage Blocking: __call__ is not async" in said_by(caught)
@@ -697,7 +697,8 @@ def test_a_stage_without_call_is_told_so(mode: Mode) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "snake"), [("ResponseIds", "response_ids"), ("MCPTools", "mcp_tools"), ("Log", "log"), ("HTTP2Only", "http2_only")]
+    ("name", "snake"),
+    [("ResponseIds", "response_ids"), ("MCPTools", "mcp_tools"), ("Log", "log"), ("HTTP2Only", "http2_only")],
 )
 def test_names_are_snake_case(name: str, snake: str) -> None:
     assert snake_case(name) == snake

@@ -6,19 +6,19 @@ import json
 import pickle
 import random
 import time
-from collections.abc import Iterator
 from email.utils import formatdate
 from typing import Any
 
-import antiphon
 import pytest
+from conftest import Mode
+from loopback import Server
+from replay_server import Answer, replaying
+
+import antiphon
 from antiphon.pipeline import errors
 from antiphon.pipeline.errors import APIError, APIResponseError, APIStatusError
 from antiphon.pipeline.http import Headers
 from antiphon.providers.host_errors import make_error, read_body, retry_after_s
-from conftest import Mode
-from loopback import Server
-from replay_server import Answer, replaying
 
 KEY = "canary0123456789abcdef"  # of no vendor's shape: only knowing it helps
 JSON = {"content-type": "application/json", "x-request-id": "req_1"}
@@ -69,8 +69,13 @@ BODIES: dict[str, tuple[object, str, str | None, str | None]] = {
     "nothing": (b"", "HTTP 400 with an empty body", None, None),
     "white space": (b" \r\n", "HTTP 400 with an empty body", None, None),
     "plain text": (b"upstream connect error", "HTTP 400 with 'upstream connect error' instead of JSON", None, None),
-    "bad JSON": (b'{"error": {"mess', "HTTP 400 with '{\"error\": {\"mess' instead of JSON", None, None),
-    "HTML": (b"<!DOCTYPE html>\n<HTML><body>no</body></html>", "HTTP 400 with an HTML page instead of JSON", None, None),
+    "bad JSON": (b'{"error": {"mess', 'HTTP 400 with \'{"error": {"mess\' instead of JSON', None, None),
+    "HTML": (
+        b"<!DOCTYPE html>\n<HTML><body>no</body></html>",
+        "HTTP 400 with an HTML page instead of JSON",
+        None,
+        None,
+    ),
     "bytes": (b"\xff\xfe", "HTTP 400 with '\ufffd\ufffd' instead of JSON", None, None),
     "a lone surrogate": (b'{"error": {"message": "\\ud83d no"}}', "\ud83d no", None, None),
 }
@@ -273,8 +278,6 @@ def test_no_date_whatsoever_breaks_the_reading() -> None:
 # --- over the wire ---------------------------------------------------------------------------------------------------
 
 
-
-
 def failing(mode: Mode, server: Server, **more: Any) -> Any:
     """Call, and return the error that must come."""
     keywords: dict[str, Any] = {
@@ -310,6 +313,7 @@ def test_an_error_has_all_the_facts(status: int, streamed: bool, mode: Mode) -> 
     assert (error.provider, error.model, error.request_id) == ("openai_compatible", "m", "req_1")
     assert error.retry_after_s == 7.0
     assert error.body == said
+    assert error.meta is not None
     assert error.meta.headers["retry-after"] == "7"
     assert [(attempt.status, attempt.outcome) for attempt in error.meta.attempts] == [(status, "failed")]
 
@@ -335,6 +339,7 @@ def test_an_error_inside_a_200_is_raised(
     assert error.message == ("boom" if said["error"] else "the response failed")
     assert error.status == 200
     assert error.request_id == "req_1"
+    assert error.response is not None
     assert error.response.to_dict() == said
 
 

@@ -11,16 +11,18 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import antiphon
 import pytest
-from antiphon.pipeline.errors import APIStatusError
-from antiphon.pipeline.events import Event
-from antiphon.pipeline.params import NULL, CreateParams
-from antiphon.pipeline.response import Response
 from conftest import Mode
-from grammar import check_grammar
 from recordings import load
 from replay_server import Answer, path_of, replaying
+
+import antiphon
+from antiphon.pipeline.errors import APIStatusError
+from antiphon.pipeline.events import Event
+from antiphon.pipeline.grammar import check_grammar
+from antiphon.pipeline.params import NULL, CreateParams
+from antiphon.pipeline.response import TERMINAL_STATUSES, Response
+from antiphon.providers.response_ids import decode_id
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "responses"
 KEY = "sk-canary-0123456789abcdef"
@@ -45,7 +47,9 @@ class Exchange:
 
     @property
     def request_id(self) -> str | None:
-        found = [self.answer.headers[name] for name in ("x-request-id", "apim-request-id") if name in self.answer.headers]
+        found = [
+            self.answer.headers[name] for name in ("x-request-id", "apim-request-id") if name in self.answer.headers
+        ]
         return found[0] if found else None
 
 
@@ -74,6 +78,11 @@ def is_there() -> bool:
 OWN = list(own_exchanges())
 RECORDED = list(recorded_exchanges()) if is_there() else []
 ALL = OWN + RECORDED
+# Rules of the grammar that hosts break themselves: MCP listings that stay open; item ids that differ at the end.
+KNOWN_BREAKS = {
+    "openai-responses/stream-openai-responses-model-mcp-list-tools-stream-backfills-m": {"terminal"},
+    "responses-openrouter/stream-openai-responses-raw-cot-stream-openrouter": {"output"},
+}
 PLAIN = [each for each in ALL if not each.is_stream and not each.is_error]
 STREAMS = [each for each in ALL if each.is_stream]
 ERRORS = [each for each in ALL if each.is_error]
@@ -123,6 +132,14 @@ def frames(body: bytes) -> list[dict[str, Any]]:
     return [json.loads(data) for data in found if data != b"[DONE]"]
 
 
+def own_ids(found: dict[str, Any]) -> dict[str, Any]:
+    """Return a response, or an event that carries one, with the host's own ids in place of the public ones."""
+    if isinstance(found.get("response"), dict):
+        return {**found, "response": own_ids(found["response"])}
+    changed = {name: decode_id(found[name]).upstream for name in ("id", "previous_response_id") if found.get(name)}
+    return {**found, **changed} if found.get("object") == "response" else found
+
+
 def is_sparse(wire: list[dict[str, Any]]) -> bool:
     return any("sequence_number" not in event for event in wire)
 
@@ -130,7 +147,7 @@ def is_sparse(wire: list[dict[str, Any]]) -> bool:
 def without_repairs(events: list[Event], wire: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the events as JSON without what the repair of a sparse stream has added."""
     added = {"sequence_number", "output_index", "content_index"}
-    found = [event.to_dict() for event in events]
+    found = [own_ids(event.to_dict()) for event in events]
     if not any(event["type"] == "response.function_call_arguments.done" for event in wire):
         found = [event for event in found if event["type"] != "response.function_call_arguments.done"]
     return [
@@ -158,8 +175,9 @@ def test_a_whole_answer_arrives_as_it_was_sent(exchange: Exchange, mode: Mode) -
     assert received.headers["authorization"] == f"Bearer {KEY}"
     assert json.loads(received.body) == exchange.request
     assert isinstance(response, Response)
-    assert response.raw == exchange.answer.body
+    assert own_ids(response.to_dict()) == json.loads(exchange.answer.body)
     assert [json.loads(item.raw) for item in response.output] == json.loads(exchange.answer.body)["output"]
+    assert response.meta is not None
     assert response.meta.status == exchange.answer.status
     assert response.meta.request_id == exchange.request_id
     assert KEY not in repr(response.meta)
@@ -179,10 +197,9 @@ def test_a_stream_arrives_as_it_was_sent(exchange: Exchange, mode: Mode) -> None
     assert json.loads(received.body) == exchange.request
     assert without_repairs(events, wire) == wire
     if not is_sparse(wire):
-        assert [event.to_dict() for event in events] == wire
-    if wire[0].get("sequence_number", 0) == 0:
-        check_grammar(events, exact=exchange in OWN)
-    assert stream.response.to_dict() == wire[-1]["response"]
+        assert [own_ids(event.to_dict()) for event in events] == wire
+    assert {broken.rule for broken in check_grammar(events)} <= KNOWN_BREAKS.get(exchange.name, set())
+    assert own_ids(stream.response.to_dict()) == wire[-1]["response"]
     assert stream.outcome.kind == "completed"
     assert stream.meta.request_id == exchange.request_id
 
@@ -218,8 +235,10 @@ def test_a_whole_answer_to_a_streamed_call_is_told_as_a_stream(exchange: Exchang
         events = list(antiphon.responses(**keywords(Exchange("", exchange.path, call, exchange.answer), server.url)))
         antiphon.close()
 
-    check_grammar(events)
-    assert events[-1].to_dict()["response"] == json.loads(exchange.answer.body)
+    # The end of a background response that is still queued is told by the only event there is for it.
+    is_final = json.loads(exchange.answer.body)["status"] in TERMINAL_STATUSES
+    assert {broken.rule for broken in check_grammar(events)} <= (set() if is_final else {"status"})
+    assert own_ids(events[-1].to_dict())["response"] == json.loads(exchange.answer.body)
 
 
 CLASSES = {400: antiphon.BadRequestError, 404: antiphon.NotFoundError, 429: antiphon.RateLimitError}

@@ -1,0 +1,150 @@
+"""The catalogue: which provider and which model a model string means."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+
+import pytest
+
+import antiphon
+from antiphon.pipeline.errors import InvalidModel, SetupError, UnknownProvider
+from antiphon.providers import catalog
+from antiphon.providers.catalog import Provider, split_model
+from antiphon.providers.dialects import DIALECTS
+
+GOOD: dict[str, tuple[str | None, bool, str, str]] = {
+    # model string: provider given, address given, provider meant, model meant
+    "openai/gpt-5": (None, False, "openai", "gpt-5"),
+    "openai/ft:gpt-5:acme::x1": (None, False, "openai", "ft:gpt-5:acme::x1"),
+    "openai/responses/gpt-5": (None, False, "openai", "gpt-5"),
+    "openai/org/model": (None, False, "openai", "org/model"),
+    "openai_compatible/meta/llama/3": (None, True, "openai_compatible", "meta/llama/3"),
+    "custom_openai/m": (None, True, "openai_compatible", "m"),
+    "local/smollm2": (None, False, "local", "smollm2"),
+    "scripted/echo": (None, False, "scripted", "echo"),
+    "gpt-5": (None, False, "openai", "gpt-5"),
+    "chatgpt-4o-latest": (None, False, "openai", "chatgpt-4o-latest"),
+    "o4-mini": (None, False, "openai", "o4-mini"),
+    "codex-mini": (None, False, "openai", "codex-mini"),
+    "gpt-5.1": (None, True, "openai", "gpt-5.1"),
+    "some-model": (None, True, "openai_compatible", "some-model"),
+    "meta-llama/Llama-3": (None, True, "openai_compatible", "meta-llama/Llama-3"),
+    "a/b/c": (None, True, "openai_compatible", "a/b/c"),
+    "/models/x.gguf": (None, True, "openai_compatible", "/models/x.gguf"),
+    "any": ("openai", False, "openai", "any"),
+    "org/any": ("openai", False, "openai", "org/any"),
+    "openai/any": ("openai", False, "openai", "any"),
+    "custom_openai/any": ("openai_compatible", True, "openai_compatible", "any"),
+    "local/any": ("openai", False, "openai", "local/any"),
+}
+
+
+@pytest.mark.parametrize("model", GOOD)
+def test_a_model_string_means_a_provider_and_a_model(model: str) -> None:
+    provider, has_base, expected, name = GOOD[model]
+
+    row, found = split_model(model, provider, has_base)
+
+    assert (row.name, found) == (expected, name)
+
+
+@pytest.mark.parametrize("model", [None, "", " ", "\n", " openai/gpt-5", "openai/gpt-5\n", "gpt-5 "])
+@pytest.mark.parametrize("has_base", [False, True])
+def test_no_model_is_said_to_be_none(model: str | None, has_base: bool) -> None:
+    with pytest.raises(InvalidModel, match="a name is expected") as caught:
+        split_model(model, None, has_base)
+
+    assert caught.value.param == "model"
+    assert "openai/gpt-5" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("model", ["openai/", "openai/responses/", "local/", "custom_openai/"])
+def test_a_model_that_ends_after_the_provider_is_refused(model: str) -> None:
+    with pytest.raises(InvalidModel, match="ends after the provider") as caught:
+        split_model(model, None, False)
+
+    assert caught.value.hint == f'write "{model}MODEL"'
+
+
+@pytest.mark.parametrize(
+    ("model", "hint"),
+    [
+        ("llama-3", 'write "provider/llama-3"'),
+        ("/llama-3", 'write "provider/llama-3"'),
+        ("gpt", 'write "provider/gpt"'),
+    ],
+)
+def test_a_model_alone_names_no_provider(model: str, hint: str) -> None:
+    with pytest.raises(InvalidModel, match="names no provider") as caught:
+        split_model(model, None, False)
+
+    assert caught.value.hint == hint
+
+
+@pytest.mark.parametrize(
+    ("model", "provider", "named", "suggested"),
+    [
+        ("opnai/gpt-5", None, "opnai", "openai"),
+        ("OpenAI/gpt-5", None, "OpenAI", None),
+        ("lokal/smollm2", None, "lokal", "local"),
+        ("zzz/m", None, "zzz", None),
+        ("gpt-5", "opena", "opena", "openai"),
+        ("gpt-5", "", "", None),
+    ],
+)
+def test_an_unknown_provider_is_named_with_what_is_close(
+    model: str, provider: str | None, named: str, suggested: str | None
+) -> None:
+    with pytest.raises(UnknownProvider) as caught:
+        split_model(model, provider, False)
+
+    assert f'no provider "{named}"' in str(caught.value)
+    if suggested:
+        assert f'did you mean "{suggested}"?' in str(caught.value)
+    hint = caught.value.hint or ""
+    assert all(row.name in hint for row in catalog.rows())
+    assert "api_base=" in hint
+
+
+def test_an_unknown_provider_that_is_given_is_refused_even_with_an_address() -> None:
+    with pytest.raises(UnknownProvider):
+        split_model("m", "opnai", True)
+
+
+def test_errors_of_the_model_string_are_value_errors_of_the_call() -> None:
+    for model in ("", "zzz/m", "llama-3"):
+        with pytest.raises(antiphon.CallError) as caught:
+            antiphon.responses("Hi", model)
+
+        assert isinstance(caught.value, ValueError)
+        assert not caught.value.retryable
+
+
+def test_every_row_is_sourced_and_usable() -> None:
+    for row in catalog.rows():
+        assert row.source
+        assert date.fromisoformat(row.checked) <= date.today()
+        assert row.dialects
+        assert set(row.dialects) <= set(DIALECTS)
+        assert re.fullmatch(r"[a-z][a-z0-9_]*", row.name)
+        assert row.base_url.startswith("https://") or not row.base_url
+        assert not row.base_url.endswith("/")
+        assert row.key_env or not row.key_required
+        assert catalog.find(row.name) is row
+        assert all(catalog.find(alias) is row for alias in row.aliases)
+
+
+def test_no_two_rows_share_a_name() -> None:
+    row = Provider(name="a", dialects=("responses",), source="s", checked="2026-11-22")
+    other = Provider(name="b", aliases=("a",), dialects=("responses",), source="s", checked="2026-11-22")
+
+    with pytest.raises(SetupError, match='"a" names both a and b'):
+        catalog._by_name((row, other))
+
+
+def test_no_bare_model_means_two_providers() -> None:
+    starts = [(start, row.name) for row in catalog.rows() for start in row.bare_models]
+
+    for start, name in starts:
+        assert {other for found, other in starts if found.startswith(start)} == {name}

@@ -1,0 +1,138 @@
+"""The call in the target's format."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from conftest import Mode
+
+from antiphon import presets
+from antiphon.pipeline.chain import Chain
+from antiphon.pipeline.errors import UnsupportedParameter
+from antiphon.pipeline.request import Request
+from antiphon.pipeline.secret import Secret
+from antiphon.pipeline.stage import before
+from antiphon.testing import scripted
+
+
+@before
+def picky(request: Request) -> Request:
+    """Make the target one that takes neither `user` nor `truncation`."""
+    assert request.target is not None
+    unsupported = frozenset({"user", "truncation"})
+    return request.replace(target=msgspec.structs.replace(request.target, unsupported=unsupported))
+
+
+PICKY = presets.responses.before("transform", picky)
+
+
+async def call(mode: Mode, chain: Chain = PICKY, *, streamed: bool = False, **given: Any) -> tuple[Any, dict[str, Any]]:
+    client = scripted("Hello.", chain=chain)
+    response = await mode.response(client.chain, model="openai/m", streamed=streamed, **given)
+    return response, client.requests[0]
+
+
+def test_parameters_are_sent_by_their_names(mode: Mode) -> None:
+    async def body() -> None:
+        _, sent = await call(mode, temperature=0.5, tools=[{"type": "web_search"}], metadata={"a": "b"})
+
+        assert sent == {
+            "model": "m",
+            "input": "Hi",
+            "temperature": 0.5,
+            "tools": [{"type": "web_search"}],
+            "metadata": {"a": "b"},
+        }
+
+    mode.run(body)
+
+
+def test_what_the_host_does_not_take_is_dropped_and_reported(mode: Mode, streamed: bool) -> None:
+    async def body() -> None:
+        response, sent = await call(mode, user="me", truncation="auto", temperature=1, streamed=streamed)
+
+        assert set(sent) - {"stream"} == {"model", "input", "temperature"}
+        assert [(item.name, item.reason) for item in response.meta.dropped] == [
+            ("truncation", "openai does not take it"),
+            ("user", "openai does not take it"),
+        ]
+
+    mode.run(body)
+
+
+@pytest.mark.parametrize("by", ["the stage", "the call"])
+def test_it_may_be_an_error_instead(mode: Mode, by: str) -> None:
+    async def body() -> None:
+        chain = PICKY.with_(transform={"drop": "error"}) if by == "the stage" else PICKY
+        given: dict[str, Any] = {"drop": "error"} if by == "the call" else {}
+
+        with pytest.raises(UnsupportedParameter, match="openai does not take user") as caught:
+            await call(mode, chain, user="me", **given)
+
+        assert caught.value.param == "user"
+        assert 'pass drop="report"' in str(caught.value)
+
+    mode.run(body)
+
+
+def test_it_may_be_ignored(mode: Mode) -> None:
+    async def body() -> None:
+        response, sent = await call(mode, user="me", drop="ignore")
+
+        assert "user" not in sent
+        assert response.meta.dropped == ()
+
+    mode.run(body)
+
+
+def test_another_policy_is_refused(mode: Mode) -> None:
+    async def body() -> None:
+        with pytest.raises(UnsupportedParameter, match="drop is 'quietly'"):
+            await call(mode, user="me", drop="quietly")
+
+    mode.run(body)
+
+
+def test_a_repeat_reports_what_was_dropped_once(mode: Mode) -> None:
+    async def body() -> None:
+        limited = {"status": 429, "body": {"error": {"message": "slow down"}}}
+        client = scripted(limited, limited, "Hello.", chain=PICKY.with_(retry={"base_delay_s": 0}))
+
+        response = await mode.call(client.chain, model="openai/m", user="me")
+
+        assert [item.name for item in response.meta.dropped] == ["user"]
+
+    mode.run(body)
+
+
+def test_extras_win_over_parameters_and_headers(mode: Mode) -> None:
+    async def body() -> None:
+        client = scripted("Hello.")
+        await mode.call(
+            client.chain,
+            model="openai/m",
+            temperature=0.1,
+            extra_body={"temperature": 0.9, "seed": 7},
+            extra_headers={"X-Team": "blue", "User-Agent": "mine"},
+            extra_query={"v": "2"},
+        )
+
+        headers = {name.lower(): value for name, value in client.host.requests[0].headers}
+        assert client.requests[0]["temperature"] == 0.9
+        assert client.requests[0]["seed"] == 7
+        assert (headers["x-team"], headers["user-agent"]) == ("blue", "mine")
+        assert client.host.requests[0].url.endswith("/responses?v=2")
+
+    mode.run(body)
+
+
+def test_a_header_may_be_a_secret(mode: Mode) -> None:
+    async def body() -> None:
+        client = scripted("Hello.")
+        await mode.call(client.chain, model="openai/m", extra_headers={"x-token": Secret("canary")})
+
+        assert dict(client.host.requests[0].headers)["x-token"] == Secret("canary")
+
+    mode.run(body)
