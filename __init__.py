@@ -22,9 +22,17 @@ if TYPE_CHECKING:
     from .pipeline.engine import close as close
     from .pipeline.errors import *  # noqa: F403
     from .pipeline.event_stream import EventStream as EventStream
+    from .pipeline.event_stream import finally_ as finally_
     from .pipeline.explain import Explanation as Explanation
     from .pipeline.grammar import check_grammar as check_grammar
     from .pipeline.params import NULL as NULL
+    from .pipeline.params import CancelParams as CancelParams
+    from .pipeline.params import CompactParams as CompactParams
+    from .pipeline.params import CountInputTokensParams as CountInputTokensParams
+    from .pipeline.params import CreateParams as CreateParams
+    from .pipeline.params import DeleteParams as DeleteParams
+    from .pipeline.params import GetParams as GetParams
+    from .pipeline.params import ListInputItemsParams as ListInputItemsParams
     from .pipeline.reply import Attempt as Attempt
     from .pipeline.reply import Dropped as Dropped
     from .pipeline.reply import Meta as Meta
@@ -76,10 +84,19 @@ _HOMES = {
     "client": ["Client"],
     "pipeline.chain": ["Chain"],
     "pipeline.engine": ["aclose", "close"],
-    "pipeline.event_stream": ["EventStream"],
+    "pipeline.event_stream": ["EventStream", "finally_"],
     "pipeline.explain": ["Explanation"],
     "pipeline.grammar": ["check_grammar"],
-    "pipeline.params": ["NULL"],
+    "pipeline.params": [
+        "CancelParams",
+        "CompactParams",
+        "CountInputTokensParams",
+        "CreateParams",
+        "DeleteParams",
+        "GetParams",
+        "ListInputItemsParams",
+        "NULL",
+    ],
     "pipeline.reply": ["Attempt", "Dropped", "Meta", "Outcome", "Reply"],
     "pipeline.request": ["Handler", "Request"],
     "pipeline.response": ["Response"],

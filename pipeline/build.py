@@ -77,7 +77,7 @@ def _check_repeats(where: str, stages: list[Stage]) -> None:
         if stage.at_most_once and type(stage) in seen:
             raise ChainError(
                 f"{where} has two {type(stage).__name__} stages on one path; their repeats would multiply",
-                hint=f"keep one: .without({stage.name!r}) on a nested chain, or .with_({stage.name}={{...}})",
+                hint=f"keep one, e.g. by .without({stage.name!r}) on the chain that should not have it",
             )
         seen.add(type(stage))
 

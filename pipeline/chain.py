@@ -91,6 +91,8 @@ class Chain:
     # --- composing -------------------------------------------------------------------------------------------------
 
     def __or__(self, other: StageLike) -> Chain:
+        if isinstance(other, Chain):
+            return other._with([*self.stages, *other.stages])
         return self._with([*self.stages, other])
 
     def __ror__(self, other: StageLike) -> Chain:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias
 
 import msgspec
 
+from .errors import StageError, did_you_mean
 from .http import Headers, HttpRequest, Transport
-from .params import Operation, Params
+from .params import NAMES, Operation, Params
 from .secret import Secret
 
 if TYPE_CHECKING:
@@ -150,7 +151,18 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, **fields)
 
     def with_params(self, **params: Any) -> Self:
-        """Return a copy with these API parameters set; None takes one away."""
+        """Return a copy with these API parameters set; None takes one away.
+
+        Raises:
+            StageError: the operation has no such parameter.
+        """
+        for name in params:
+            if name not in NAMES[self.operation]:
+                guess = did_you_mean(name, NAMES[self.operation])
+                raise StageError(
+                    f'operation "{self.operation}" has no parameter "{name}"{guess}',
+                    hint='look at request.operation first; parameters that are newer go into option "extra_body"',
+                )
         return msgspec.structs.replace(self, params=msgspec.structs.replace(self.params, **params))
 
     def with_options(self, **options: Any) -> Self:

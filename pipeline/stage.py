@@ -19,8 +19,7 @@ import importlib
 import inspect
 import operator
 import re
-import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from types import FunctionType
 from typing import (
     TYPE_CHECKING,
@@ -111,8 +110,11 @@ class StageMeta(msgspec.StructMeta):
     """Catches what goes wrong in a stage's first hour, where it is written."""
 
     def __new__(mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **config: Any) -> StageMeta:
-        inherited = {attribute for base in bases for cls in base.__mro__ for attribute in _annotations(vars(cls))}
-        annotated = _annotations(namespace).keys() | inherited
+        call = namespace.get("__call__")
+        if isinstance(call, FunctionType) and not inspect.iscoroutinefunction(call):
+            raise StageError(f"stage {name}: __call__ is not async", hint="write `async def __call__(...)`")
+        cls: StageMeta = super().__new__(mcls, name, bases, namespace, **config)
+        annotated = _annotated(cls)
         for attribute, value in namespace.items():
             if attribute.startswith("__") or attribute in annotated or _is_member(value):
                 continue
@@ -120,10 +122,6 @@ class StageMeta(msgspec.StructMeta):
                 f'stage {name}: "{attribute} = {value!r}" has no annotation, so it would not be a setting',
                 hint=f"write `{attribute}: {type(value).__name__} = {value!r}`, or ClassVar[...] for a constant",
             )
-        call = namespace.get("__call__")
-        if isinstance(call, FunctionType) and not inspect.iscoroutinefunction(call):
-            raise StageError(f"stage {name}: __call__ is not async", hint="write `async def __call__(...)`")
-        cls: StageMeta = super().__new__(mcls, name, bases, namespace, **config)
         cls.__setattr__ = _no_assignment  # type: ignore[assignment,method-assign]
         return cls
 
@@ -157,16 +155,12 @@ class StageMeta(msgspec.StructMeta):
         return super().__ror__(other)
 
 
-def _annotations(namespace: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the annotations in a namespace of a class; from Python 3.14 on there may be only what makes them."""
-    found = namespace.get("__annotations__")
-    if found is None and sys.version_info >= (3, 14):
-        import annotationlib
-
-        annotate = annotationlib.get_annotate_from_class_namespace(namespace)
-        if annotate is not None:
-            found = annotationlib.call_annotate_function(annotate, annotationlib.Format.FORWARDREF)
-    return found if isinstance(found, dict) else {}
+def _annotated(cls: type) -> set[str]:
+    """Return the names that a class or one of its bases annotates."""
+    try:
+        return {name for base in cls.__mro__ for name in getattr(base, "__annotations__", ())}
+    except NameError:  # Python 3.14 looks annotations up now, and one names what is not there yet
+        return set(dir(cls))
 
 
 def _is_member(value: object) -> bool:
@@ -308,11 +302,16 @@ class FunctionStage(Stage, frozen=True, tag="function"):
 
 
 class Before(Stage, frozen=True):
-    """Change the request on its way in: `function(request)` returns a changed copy, or None to leave it."""
+    """Change the request on its way in: `function(request)` returns a changed copy, or None to leave it.
+
+    For calls that create a response; those on a stored one pass by.
+    """
 
     function: Callable[..., Any]
 
     async def __call__(self, request: Request, call_next: Handler) -> Reply:
+        if request.operation != "create":
+            return await call_next(request)
         changed = self.function(request)
         if inspect.isawaitable(changed):
             changed = await changed
@@ -332,13 +331,15 @@ class After(Stage, frozen=True):
     """See the final response on its way out: `function(request, response)`, once per call, plain or streamed.
 
     It may return a changed response; in a stream that replaces the one of the terminal event. It is not called when
-    the call fails or the stream is left early.
+    the call fails or the stream is left early, nor for calls on a stored response.
     """
 
     function: Callable[..., Any]
 
     async def __call__(self, request: Request, call_next: Handler) -> Reply:
         reply = await call_next(request)
+        if request.operation != "create":
+            return reply
         if isinstance(reply, EventStream):
             return reply.map(lambda event: self._at_end(request, event))
         if isinstance(reply, Response):

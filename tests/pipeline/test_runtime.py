@@ -202,7 +202,7 @@ def test_gather_keeps_the_order_of_its_jobs(mode: Mode) -> None:
                 await runtime.sleep(0.01 - at * 0.003)
                 return at
 
-            return await runtime.gather([lambda at=at: job(at) for at in range(3)])
+            return await runtime.gather([lambda: job(0), lambda: job(1), lambda: job(2)])
 
         assert await with_runtime(mode, use) == [0, 1, 2]
 
