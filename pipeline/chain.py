@@ -92,7 +92,10 @@ class Chain:
 
     def __or__(self, other: StageLike) -> Chain:
         if isinstance(other, Chain):
-            return other._with([*self.stages, *other.stages])
+            joined = other._with([*self.stages, *other.stages])
+            joined._engine = other._engine or self._engine
+            joined._defaults = {**self._defaults, **other._defaults}
+            return joined
         return self._with([*self.stages, other])
 
     def __ror__(self, other: StageLike) -> Chain:

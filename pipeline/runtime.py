@@ -179,37 +179,43 @@ def _in_threads(jobs: Sequence[Job[T]], limit: int, *, first: bool) -> list[T]:
     stop = _Stop(_stop.get())
     results: list[T] = []  # in the order of their arrival, as the errors
     errors: list[BaseException] = []
+    running: set[AbortScope] = set()
     pool = ThreadPoolExecutor(max_workers=limit, thread_name_prefix="antiphon")
+
+    def stop_all() -> None:
+        stop.set()
+        for scope in tuple(running):
+            scope.abort()  # a blocked read in a thread can't be cancelled, but its socket can be shut
 
     def run(job: Job[T]) -> T:
         # The thread that ends it all also stops the others: until the caller wakes up they might begin a next job.
         _stop.set(stop)
-        if stop.wait(0):
-            raise Stopped
-        try:
-            result = drive(job())
-        except BaseException as error:
-            errors.append(error)
-            if not first:
-                stop_all()
-            raise
+        with AbortScope() as scope:
+            running.add(scope)
+            try:
+                if stop.wait(0):
+                    raise Stopped
+                result = drive(job())
+            except BaseException as error:
+                errors.append(error)
+                if not first:
+                    stop_all()
+                raise
+            finally:
+                running.discard(scope)  # what it leaves open, such as a stream that it returns, is the caller's
         results.append(result)
         if first:
             stop_all()
         return result
 
-    with AbortScope() as scope:
-
-        def stop_all() -> None:
-            stop.set()
-            scope.abort()  # a blocked read in a thread can't be cancelled, but its socket can be shut
-
-        try:
-            futures = [pool.submit(contextvars.copy_context().run, run, job) for job in jobs]
-            wait(futures)
-        finally:
-            stop_all()
-            pool.shutdown(wait=True)
+    try:
+        futures = [pool.submit(contextvars.copy_context().run, run, job) for job in jobs]
+        wait(futures)
+    except BaseException:  # Ctrl-C
+        stop_all()
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
     if first and results:
         return results[:1]
     if errors:

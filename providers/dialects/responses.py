@@ -28,7 +28,7 @@ from ...pipeline.params import (
 )
 from ...pipeline.reply import PlainReply
 from ...pipeline.request import Request, StreamDecoder, Target
-from ...pipeline.response import CompactedResponse, DeletedResponse, InputTokens, ItemPage, Response
+from ...pipeline.response import TERMINAL_STATUSES, CompactedResponse, DeletedResponse, InputTokens, ItemPage, Response
 from ...pipeline.secret import Secret, mask
 from ...pipeline.sse import Frame, SSEDecoder
 from ...pipeline.wire import embed, encode, is_absent, loads, merge, value
@@ -61,6 +61,7 @@ _SEARCHED = 4096
 """So many bytes of an odd answer are looked through for what a message shows of it."""
 
 
+_STATUSES = TERMINAL_STATUSES | {"queued", "in_progress"}
 _WITH_BODY = (CreateParams, CompactParams, CountInputTokensParams)
 
 
@@ -105,7 +106,7 @@ class ResponsesDialect:
         """Raise for a response that is an error in spite of its HTTP status."""
         if response.status == "failed" or (not is_absent(response.error_json) and not response.output):
             raise self._failed(response, request)
-        if not response.output_json and not response.status:
+        if not response.output_json and response.status not in _STATUSES:
             raise _no_response(body, request)
         return response
 

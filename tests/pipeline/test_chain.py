@@ -240,6 +240,18 @@ def test_bound_parameters_are_defaults(mode: Mode) -> None:
     mode.run(body)
 
 
+def test_a_pipe_keeps_what_is_bound_on_either_side(mode: Mode) -> None:
+    async def body() -> None:
+        client = scripted("Hello.", chain=STOCK.bind(temperature=0.5))
+        fragment = Chain([audit]).bind(model="openai/bound", temperature=0.1)
+
+        await mode.call(fragment | client.chain)
+
+        assert client.requests == [{"model": "bound", "input": "Hi", "temperature": 0.5}]
+
+    mode.run(body)
+
+
 def test_a_chain_without_client_runs_on_the_default_one(mode: Mode, streamed: bool) -> None:
     from antiphon.pipeline import engine
 

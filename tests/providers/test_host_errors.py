@@ -356,8 +356,23 @@ def test_an_error_inside_a_200_is_raised(
         (b"pong", "text/plain", "pong", "api_base"),
         (b'{"id":"c","object":"chat.completion","choices":[]}', "application/json", "choices", "chat-completions"),
         (b'{"data":[],"object":"list"}', "application/json", "keys: data, object", ""),
+        (b'{"status":"error","reason":"x"}', "application/json", "keys: status, reason", ""),
+        (b'{"status":500}', "application/json", "keys: status", ""),
     ],
-    ids=["HTML", "empty", "empty object", "list", "null", "text", "cut", "plain", "chat completion", "other object"],
+    ids=[
+        "HTML",
+        "empty",
+        "empty object",
+        "list",
+        "null",
+        "text",
+        "cut",
+        "plain",
+        "chat completion",
+        "other object",
+        "status word",
+        "status",
+    ],
 )
 def test_a_200_that_is_no_response_is_refused(
     body: bytes, content_type: str, says: str, hints: str, streamed: bool, mode: Mode
