@@ -125,10 +125,13 @@ class Assembler:
 
     def end(self, **fields: Any) -> list[ev.Event]:
         """Close the response; `fields` are added to it, `status` decides which event it is."""
-        status = fields.setdefault("status", "completed")
-        response = Raw(encode({**self._fields, "output": self._output, **fields}))
-        cls = _TERMINAL.get(status, ev.ResponseCompleted)
-        return [cls(response_json=response, sequence_number=self._number())]
+        whole = {**self._fields, "output": self._output, "status": "completed", **fields}
+        return [self.end_with(Response.from_json(encode(whole)))]
+
+    def end_with(self, response: Response) -> ev.Event:
+        """Close the response with one that is there already; its status decides which event it is."""
+        cls = _TERMINAL.get(response.status or "completed", ev.ResponseCompleted)
+        return cls(response_json=Raw(response.raw), sequence_number=self._number())
 
     def _added(self, item: dict[str, Any]) -> ev.Event:
         return ev.OutputItemAdded(
@@ -171,7 +174,7 @@ def replay(response: Response) -> list[ev.Event]:
             events += assembler.reasoning({"id": "", **fields})
         else:
             events += assembler.item(fields)
-    return [*events, *assembler.end(**response.to_dict())]
+    return [*events, assembler.end_with(response)]
 
 
 def _words(part: OutputText | Refusal) -> list[str]:

@@ -146,6 +146,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
             f"options={sorted(self.options)}, target={target!r}, wire={self.wire and self.wire.url!r})"
         )
 
+    def param(self, name: str) -> Any:
+        """Return an API parameter; None when it is not given, or the operation has none of that name."""
+        return getattr(self.params, name, None)
+
     def replace(self, **fields: Any) -> Self:
         """Return a copy with these fields set."""
         return msgspec.structs.replace(self, **fields)

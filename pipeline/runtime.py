@@ -15,7 +15,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from .errors import SuspendedInSync
+from .errors import InvalidParameter, SuspendedInSync
 from .http import Exchange, HttpRequest, Transport
 from .timeouts import Pace
 
@@ -105,6 +105,7 @@ class SyncRuntime:
         return _in_threads(jobs, limit or len(jobs) or 1, first=False)
 
     async def race(self, jobs: Sequence[Job[T]]) -> T:
+        _check_race(jobs)
         return _in_threads(jobs, len(jobs), first=True)[0]
 
     def event(self) -> Event:
@@ -166,6 +167,11 @@ class _Stop:
 
 
 _stop: contextvars.ContextVar[_Stop | None] = contextvars.ContextVar("antiphon_stop", default=None)
+
+
+def _check_race(jobs: Sequence[Job[T]]) -> None:
+    if not jobs:
+        raise InvalidParameter("race has no jobs; at least one is expected")
 
 
 def _in_threads(jobs: Sequence[Job[T]], limit: int, *, first: bool) -> list[T]:
@@ -272,6 +278,7 @@ class AsyncRuntime:
         return results
 
     async def race(self, jobs: Sequence[Job[T]]) -> T:
+        _check_race(jobs)
         results: list[T] = []
         errors: list[Exception] = []
 

@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from typing import Any
 
 from . import events as ev
 from .response import Response
 from .wire import Raw, loads
+
+
+class _Text:
+    """Text that grows by pieces; many small ones are joined now and then, for each costs more than its letters."""
+
+    __slots__ = ("_chunks", "_pieces", "write")
+
+    def __init__(self) -> None:
+        self._chunks: list[str] = []
+        self._pieces: list[str] = []
+        self.write = self._pieces.append
+
+    def settle(self) -> None:
+        if len(self._pieces) > 4096:
+            self._chunks.append("".join(self._pieces))
+            self._pieces.clear()
+
+    def getvalue(self) -> str:
+        return "".join((*self._chunks, *self._pieces))
 
 
 class Snapshot:
@@ -24,7 +42,7 @@ class Snapshot:
         self._base: Response | None = None
         self._items: dict[int, Raw] = {}
         self._open: dict[int, Raw] = {}
-        self._texts: dict[tuple[int, str, int], io.StringIO] = {}
+        self._texts: dict[tuple[int, str, int], _Text] = {}
         self._write_text: Callable[[str], object] = len
         self._close_text()
 
@@ -45,6 +63,8 @@ class Snapshot:
                     return index
                 write = self._write_text
                 output_index, content_index = self._text_at
+        if (text := self._texts.get((output_index, "text", content_index))) is not None:
+            text.settle()
         return None
 
     def response(self) -> Response | None:
@@ -83,11 +103,11 @@ class Snapshot:
         self._text_at = (-2, -2)
         self._write_text = len  # never called: no event has this place
 
-    def _text_of(self, index: int, kind: str, part: int) -> io.StringIO:
+    def _text_of(self, index: int, kind: str, part: int) -> _Text:
         key = (index, kind, part)
         text = self._texts.get(key)
         if text is None:
-            text = self._texts[key] = io.StringIO()
+            text = self._texts[key] = _Text()
         return text
 
     def _write(self, index: int, kind: str, part: int, delta: str) -> None:

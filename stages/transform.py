@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from ..pipeline.errors import SetupError, UnsupportedParameter
+from ..pipeline.errors import InvalidParameter, SetupError, UnsupportedParameter
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request
 from ..pipeline.stage import Option, Stage
@@ -45,6 +45,8 @@ class Transform(Stage, frozen=True):
         target = request.target
         if target is None:
             raise SetupError("Transform got a request without a target", hint="place Resolve before Transform")
+        if "drop" in request.options:
+            _check_policy(request.options["drop"])
         if target.unsupported:
             refused = [name for name in sorted(target.unsupported) if getattr(request.params, name, None) is not None]
             if refused:
@@ -55,8 +57,6 @@ class Transform(Stage, frozen=True):
         target = request.target
         assert target is not None
         policy = request.options.get("drop", self.drop)
-        if policy not in ("report", "error", "ignore"):
-            raise UnsupportedParameter(f'drop is {policy!r}; "report", "error" or "ignore" is expected', param="drop")
         for name in names:
             if policy == "error" or name in _NEVER_DROPPED:
                 may_drop = ', or pass drop="report" to go on without it' if name not in _NEVER_DROPPED else ""
@@ -70,3 +70,8 @@ class Transform(Stage, frozen=True):
             if policy == "report":
                 request.context.drop(name, f"{target.provider} does not take it")
         return request.with_params(**dict.fromkeys(names))
+
+
+def _check_policy(policy: str) -> None:
+    if policy not in ("report", "error", "ignore"):
+        raise InvalidParameter(f'drop is {policy!r}; "report", "error" or "ignore" is expected', param="drop")

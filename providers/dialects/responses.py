@@ -31,7 +31,7 @@ from ...pipeline.request import Request, StreamDecoder, Target
 from ...pipeline.response import TERMINAL_STATUSES, CompactedResponse, DeletedResponse, InputTokens, ItemPage, Response
 from ...pipeline.secret import Secret, mask
 from ...pipeline.sse import Frame, SSEDecoder
-from ...pipeline.wire import embed, encode, is_absent, loads, merge, value
+from ...pipeline.wire import Wire, embed, encode, is_absent, loads, merge, value
 from ..host_errors import HostError, make_error, read_body, read_value
 
 _USER_AGENT = "antiphon/0.1"
@@ -182,8 +182,17 @@ def _headers(
     if extra:
         replaced = {name.lower() for name in extra}
         headers = [pair for pair in headers if pair[0].lower() not in replaced]
-        headers.extend((name, value if isinstance(value, Secret) else str(value)) for name, value in extra.items())
+        headers.extend((name, _header(name, value)) for name, value in extra.items())
     return tuple(headers)
+
+
+def _header(name: str, value: object) -> str | Secret:
+    if isinstance(value, Secret):
+        return value
+    return Secret(str(value)) if name.lower() in _CREDENTIALS else str(value)
+
+
+_CREDENTIALS = frozenset({"authorization", "proxy-authorization", "api-key", "x-api-key", "x-goog-api-key", "cookie"})
 
 
 def _query_of(params: GetParams | DeleteParams | CancelParams | ListInputItemsParams) -> dict[str, Any]:
@@ -226,10 +235,11 @@ def _no_response(body: bytes, request: Request) -> APIResponseError:
 class NativeStream:
     """Decodes a native event stream, and repairs a sparse one."""
 
-    __slots__ = ("_last", "_repair", "_secrets", "_sse", "error", "is_done")
+    __slots__ = ("_items", "_last", "_repair", "_secrets", "_sse", "error", "is_done")
 
     def __init__(self, secrets: tuple[Secret | None, ...] = ()) -> None:
         self._sse = SSEDecoder()
+        self._items = Items()
         self._repair: Repair | None = None
         self._secrets = secrets
         self._last = -1  # sequence number of the last event
@@ -249,20 +259,23 @@ class NativeStream:
         add = events.append
         for name, payload in frames:
             try:
-                event = ev.decode_event(name, payload)
+                event: ev.Event = ev.decode_event(name, payload)
             except msgspec.DecodeError:
                 # Some hosts end with this mark, others never send it.
                 if payload.startswith(b"[DONE]"):
                     continue
                 self.error = APIResponseError(f"an event of the stream is no JSON object but {self._shown(payload)}")
                 break
-            if event.sequence_number >= 0 and self._repair is None:
-                add(event)
+            if event.sequence_number < 0 or self._repair is not None:
+                *earlier, event = self._repaired(event, events)
+                events.extend(earlier)
+            if event.__class__ in _WATCHED:
+                events.extend(self._items.follow(event))
+                if event.__class__ in _ENDS:
+                    self.is_done = True
+                    break  # what follows the end is no part of the response
             else:
-                events.extend(self._repaired(event, events))
-            if event.__class__ in _ENDS:
-                self.is_done = True
-                break  # what follows the end is no part of the response
+                add(event)
         if events:
             self._last = events[-1].sequence_number
         return events
@@ -277,6 +290,53 @@ class NativeStream:
 
 
 _ENDS = frozenset({*ev.TERMINAL, ev.ErrorEvent})
+_WATCHED = frozenset({*_ENDS, ev.OutputItemAdded, ev.OutputItemDone})
+
+
+class Items:
+    """Sees to it that every item closes before the end, and that the end calls the items by their announced ids.
+
+    OpenAI leaves items of MCP listings open, and OpenRouter gives reasoning another id in the final response (both
+    recorded 2026).
+    """
+
+    __slots__ = ("_ids", "_open")
+
+    def __init__(self) -> None:
+        self._ids: dict[int, str] = {}
+        self._open: set[int] = set()
+
+    def follow(self, event: ev.Event) -> list[ev.Event]:
+        """Return the event, with what is missing before it."""
+        if isinstance(event, ev.OutputItemAdded):
+            self._ids[event.output_index] = _id_of(event.item)
+            self._open.add(event.output_index)
+        elif isinstance(event, ev.OutputItemDone):
+            self._open.discard(event.output_index)
+        elif isinstance(event, ev.ResponseCompleted | ev.ResponseIncomplete):
+            return self._end(event)
+        return [event]
+
+    def _end(self, event: ev.ResponseCompleted | ev.ResponseIncomplete) -> list[ev.Event]:
+        announced = sorted(self._ids)
+        output = event.response.output
+        if len(output) != len(announced):
+            return [event]  # no telling which item is which
+        items = [item.replace(id=self._ids[index]) for index, item in zip(announced, output, strict=True)]
+        number = event.sequence_number
+        missing = [index for index in announced if index in self._open]
+        events: list[ev.Event] = [
+            ev.OutputItemDone.new(sequence_number=number + at, output_index=index, item=items[announced.index(index)])
+            for at, index in enumerate(missing)
+        ]
+        changes: dict[str, Any] = {"sequence_number": number + len(missing)} if missing else {}
+        if [_id_of(item) for item in output] != [self._ids[index] for index in announced]:
+            changes["response"] = event.response.replace(output=items)
+        return [*events, event.replace(**changes) if changes else event]
+
+
+def _id_of(item: Wire | None) -> str:
+    return "" if item is None else str(item.to_dict().get("id") or "")
 
 
 class Repair:

@@ -10,7 +10,7 @@ from conftest import Mode
 
 from antiphon import presets
 from antiphon.pipeline.chain import Chain
-from antiphon.pipeline.errors import UnsupportedParameter
+from antiphon.pipeline.errors import InvalidParameter, UnsupportedParameter
 from antiphon.pipeline.request import Request
 from antiphon.pipeline.secret import Secret
 from antiphon.pipeline.stage import before
@@ -89,7 +89,7 @@ def test_it_may_be_ignored(mode: Mode) -> None:
 
 def test_another_policy_is_refused(mode: Mode) -> None:
     async def body() -> None:
-        with pytest.raises(UnsupportedParameter, match="drop is 'quietly'"):
+        with pytest.raises(InvalidParameter, match="drop is 'quietly'"):
             await call(mode, user="me", drop="quietly")
 
     mode.run(body)
