@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypedDict, Unpack, cast, overload
 
 from .keywords import translate
@@ -92,6 +92,7 @@ class ResponsesKeywords(TypedDict, total=False):
     base_url: str | None
     custom_llm_provider: str | None
     dialect: str | None
+    mock_response: str | Mapping[str, Any] | Response | Exception | None
     drop: Literal["report", "error", "ignore"] | None
     extra_headers: dict[str, Any] | None
     extra_query: dict[str, Any] | None

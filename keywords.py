@@ -40,7 +40,6 @@ DROPPED: Final = {
 
 REFUSED: Final = {
     "text_format": 'pass the schema: text={"format": {"type": "json_schema", "name": ..., "schema": ...}}',
-    "mock_response": 'use antiphon.testing.scripted("..."), or model="scripted/echo"',
     "client": "make antiphon.Client(transport=your_httpx_client) and call its responses()",
     "api_version": "Azure's api-version form is not served yet; its /openai/v1 address works as api_base",
     "additional_drop_params": "leave the parameters out",

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from ..pipeline.errors import InvalidParameter, UnsupportedOperation, did_you_mean
+from ..pipeline.http import Transport
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request, Target
+from ..pipeline.response import Response
 from ..pipeline.secret import Secret
 from ..pipeline.stage import Option, Scope, Stage
 from ..providers import catalog
 from ..providers.credentials import Access, clean_base, find_access, find_headers
 from ..providers.dialects import DIALECTS
 from ..providers.response_ids import DEPLOYMENT, deployment_of
-from ..providers.scripted import echo_host
+from ..providers.scripted import ScriptedHost, echo_host
 
 if TYPE_CHECKING:
     from ..providers.local_model import LocalModels
@@ -39,6 +41,7 @@ class Resolve(Stage, frozen=True):
         Option("api_base", (str,), "the host's address, e.g. https://host/v1"),
         Option("base_url", (str,), "the same, by OpenAI's name"),
         Option("custom_llm_provider", (str,), "the provider, when the model string does not name it"),
+        Option("mock_response", (str, Mapping, Response, Exception), "answer this instead of asking the host; no key"),
         Option("dialect", (str,), "API format to speak, instead of the one the provider's row prefers"),
     )
     sets = ("target",)
@@ -84,15 +87,15 @@ class Resolve(Stage, frozen=True):
             headers=() if has_base else find_headers(row),
             unsupported=row.unsupported,
             key_note=access.note,
-            transport=echo_host(model) if row.launcher == "scripted" else None,
+            transport=_offline(row, model, options),
         )
         request.context.target = target
         return await call_next(request.replace(target=target))
 
     async def _access(self, row: catalog.Provider, model: str, request: Request) -> Access:
         context = request.context
-        if row.launcher == "scripted":
-            return Access("http://scripted.invalid/v1", None)
+        if row.launcher == "scripted" or "mock_response" in request.options:
+            return Access(row.base_url or "http://scripted.invalid/v1", None)
         if row.launcher == "local" and not (request.options.get("api_base") or request.options.get("base_url")):
             if "api_key" in request.options:
                 context.drop("api_key", "a model on this machine takes none")
@@ -100,6 +103,13 @@ class Resolve(Stage, frozen=True):
             url = "http://127.0.0.1/v1" if context.dry else await context.runtime.call(models.url_for, model)
             return Access(clean_base(url, row.name), None)
         return find_access(row, request.options)
+
+
+def _offline(row: catalog.Provider, model: str, options: Mapping[str, Any]) -> Transport | None:
+    """Return what answers in this process instead of the network, if anything."""
+    if "mock_response" in options:
+        return ScriptedHost([options["mock_response"]])
+    return echo_host(model) if row.launcher == "scripted" else None
 
 
 class _Launchers:
