@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Container, Iterable, Iterator
 from types import TracebackType
-from typing import Literal, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
 from . import events as ev
 from .context import CallContext
 from .errors import AntiphonError, APIConnectionError, APIError, APITimeoutError, SetupError, StreamInterrupted
+from .items import Message
+from .partial_json import PartialJSON
 from .reply import Meta, Outcome, Reply
 from .response import Response
 from .signals import StreamFirstEvent
@@ -20,6 +22,7 @@ OnEnd = Callable[[Outcome], None]
 Map = Callable[[ev.Event], "ev.Event | None"]
 
 # Events that show the user nothing: a repeat of the attempt behind them would go unnoticed.
+_EVERY = frozenset({*ev.EVENTS.values(), ev.UnknownEvent})
 _PREAMBLE = frozenset({ev.ResponseCreated, ev.ResponseQueued, ev.ResponseInProgress})
 
 
@@ -81,6 +84,31 @@ class Spliced:
         """Nothing to do at once: the generator is closed when it is collected."""
 
 
+class _Translated:
+    """A source that is another stream, with other events for its own."""
+
+    __slots__ = ("_fn", "_stream")
+
+    def __init__(self, stream: EventStream, fn: Callable[[ev.Event], list[ev.Event]]) -> None:
+        self._stream = stream
+        self._fn = fn
+
+    async def pull(self) -> list[ev.Event]:
+        while True:
+            try:
+                event = await self._stream.__anext__()
+            except StopAsyncIteration:
+                return []
+            if events := self._fn(event):
+                return events
+
+    async def close(self) -> None:
+        await self._stream.release()
+
+    def abort(self) -> None:
+        self._stream._source.abort()
+
+
 class EventStream:
     """A streamed reply. Iterate it with `for` after a sync call, with `async for` after an async one.
 
@@ -127,7 +155,7 @@ class EventStream:
         self._error_of = error_of
         self._ready: deque[ev.Event] = deque()
         self._arrived = 0
-        self._maps: tuple[Map, ...] = ()
+        self._maps: tuple[tuple[Map, Container[type[ev.Event]]], ...] = ()
         self._callbacks: list[OnEnd] = []
         self._snapshot = Snapshot()
         self._last: ev.Event | None = None  # the terminal event, from its arrival on
@@ -184,6 +212,14 @@ class EventStream:
     def text(self) -> TextDeltas:
         """The text as it comes: iterate it (sync or async) for the deltas of all `output_text` parts."""
         return TextDeltas(self)
+
+    def partials(self) -> Partials:
+        """The answer's JSON object as it grows: iterate it (sync or async) for the object after each change of it.
+
+        Plain values, unchecked: strings as far as they have come, numbers and literals once they are whole. It is the
+        same object every time, so copy it to keep it.
+        """
+        return Partials(self)
 
     @property
     def response(self) -> Response | None:
@@ -242,20 +278,61 @@ class EventStream:
 
     # --- for stages ------------------------------------------------------------------------------------------------
 
-    def map(self, fn: Map) -> Self:
+    def map(self, fn: Map, only: Container[type[ev.Event]] = _EVERY) -> Self:
         """Run every event through `fn`, which returns a changed copy, or None to leave it. Returns this stream.
 
-        Stages call it before the stream is iterated. All such functions run in one loop, innermost stage's first.
+        Stages call it before the stream is iterated; the innermost stage's function runs first.
+
+        Args:
+            fn: takes an event.
+            only: the event classes that it wants to see, every one when not given.
         """
-        self._maps = (*self._maps, fn)
-        ready = [fn(event) or event for event in self._ready]
-        if self._last is not None and ready:
+        self._maps = (*self._maps, (fn, only))
+        ready = [(fn(event) or event) if event.__class__ in only else event for event in self._ready]
+        if self._last is not None and ready and ready[-1] is not self._last:
             self._last = ready[-1]
+            if self._error is not None:  # it carries the response of the event
+                self._error = self._error_of(self._last) or self._error
         if len(ready) == self._arrived:  # held back by `commit`, not seen yet: the snapshot shows what the user will
             self._snapshot = Snapshot()
             self._snapshot.follow(ready)
         self._ready = deque(ready)
         return self
+
+    def conclude(self, fn: Callable[[Response], Response]) -> Self:
+        """Run the final response, completed or incomplete, through `fn`, which may return a changed copy.
+
+        An APIError that it raises ends the stream as its failure, after the terminal event. Returns this stream.
+        Stages call it before the stream is iterated.
+        """
+        raised: list[APIError] = []
+        error_of = self._error_of
+
+        def at_end(event: ev.Event) -> ev.Event | None:
+            if not isinstance(event, ev.ResponseCompleted | ev.ResponseIncomplete):
+                return None
+            try:
+                changed = fn(event.response)
+            except APIError as error:
+                raised.append(error)
+                return None
+            return None if changed is event.response else event.replace(response=changed)
+
+        def concluded(event: ev.Event) -> APIError | None:
+            return error_of(event) or (raised[0] if raised else None)
+
+        self.map(at_end)
+        self._error_of = concluded
+        if self._last is not None and self._error is None:  # it has come already, held back by `commit`
+            self._error = concluded(self._last)
+        return self
+
+    def translated(self, fn: Callable[[ev.Event], list[ev.Event]]) -> EventStream:
+        """Return a stream of other events: `fn` returns those that stand for an event, in order.
+
+        They must keep the stream grammar and end with a terminal one. Whoever takes it leaves this stream alone.
+        """
+        return type(self)(_Translated(self, fn), self._context, error_of=self._error_of)
 
     def on_end(self, fn: OnEnd) -> None:
         """Call `fn` once with the outcome when the stream ends, however it ends; stages further in come first."""
@@ -350,8 +427,8 @@ class EventStream:
     def _take(self, batch: list[ev.Event]) -> None:
         if self._context.first_event_s is None:
             self._note_first_event()
-        for fn in self._maps:
-            batch = [fn(event) or event for event in batch]
+        for fn, only in self._maps:
+            batch = [(fn(event) or event) if event.__class__ in only else event for event in batch]
         ended_at = self._snapshot.follow(batch)
         if ended_at is not None:
             # Whatever a host sends after its terminal event is not part of the response.
@@ -450,6 +527,49 @@ class TextDeltas:
             event = await self._stream.__anext__()
             if isinstance(event, ev.OutputTextDelta):
                 return event.delta
+
+
+class Partials:
+    """The growing object of a stream's answer; iterable in the stream's own mode. See `EventStream.partials`."""
+
+    __slots__ = ("_json", "_skipped", "_stream", "_text_at")
+
+    def __init__(self, stream: EventStream) -> None:
+        self._stream = stream
+        self._json = PartialJSON()
+        self._text_at = -2  # the item whose text is being read
+        self._skipped: set[int] = set()  # items that are not the answer
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for event in self._stream:
+            if self._take(event):
+                yield self._json.value
+
+    def __aiter__(self) -> Self:
+        self._stream.__aiter__()
+        return self
+
+    async def __anext__(self) -> dict[str, Any]:
+        while True:
+            if self._take(await self._stream.__anext__()):
+                value: dict[str, Any] = self._json.value
+                return value
+
+    def _take(self, event: ev.Event) -> bool:
+        if isinstance(event, ev.OutputTextDelta):
+            index, text = event.output_index, event.delta
+            if index in self._skipped:
+                return False
+            if index != self._text_at:
+                self._text_at, self._json = index, PartialJSON()
+            if not self._json.has_value:  # the answer is an object; a code fence or a word may come before it
+                text = text[start:] if (start := text.find("{")) >= 0 else ""
+            return self._json.feed(text)
+        if isinstance(event, ev.OutputItemAdded):
+            item = event.item
+            if isinstance(item, Message) and item.phase == "commentary":
+                self._skipped.add(event.output_index)
+        return False
 
 
 def finally_(reply: Reply, fn: OnEnd) -> None:

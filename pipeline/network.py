@@ -27,6 +27,7 @@ import anyio
 import httpcore
 
 from .address import DEFAULT_PORTS, Address, ProxyAddress
+from .chunk_joining import ChunkJoiner
 from .errors import MissingExtra, SetupError
 from .request_head import Pairs
 from .timeouts import Pace
@@ -55,6 +56,7 @@ class Link:
         handshaking: whether TLS is or was being set up when the last wait began.
         aborted: whether its exchange was aborted; it is not read any more then.
         connect_s: how long connecting took, seconds.
+        joiner: frames the running exchange's answer anew.
     """
 
     def __init__(self, address: Address, proxy: ProxyAddress | None) -> None:
@@ -74,12 +76,14 @@ class Link:
         self._closed = False
         self._joining = False
         self._held = b""
+        self.joiner = ChunkJoiner()
 
     def start(self, pace: Pace, *, with_body: bool) -> None:
         """Prepare for the next exchange."""
         self.pace = pace
         self.received = False
         self._joining = with_body
+        self.joiner = ChunkJoiner()
 
     def read_wait(self) -> float | None:
         """Return the seconds that the next read or write may take; None for any time.
@@ -116,6 +120,7 @@ class Link:
         """Say that one step of connecting is done. Raises as `connect_wait`."""
         self.connect_s = monotonic() - self._began
         self.handshaking = self._tunnelling = self.received = False
+        self.joiner = ChunkJoiner()  # what came until now was the proxy's
         if self._closed or self.aborted:
             raise httpcore.ConnectError("the connection is closed")
 
@@ -204,7 +209,10 @@ class _BlockingStream(httpcore.NetworkStream):
         # In this order: `BlockingLink.close_from_elsewhere` sets closed first and looks at busy then.
         link.busy = True
         try:
-            return link.took(self._inner.read(max_bytes, link.read_wait()))
+            while data := link.took(self._inner.read(max_bytes, link.read_wait())):
+                if joined := link.joiner.feed(data):
+                    return joined
+            return b""
         finally:
             link.busy = False
 
@@ -312,7 +320,10 @@ class _LoopStream(httpcore.AsyncNetworkStream):
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         link = self._link
-        return link.took(await self._inner.read(max_bytes, link.read_wait()))
+        while data := link.took(await self._inner.read(max_bytes, link.read_wait())):
+            if joined := link.joiner.feed(data):
+                return joined
+        return b""
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         link = self._link

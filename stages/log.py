@@ -95,6 +95,8 @@ def _write(signal: Signal) -> None:
     if isinstance(signal, CallEnded):
         level = "error" if signal.kind == "failed" else "info"
         getattr(_structlog_logger(), level)("call", **_call_fields(signal))
+    elif not _stdlib_logger().isEnabledFor(logging.DEBUG):
+        return
     elif isinstance(signal, AttemptEnded):
         attempt = signal.attempt
         _structlog_logger().debug("attempt", call_id=signal.call_id, **_present(attempt.__struct_fields__, attempt))

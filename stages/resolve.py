@@ -47,7 +47,7 @@ class Resolve(Stage, frozen=True):
     sets = ("target",)
 
     def setup(self, scope: Scope) -> object:
-        return _Launchers(scope)
+        return _Surroundings(scope)
 
     async def __call__(self, request: Request, call_next: Handler) -> Reply:
         options = request.options
@@ -68,7 +68,7 @@ class Resolve(Stage, frozen=True):
         if expected is not None and expected != deployment_of(access.base_url, row.base_url):
             raise InvalidParameter(
                 f"the response is kept at another address of {row.name} than {access.base_url}",
-                param="response_id",
+                param="response_id" if hasattr(request.params, "response_id") else "previous_response_id",
                 hint="pass the api_base that the response was made with",
             )
         dialect = options.get("dialect") or row.dialects[0]
@@ -84,7 +84,7 @@ class Resolve(Stage, frozen=True):
             base_url=access.base_url,
             dialect=DIALECTS[dialect],
             api_key=access.api_key,
-            headers=() if has_base else find_headers(row),
+            headers=() if has_base else request.context.state_of(self, _Surroundings).headers_of(row),
             unsupported=row.unsupported,
             key_note=access.note,
             transport=_offline(row, model, options),
@@ -99,7 +99,7 @@ class Resolve(Stage, frozen=True):
         if row.launcher == "local" and not (request.options.get("api_base") or request.options.get("base_url")):
             if "api_key" in request.options:
                 context.drop("api_key", "a model on this machine takes none")
-            models = context.state_of(self, _Launchers).local_models()
+            models = context.state_of(self, _Surroundings).local_models()
             url = "http://127.0.0.1/v1" if context.dry else await context.runtime.call(models.url_for, model)
             return Access(clean_base(url, row.name), None)
         return find_access(row, request.options)
@@ -112,13 +112,20 @@ def _offline(row: catalog.Provider, model: str, options: Mapping[str, Any]) -> T
     return echo_host(model) if row.launcher == "scripted" else None
 
 
-class _Launchers:
-    """What starts models on this machine; made at the first call that needs it, owned by the client."""
+class _Surroundings:
+    """What a client's calls find around them: models on this machine, started when first needed; headers."""
 
-    __slots__ = ("_scope",)
+    __slots__ = ("_headers", "_scope")
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
+        self._headers: dict[str, tuple[tuple[str, str], ...]] = {}
+
+    def headers_of(self, row: catalog.Provider) -> tuple[tuple[str, str], ...]:
+        """Return the headers that the environment sets for a provider, read once per client."""
+        if row.name not in self._headers:
+            self._headers[row.name] = find_headers(row)
+        return self._headers[row.name]
 
     def local_models(self) -> LocalModels:
         from ..providers.local_model import LocalModels

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from typing import TypeVar
 
+from ..pipeline import events as ev
 from ..pipeline.errors import AntiphonError, InvalidParameter
 from ..pipeline.event_stream import EventStream
-from ..pipeline.events import Event, LifecycleEvent
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request
 from ..pipeline.response import DeletedResponse, Response, Returned
@@ -16,6 +16,7 @@ from ..providers import catalog
 from ..providers.response_ids import DEPLOYMENT, ResponseId, decode_id, deployment_of, encode_id
 
 _WITH_ID = (Response, DeletedResponse)
+_LIFECYCLE = frozenset({*ev.TERMINAL, ev.ResponseCreated, ev.ResponseQueued, ev.ResponseInProgress})
 R = TypeVar("R", bound=Returned)
 
 
@@ -52,7 +53,7 @@ class ResponseIds(Stage, frozen=True):
                 error.response = _public(error.response, request, key)
             raise
         if isinstance(reply, EventStream):
-            return reply.map(lambda event: _public_event(event, request, key))
+            return reply.map(lambda event: _public_event(event, request, key), _LIFECYCLE)
         if isinstance(reply, _WITH_ID):
             return _public(reply, request, key)
         return reply
@@ -116,7 +117,7 @@ def _public(reply: R, request: Request, key: bytes | None) -> R:
     return reply
 
 
-def _public_event(event: Event, request: Request, key: bytes | None) -> Event | None:
-    if not isinstance(event, LifecycleEvent):
+def _public_event(event: ev.Event, request: Request, key: bytes | None) -> ev.Event | None:
+    if not isinstance(event, ev.LifecycleEvent):
         return None
     return event.replace(response=_public(event.response, request, key))

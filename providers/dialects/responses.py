@@ -31,8 +31,9 @@ from ...pipeline.request import Request, StreamDecoder, Target
 from ...pipeline.response import TERMINAL_STATUSES, CompactedResponse, DeletedResponse, InputTokens, ItemPage, Response
 from ...pipeline.secret import Secret, mask
 from ...pipeline.sse import Frame, SSEDecoder
-from ...pipeline.wire import Wire, embed, encode, is_absent, loads, merge, value
+from ...pipeline.wire import embed, encode, is_absent, loads, merge, value
 from ..host_errors import HostError, make_error, read_body, read_value
+from .repair import ENDS, WATCHED, Repair
 
 _USER_AGENT = "antiphon/0.1"
 
@@ -100,18 +101,26 @@ class ResponsesDialect:
                 f"the answer is no JSON object but {_shown(body, request)}",
                 hint="check that api_base is the address of an API (it usually ends in /v1)",
             ) from None
-        return self._checked(reply, body, request) if operation == "create" and isinstance(reply, Response) else reply
+        if operation == "create" and isinstance(reply, Response):
+            return self._checked(reply, body, request)
+        if not _is_meant(reply):  # a response that failed is one all the same: it was asked for, and here it is
+            found = loads(body)
+            if isinstance(found, dict) and found.get("error"):
+                raise self._error(read_value(found, "the host reported an error"), 200, {}, request)
+            raise _no_response(body, request)
+        return reply
 
     def _checked(self, response: Response, body: bytes, request: Request) -> Response:
         """Raise for a response that is an error in spite of its HTTP status."""
         if response.status == "failed" or (not is_absent(response.error_json) and not response.output):
             raise self._failed(response, request)
-        if not response.output_json and response.status not in _STATUSES:
+        if not _is_meant(response):
             raise _no_response(body, request)
         return response
 
     def stream_decoder(self, request: Request) -> StreamDecoder:
-        return NativeStream((request.target.api_key,) if request.target else ())
+        resumed = getattr(request.params, "starting_after", None) is not None
+        return NativeStream((request.target.api_key,) if request.target else (), resumed=resumed)
 
     def error(self, status: int, headers: Headers, body: bytes, request: Request) -> APIError:
         key = request.target.api_key if request.target else None
@@ -220,6 +229,17 @@ def _shown(body: bytes, request: Request) -> str:
     return "an HTML page" if "<html" in text[:500].lower() else repr(text[:120])
 
 
+def _is_meant(reply: PlainReply) -> bool:
+    """Tell whether an answer is what was asked for, and not some other JSON object."""
+    if isinstance(reply, Response):
+        return bool(reply.output_json) or reply.status in _STATUSES
+    if isinstance(reply, CompactedResponse):
+        return bool(reply.output_json)
+    if isinstance(reply, ItemPage):
+        return bool(reply.data_json)
+    return not isinstance(reply, InputTokens) or "input_tokens" in reply.to_dict()
+
+
 def _no_response(body: bytes, request: Request) -> APIResponseError:
     found = loads(body)
     hint = None
@@ -235,12 +255,11 @@ def _no_response(body: bytes, request: Request) -> APIResponseError:
 class NativeStream:
     """Decodes a native event stream, and repairs a sparse one."""
 
-    __slots__ = ("_items", "_last", "_repair", "_secrets", "_sse", "error", "is_done")
+    __slots__ = ("_last", "_repair", "_secrets", "_sse", "error", "is_done")
 
-    def __init__(self, secrets: tuple[Secret | None, ...] = ()) -> None:
+    def __init__(self, secrets: tuple[Secret | None, ...] = (), *, resumed: bool = False) -> None:
         self._sse = SSEDecoder()
-        self._items = Items()
-        self._repair: Repair | None = None
+        self._repair = Repair(resumed)
         self._secrets = secrets
         self._last = -1  # sequence number of the last event
         self.error: APIError | None = None
@@ -256,7 +275,7 @@ class NativeStream:
 
     def _events(self, frames: list[Frame]) -> list[ev.Event]:
         events: list[ev.Event] = []
-        add = events.append
+        add, repair = events.append, self._repair
         for name, payload in frames:
             try:
                 event: ev.Event = ev.decode_event(name, payload)
@@ -266,140 +285,16 @@ class NativeStream:
                     continue
                 self.error = APIResponseError(f"an event of the stream is no JSON object but {self._shown(payload)}")
                 break
-            if event.sequence_number < 0 or self._repair is not None:
-                *earlier, event = self._repaired(event, events)
-                events.extend(earlier)
-            if event.__class__ in _WATCHED:
-                events.extend(self._items.follow(event))
-                if event.__class__ in _ENDS:
-                    self.is_done = True
-                    break  # what follows the end is no part of the response
-            else:
+            if event.sequence_number >= 0 and event.__class__ not in WATCHED and not repair.busy:
                 add(event)
+                continue
+            events.extend(repair.follow(event, events[-1].sequence_number if events else self._last))
+            if event.__class__ in ENDS:
+                self.is_done = True
+                break  # what follows the end is no part of the response
         if events:
             self._last = events[-1].sequence_number
         return events
 
     def _shown(self, payload: bytes) -> str:
         return repr(mask(payload[:_SEARCHED].decode("utf-8", "replace"), self._secrets)[:120])
-
-    def _repaired(self, event: ev.Event, before: list[ev.Event]) -> list[ev.Event]:
-        if self._repair is None:
-            self._repair = Repair((before[-1].sequence_number if before else self._last) + 1)
-        return self._repair.complete(event)
-
-
-_ENDS = frozenset({*ev.TERMINAL, ev.ErrorEvent})
-_WATCHED = frozenset({*_ENDS, ev.OutputItemAdded, ev.OutputItemDone})
-
-
-class Items:
-    """Sees to it that every item closes before the end, and that the end calls the items by their announced ids.
-
-    OpenAI leaves items of MCP listings open, and OpenRouter gives reasoning another id in the final response (both
-    recorded 2026).
-    """
-
-    __slots__ = ("_ids", "_open")
-
-    def __init__(self) -> None:
-        self._ids: dict[int, str] = {}
-        self._open: set[int] = set()
-
-    def follow(self, event: ev.Event) -> list[ev.Event]:
-        """Return the event, with what is missing before it."""
-        if isinstance(event, ev.OutputItemAdded):
-            self._ids[event.output_index] = _id_of(event.item)
-            self._open.add(event.output_index)
-        elif isinstance(event, ev.OutputItemDone):
-            self._open.discard(event.output_index)
-        elif isinstance(event, ev.ResponseCompleted | ev.ResponseIncomplete):
-            return self._end(event)
-        return [event]
-
-    def _end(self, event: ev.ResponseCompleted | ev.ResponseIncomplete) -> list[ev.Event]:
-        announced = sorted(self._ids)
-        output = event.response.output
-        if len(output) != len(announced):
-            return [event]  # no telling which item is which
-        items = [item.replace(id=self._ids[index]) for index, item in zip(announced, output, strict=True)]
-        number = event.sequence_number
-        missing = [index for index in announced if index in self._open]
-        events: list[ev.Event] = [
-            ev.OutputItemDone.new(sequence_number=number + at, output_index=index, item=items[announced.index(index)])
-            for at, index in enumerate(missing)
-        ]
-        changes: dict[str, Any] = {"sequence_number": number + len(missing)} if missing else {}
-        if [_id_of(item) for item in output] != [self._ids[index] for index in announced]:
-            changes["response"] = event.response.replace(output=items)
-        return [*events, event.replace(**changes) if changes else event]
-
-
-def _id_of(item: Wire | None) -> str:
-    return "" if item is None else str(item.to_dict().get("id") or "")
-
-
-class Repair:
-    """Fills in what a sparse stream leaves out: numbers, indexes, and the event that ends a call's arguments."""
-
-    __slots__ = ("_arguments", "_content", "_index", "_next", "_open")
-
-    def __init__(self, first: int = 0) -> None:
-        self._next = first
-        self._index: dict[str, int] = {}
-        self._open = -1  # output index of the item that opened last
-        self._content: dict[int, int] = {}  # parts opened so far, by output index
-        self._arguments: dict[int, list[str]] = {}  # of calls whose arguments have not been said to be done
-
-    def complete(self, event: ev.Event) -> list[ev.Event]:
-        """Return the event completed, with those before it that the host left out."""
-        fields = set(event.__struct_fields__)
-        changes: dict[str, Any] = {}
-        events: list[ev.Event] = []
-        if "output_index" in fields:
-            changes["output_index"] = index = self._output_index(event)
-            if "content_index" in fields and event.content_index < 0:  # type: ignore[attr-defined]
-                changes["content_index"] = self._content_index(event, index)
-            events = self._missing_done(event, index)
-        changes["sequence_number"] = self._number()
-        return [*events, event.replace(**changes)]
-
-    def _number(self) -> int:
-        self._next += 1
-        return self._next - 1
-
-    def _output_index(self, event: Any) -> int:
-        if isinstance(event, ev.OutputItemAdded | ev.OutputItemDone):
-            item_id = (event.item.to_dict().get("id") if event.item is not None else None) or ""
-        else:
-            item_id = getattr(event, "item_id", "")
-        index: int = event.output_index
-        if isinstance(event, ev.OutputItemAdded):
-            self._open = index = index if index >= 0 else self._open + 1
-            self._index[item_id] = index
-        elif index < 0:
-            index = self._index.get(item_id, max(self._open, 0))
-        return index
-
-    def _content_index(self, event: ev.Event, index: int) -> int:
-        if isinstance(event, ev.ContentPartAdded):
-            self._content[index] = self._content.get(index, -1) + 1
-        return max(self._content.get(index, 0), 0)
-
-    def _missing_done(self, event: Any, index: int) -> list[ev.Event]:
-        if isinstance(event, ev.FunctionCallArgumentsDelta):
-            self._arguments.setdefault(index, []).append(event.delta)
-        elif isinstance(event, ev.FunctionCallArgumentsDone):
-            self._arguments.pop(index, None)
-        elif isinstance(event, ev.OutputItemDone) and index in self._arguments:
-            said = "".join(self._arguments.pop(index))
-            item = event.item.to_dict() if event.item is not None else {}
-            return [
-                ev.FunctionCallArgumentsDone.new(
-                    sequence_number=self._number(),
-                    item_id=item.get("id") or "",
-                    output_index=index,
-                    arguments=item.get("arguments", said),
-                )
-            ]
-        return []

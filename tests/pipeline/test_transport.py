@@ -231,7 +231,7 @@ def test_a_stream_whose_end_is_already_here_keeps_its_connection_when_closed(run
         transport = make()
         for _ in range(3):
             exchange = await open_stream(transport, server.url)
-            assert await exchange.chunk() == b"event"
+            assert (await exchange.chunk()).startswith(b"event")
             await exchange.close()
 
     with serving(burst) as server:
