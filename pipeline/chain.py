@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, cast, overload
 
 from .errors import ChainError, InvalidParameter, did_you_mean
 from .event_stream import EventStream
-from .params import Operation
+from .params import NAMES, Operation
 from .reply import Dropped, Reply
 from .response import Response
 from .stage import Option, Stage, StageLike, StageMeta
@@ -39,7 +39,7 @@ class Chain:
 
     def __init__(self, stages: Iterable[StageLike], *, name: str = "chain") -> None:
         self.name = name
-        if isinstance(stages, Stage) or not isinstance(stages, Iterable):  # a stage or a function by itself
+        if isinstance(stages, Stage) or not hasattr(stages, "__iter__"):  # a stage or a function by itself
             raise ChainError(f'chain "{name}": {stages!r} is no list of stages', hint=f"write Chain([{stages!r}])")
         self.stages = tuple(_as_stage(item, index, name) for index, item in enumerate(stages))
         self._engine: Engine | None = None
@@ -282,11 +282,18 @@ class Chain:
             keywords: API parameters and call options.
             dropped: what an entry point already had to leave out; reported with the reply.
         """
-        return self.engine.run(self, operation, {**self._defaults, **keywords}, dropped)
+        return self.engine.run(self, operation, {**self._defaults_of(operation), **keywords}, dropped)
 
     async def arun(self, operation: Operation, keywords: dict[str, Any], dropped: Iterable[Dropped] = ()) -> Reply:
         """Run the chain for one operation (async). As `run`."""
-        return await self.engine.arun(self, operation, {**self._defaults, **keywords}, dropped)
+        return await self.engine.arun(self, operation, {**self._defaults_of(operation), **keywords}, dropped)
+
+    def _defaults_of(self, operation: Operation) -> dict[str, Any]:
+        """Return what is bound, without the parameters of `create` that the operation does not have."""
+        if operation == "create" or not self._defaults:
+            return self._defaults
+        others = NAMES["create"] - NAMES[operation]
+        return {name: value for name, value in self._defaults.items() if name not in others}
 
     @property
     def engine(self) -> Engine:

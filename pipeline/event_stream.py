@@ -22,7 +22,7 @@ OnEnd = Callable[[Outcome], None]
 Map = Callable[[ev.Event], "ev.Event | None"]
 
 # Events that show the user nothing: a repeat of the attempt behind them would go unnoticed.
-_EVERY = frozenset({*ev.EVENTS.values(), ev.UnknownEvent})
+_EVERY: frozenset[type[ev.Event]] = frozenset({*ev.EVENTS.values(), ev.UnknownEvent})
 _PREAMBLE = frozenset({ev.ResponseCreated, ev.ResponseQueued, ev.ResponseInProgress})
 
 

@@ -21,7 +21,7 @@ import threading
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Hashable, Iterable, Iterator
 from functools import lru_cache
 from time import monotonic
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar, cast
 
 import anyio
 import httpcore
@@ -363,7 +363,8 @@ class _LoopBody:
 class LoopLink(Link, httpcore.AsyncNetworkBackend):
     """A connection of one event loop, asyncio's or trio's."""
 
-    _network: ClassVar[httpcore.AsyncNetworkBackend] = httpcore.AnyIOBackend()
+    # Its own type names a parameter otherwise than its base.
+    _network: ClassVar[httpcore.AsyncNetworkBackend] = cast(httpcore.AsyncNetworkBackend, httpcore.AnyIOBackend())
 
     def __init__(self, address: Address, context: ssl.SSLContext | None, proxy: ProxyAddress | None) -> None:
         super().__init__(address, proxy)

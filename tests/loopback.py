@@ -17,7 +17,7 @@ import os
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -247,7 +247,7 @@ def _pipe(one: socket.socket, other: socket.socket) -> None:
 
 
 @contextlib.contextmanager
-def serving(serve: Callable[[Connection], object], **settings: Any) -> Iterator[Server]:
+def serving(serve: Callable[[Connection], object], **settings: Any) -> Generator[Server, None, None]:
     """Run a `Server` for the time of a `with` block."""
     with Server(serve, **settings) as server:
         yield server

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -94,7 +94,7 @@ class _Replay:
 
 
 @contextmanager
-def replaying(*answers: Answer) -> Iterator[Server]:
+def replaying(*answers: Answer) -> Generator[Server, None, None]:
     """Run a server that gives these answers in turn; the last one repeats. `server.requests` is what it was sent."""
     with Server(_Replay(answers)) as server:
         yield server

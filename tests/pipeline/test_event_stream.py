@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections.abc import AsyncIterator
 from typing import Any
 
 import anyio
@@ -792,7 +793,7 @@ def test_a_spliced_generator_is_closed_with_its_stream(mode: Mode) -> None:
 
     @stage
     async def spliced(request: Request, call_next: Handler) -> Reply:
-        async def events() -> Any:
+        async def events() -> AsyncIterator[Any]:
             try:
                 for event in text_events("a"):
                     yield event

@@ -9,7 +9,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import anyio
@@ -146,7 +146,7 @@ def test_a_portal_runs_streams() -> None:
         inner = await call_next(request)
         assert isinstance(inner, EventStream)
 
-        async def events() -> Any:
+        async def events() -> AsyncIterator[Any]:
             async for event in inner:
                 await asyncio.sleep(0)
                 yield event

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import AsyncIterator
 from typing import Any, ClassVar
 
 import pytest
@@ -96,7 +97,7 @@ def test_a_stage_may_splice_a_stream_of_its_own(mode: Mode) -> None:
         inner = await call_next(request)
         assert isinstance(inner, EventStream)
 
-        async def events() -> Any:
+        async def events() -> AsyncIterator[Any]:
             async for event in inner:
                 yield event.replace(delta=event.delta.upper()) if isinstance(event, ev.OutputTextDelta) else event
 
@@ -513,7 +514,7 @@ def test_assigning_to_self_is_refused_with_the_places_for_state() -> None:
 def test_assigning_to_self_in_a_call_is_refused(mode: Mode) -> None:
     class Forgetful(Stage):
         async def __call__(self, request: Request, call_next: Handler) -> Reply:
-            self.seen = 1
+            self.seen = 1  # pyright: ignore[reportAttributeAccessIssue]
             return await call_next(request)
 
     async def body() -> None:
@@ -526,7 +527,7 @@ def test_assigning_to_self_in_a_call_is_refused(mode: Mode) -> None:
 def test_a_field_without_annotation_is_refused_where_it_is_written() -> None:
     with pytest.raises(StageError) as caught:
 
-        class Loose(Stage):
+        class Loose(Stage):  # pyright: ignore[reportUnusedClass]
             limit = 5
 
     assert '"limit = 5" has no annotation' in said_by(caught)
@@ -559,7 +560,7 @@ def test_constants_helpers_and_inherited_declarations_are_no_fields() -> None:
 def test_a_call_that_is_not_async_is_refused_where_it_is_written() -> None:
     with pytest.raises(StageError) as caught:
 
-        class Blocking(Stage):
+        class Blocking(Stage):  # pyright: ignore[reportUnusedClass]
             def __call__(self, request: Request, call_next: Handler) -> Any:
                 return call_next(request)
 

@@ -290,6 +290,7 @@ def test_an_error_in_the_stream_is_told_and_raised(shape: str, tell: Callable[..
     assert partial(told.error).output_text == "Half a th"
     assert told.stream.outcome.kind == "failed"
     assert told.stream.outcome.error is told.error
+    assert told.error.meta is not None
     assert told.error.meta.attempts[0].outcome == "failed"
 
 
