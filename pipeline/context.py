@@ -7,6 +7,8 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from msgspec.structs import replace
+
 from .errors import StageError
 from .http import Headers
 from .params import Operation
@@ -169,7 +171,7 @@ class CallContext:
             status=self.status,
             request_id=self.request_id,
             headers=self.headers or _NO_HEADERS,
-            attempts=tuple(self.attempts),
+            attempts=tuple([replace(attempt) for attempt in self.attempts]),
             dropped=tuple(self.dropped),
             duration_s=self.runtime.now() - self.started_at,
             first_event_s=self.first_event_s,

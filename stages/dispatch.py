@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-import msgspec
+from msgspec.structs import force_setattr as note
+from msgspec.structs import replace
 
 from ..pipeline.assembler import replay
 from ..pipeline.context import CallContext
@@ -101,21 +102,25 @@ def _with_facts(error: E, target: Target, context: CallContext) -> E:
 
 
 class _Attempt:
-    """Keeps the record of one attempt in the context, and tells observers of its start and its one end."""
+    """Keeps the record of one attempt in the context, and tells observers of its start and its one end.
 
-    __slots__ = ("_context", "_index", "_started")
+    The record in the context is this object's own and changes; whoever is handed it gets a copy.
+    """
+
+    __slots__ = ("_context", "_record", "_started")
 
     def __init__(self, context: CallContext, target: Target) -> None:
         self._context = context
         self._started = context.runtime.now()
         context.status = context.request_id = context.headers = context.first_event_s = None
         with context.lock:
-            self._index = len(context.attempts)
-            record = Attempt(number=self._index + 1, provider=target.provider, model=target.model)
-            context.attempts.append(record)
+            number = len(context.attempts) + 1
+            self._record = Attempt(number=number, provider=target.provider, model=target.model)
+            context.attempts.append(self._record)
         if context.sinks:
+            attempt = replace(self._record)
             context.emit(
-                AttemptStarted(call_id=context.id, operation=context.operation, at_s=self._started, attempt=record)
+                AttemptStarted(call_id=context.id, operation=context.operation, at_s=self._started, attempt=attempt)
             )
 
     def opened(self, exchange: Exchange) -> None:
@@ -125,30 +130,26 @@ class _Attempt:
             if (request_id := headers.get(name)) is not None:
                 context.request_id = request_id
                 break
-        self._note(
-            status=exchange.status,
-            request_id=context.request_id,
-            queued_s=exchange.queued_s,
-            connect_s=exchange.connect_s,
-        )
+        record = self._record
+        note(record, "status", exchange.status)
+        note(record, "request_id", context.request_id)
+        note(record, "queued_s", exchange.queued_s)
+        note(record, "connect_s", exchange.connect_s)
 
     def end(self, outcome: Outcome) -> None:
         context = self._context
         now = context.runtime.now()
         first_s = context.first_event_s
-        record = self._note(
-            outcome=outcome.kind,
-            error=type(outcome.error).__name__ if outcome.error is not None else None,
-            duration_s=now - self._started,
-            first_event_s=None if first_s is None else first_s + context.started_at - self._started,
-        )
+        record = self._record
+        note(record, "outcome", outcome.kind)
+        note(record, "duration_s", now - self._started)
+        if outcome.error is not None:
+            note(record, "error", type(outcome.error).__name__)
+        if first_s is not None:
+            note(record, "first_event_s", first_s + context.started_at - self._started)
         if context.sinks:
-            context.emit(AttemptEnded(call_id=context.id, operation=context.operation, at_s=now, attempt=record))
-
-    def _note(self, **facts: object) -> Attempt:
-        attempts = self._context.attempts
-        record = attempts[self._index] = msgspec.structs.replace(attempts[self._index], **facts)
-        return record
+            attempt = replace(record)
+            context.emit(AttemptEnded(call_id=context.id, operation=context.operation, at_s=now, attempt=attempt))
 
 
 # OpenAI and most; Anthropic; AWS; Azure. Source: provider references, read 2026-11.
