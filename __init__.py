@@ -73,6 +73,8 @@ if TYPE_CHECKING:
     from .stages.log import Log as Log
     from .stages.log import configure_logging as configure_logging
     from .stages.observe import Observe as Observe
+    from .stages.parse_output import ParseOutput as ParseOutput
+    from .stages.reask import Reask as Reask
     from .stages.resolve import Resolve as Resolve
     from .stages.response_ids import ResponseIds as ResponseIds
     from .stages.retry import Retry as Retry
@@ -125,6 +127,8 @@ _HOMES = {
     "stages.dispatch": ["Dispatch"],
     "stages.log": ["Log", "configure_logging"],
     "stages.observe": ["Observe"],
+    "stages.parse_output": ["ParseOutput"],
+    "stages.reask": ["Reask"],
     "stages.resolve": ["Resolve"],
     "stages.response_ids": ["ResponseIds"],
     "stages.retry": ["Retry"],
@@ -151,6 +155,10 @@ _HOMES = {
         "MissingExtra",
         "MissingKey",
         "NotFoundError",
+        "OutputError",
+        "OutputIncomplete",
+        "OutputInvalid",
+        "OutputRefused",
         "OverloadedError",
         "PermissionDeniedError",
         "RateLimitError",

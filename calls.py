@@ -87,6 +87,8 @@ class ResponsesKeywords(TypedDict, total=False):
     image: dict[str, Any] | Null | None
     access_programs: dict[str, Any] | Null | None
     # ours
+    text_format: Any  # a class or a JSON schema
+    output_mode: Literal["auto", "native", "tool", "prompt"] | None
     api_key: str | Secret | Callable[[], str | Secret] | None
     api_base: str | None
     base_url: str | None
@@ -241,14 +243,16 @@ class Calls:
         """
         page = cast(ItemPage, self._run("list_input_items", {"response_id": response_id, **keywords}))
         return page.with_more(
-            lambda after: self.list_input_items(response_id, **cast(ListKeywords, {**keywords, "after": after}))
+            lambda after: self.list_input_items(response_id, **cast(ListKeywords, {**keywords, "after": after})),
+            sync=True,
         )
 
     async def alist_input_items(self, response_id: str, **keywords: Unpack[ListKeywords]) -> ItemPage:
         """List the input items of a stored response (async); iterate with `async for`. As `list_input_items`."""
         page = cast(ItemPage, await self._arun("list_input_items", {"response_id": response_id, **keywords}))
         return page.with_more(
-            lambda after: self.alist_input_items(response_id, **cast(ListKeywords, {**keywords, "after": after}))
+            lambda after: self.alist_input_items(response_id, **cast(ListKeywords, {**keywords, "after": after})),
+            sync=False,
         )
 
     def compact_responses(self, input: Any = None, model: str | None = None, **keywords: Any) -> CompactedResponse:
@@ -290,7 +294,7 @@ class Calls:
             keywords: see `GetKeywords`; `timeout` bounds each look, not the whole.
         """
         _check_interval(interval_s)
-        while not (response := self.get_responses(response_id, **keywords)).is_terminal:
+        while not _has_ended(response := self.get_responses(response_id, **keywords)):
             self.chain.engine.sleep(interval_s)
         return response
 
@@ -299,7 +303,7 @@ class Calls:
     ) -> Response:
         """Retrieve a background response until it has ended (async). As `poll_responses`."""
         _check_interval(interval_s)
-        while not (response := await self.aget_responses(response_id, **keywords)).is_terminal:
+        while not _has_ended(response := await self.aget_responses(response_id, **keywords)):
             await self.chain.engine.asleep(interval_s)
         return response
 
@@ -310,6 +314,11 @@ class Calls:
     async def _arun(self, operation: Operation, keywords: dict[str, Any]) -> Reply:
         known, dropped = translate(keywords)
         return await self.chain.arun(operation, known, dropped)
+
+
+def _has_ended(response: Response) -> bool:
+    """Tell whether polling is over; a host that gives no status would never say so."""
+    return response.is_terminal or response.status is None
 
 
 def _check_interval(interval_s: float) -> None:

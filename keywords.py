@@ -39,7 +39,6 @@ DROPPED: Final = {
 """Accepted, without effect, and reported in `reply.meta.dropped` with this reason."""
 
 REFUSED: Final = {
-    "text_format": 'pass the schema: text={"format": {"type": "json_schema", "name": ..., "schema": ...}}',
     "client": "make antiphon.Client(transport=your_httpx_client) and call its responses()",
     "api_version": "Azure's api-version form is not served yet; its /openai/v1 address works as api_base",
     "additional_drop_params": "leave the parameters out",

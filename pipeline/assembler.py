@@ -58,19 +58,20 @@ class Assembler:
         is_text = part["type"] == "output_text"
         empty = {**part, "text": "", "annotations": []} if is_text else {**part, "refusal": ""}
         events: list[ev.Event] = [
-            ev.ContentPartAdded(part_json=Raw(encode(empty)), sequence_number=self._number(), **where)
+            _event(ev.ContentPartAdded, part_json=Raw(encode(empty)), sequence_number=self._number(), **where)
         ]
         for delta in deltas:
             number = self._number()
             events.append(
-                ev.OutputTextDelta(delta=delta, logprobs_json=_EMPTY, sequence_number=number, **where)
+                _event(ev.OutputTextDelta, delta=delta, logprobs_json=_EMPTY, sequence_number=number, **where)
                 if is_text
-                else ev.RefusalDelta(delta=delta, sequence_number=number, **where)
+                else _event(ev.RefusalDelta, delta=delta, sequence_number=number, **where)
             )
         if is_text:
             for at, annotation in enumerate(part.get("annotations") or ()):
                 events.append(
-                    ev.OutputTextAnnotationAdded(
+                    _event(
+                        ev.OutputTextAnnotationAdded,
                         annotation_index=at,
                         annotation_json=Raw(encode(annotation)),
                         sequence_number=self._number(),
@@ -78,10 +79,12 @@ class Assembler:
                     )
                 )
             text = part["text"]
-            events.append(ev.OutputTextDone(text=text, logprobs_json=_EMPTY, sequence_number=self._number(), **where))
+            events.append(
+                _event(ev.OutputTextDone, text=text, logprobs_json=_EMPTY, sequence_number=self._number(), **where)
+            )
         else:
-            events.append(ev.RefusalDone(refusal=part["refusal"], sequence_number=self._number(), **where))
-        events.append(ev.ContentPartDone(part_json=Raw(encode(part)), sequence_number=self._number(), **where))
+            events.append(_event(ev.RefusalDone, refusal=part["refusal"], sequence_number=self._number(), **where))
+        events.append(_event(ev.ContentPartDone, part_json=Raw(encode(part)), sequence_number=self._number(), **where))
         return events
 
     def function_call(self, item: dict[str, Any], deltas: list[str]) -> list[ev.Event]:
@@ -90,13 +93,21 @@ class Assembler:
         events: list[ev.Event] = [self._added({**item, "status": "in_progress", "arguments": ""})]
         for delta in deltas:
             events.append(
-                ev.FunctionCallArgumentsDelta(
-                    delta=delta, item_id=item_id, output_index=index, sequence_number=self._number()
+                _event(
+                    ev.FunctionCallArgumentsDelta,
+                    delta=delta,
+                    item_id=item_id,
+                    output_index=index,
+                    sequence_number=self._number(),
                 )
             )
         events.append(
-            ev.FunctionCallArgumentsDone(
-                arguments=item["arguments"], item_id=item_id, output_index=index, sequence_number=self._number()
+            _event(
+                ev.FunctionCallArgumentsDone,
+                arguments=item["arguments"],
+                item_id=item_id,
+                output_index=index,
+                sequence_number=self._number(),
             )
         )
         events.append(self._done(item))
@@ -111,10 +122,12 @@ class Assembler:
             empty = Raw(encode({**part, "text": ""}))
             text = part.get("text", "")
             events += [
-                ev.ReasoningSummaryPartAdded(part_json=empty, sequence_number=self._number(), **where),
-                ev.ReasoningSummaryTextDelta(delta=text, sequence_number=self._number(), **where),
-                ev.ReasoningSummaryTextDone(text=text, sequence_number=self._number(), **where),
-                ev.ReasoningSummaryPartDone(part_json=Raw(encode(part)), sequence_number=self._number(), **where),
+                _event(ev.ReasoningSummaryPartAdded, part_json=empty, sequence_number=self._number(), **where),
+                _event(ev.ReasoningSummaryTextDelta, delta=text, sequence_number=self._number(), **where),
+                _event(ev.ReasoningSummaryTextDone, text=text, sequence_number=self._number(), **where),
+                _event(
+                    ev.ReasoningSummaryPartDone, part_json=Raw(encode(part)), sequence_number=self._number(), **where
+                ),
             ]
         events.append(self._done(item))
         return events
@@ -146,6 +159,13 @@ class Assembler:
     def _number(self) -> int:
         self._next += 1
         return self._next - 1
+
+
+def _event(cls: type[ev.Event], **fields: Any) -> ev.Event:
+    event = cls(**fields)
+    # The encoder leaves out what equals the default; an empty text belongs on the wire all the same.
+    empty = [name for name, value in fields.items() if value == ""]
+    return event.replace(**dict.fromkeys(empty, "")) if empty else event
 
 
 _TERMINAL = {

@@ -19,6 +19,10 @@
         │   ├── APITimeoutError           one of the five time limits, named; also a TimeoutError
         │   └── StreamInterrupted         a stream broke; carries the partial response
         ├── APIResponseError              an answer that is not what the API promises
+        ├── OutputError                   an answer that is not what `text_format` asks for
+        │   ├── OutputIncomplete          cut by a token limit or a filter
+        │   ├── OutputRefused             the model refused
+        │   └── OutputInvalid             no JSON, or it does not fit
         └── APIStatusError                the host said no, by status or inside a 200
             ├── BadRequestError           400
             │   ├── ContextWindowExceededError
@@ -221,6 +225,57 @@ class StreamInterrupted(APIConnectionError):
 
 class APIResponseError(APIError):
     """An answer that is not what the API promises: no JSON, the wrong shape, over a size limit."""
+
+
+class OutputError(APIError):
+    """An answer came, and is not what `text_format` asks for. `response` holds it, whole.
+
+    The message names no content, since messages are logged; `str(error)` does.
+    """
+
+
+class OutputIncomplete(OutputError):
+    """The answer was cut before its end.
+
+    Args:
+        reason: as `response.incomplete_details` says, e.g. "max_output_tokens" or "content_filter".
+    """
+
+    def __init__(self, message: str, *, reason: str | None = None, **facts: object) -> None:
+        super().__init__(message, **facts)  # type: ignore[arg-type]
+        self.reason = reason
+
+
+class OutputRefused(OutputError):
+    """The model refused to answer.
+
+    Args:
+        refusal: its explanation.
+    """
+
+    def __init__(self, message: str, *, refusal: str = "", **facts: object) -> None:
+        super().__init__(message, **facts)  # type: ignore[arg-type]
+        self.refusal = refusal
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}\n  refusal: {self.refusal}" if self.refusal else super().__str__()
+
+
+class OutputInvalid(OutputError):
+    """The answer is no JSON, or JSON that does not fit.
+
+    Args:
+        text: what the model wrote.
+        validation: what is wrong with it, in the words of the check.
+    """
+
+    def __init__(self, message: str, *, text: str = "", validation: str = "", **facts: object) -> None:
+        super().__init__(message, **facts)  # type: ignore[arg-type]
+        self.text = text
+        self.validation = validation
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}\n  validation: {self.validation}" if self.validation else super().__str__()
 
 
 class APIStatusError(APIError):

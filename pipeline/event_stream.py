@@ -332,7 +332,9 @@ class EventStream:
 
         They must keep the stream grammar and end with a terminal one. Whoever takes it leaves this stream alone.
         """
-        return type(self)(_Translated(self, fn), self._context, error_of=self._error_of)
+        stream = type(self)(_Translated(self, fn), self._context, error_of=self._error_of)
+        stream.on_end(self._settle)  # who follows this one is further in, so learns of the end first
+        return stream
 
     def on_end(self, fn: OnEnd) -> None:
         """Call `fn` once with the outcome when the stream ends, however it ends; stages further in come first."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias, Union, cast
+from typing import TYPE_CHECKING, ClassVar, Literal, Self, TypeAlias, Union, cast
 
 import msgspec
 
@@ -17,6 +17,7 @@ from .parts import Logprob, read_annotation, read_part
 from .response import Response, ResponseError, read_error
 from .views import NO_KNOWN_TYPE, NoKnownType, Typed, always, several
 from .wire import REFUSED, Lazy, Raw, Wire, decode, decoder, is_absent, one, raw_field, type_of
+from .wire import _set_cache as set_cache
 from .wire import _set_raw as set_raw
 
 
@@ -31,6 +32,14 @@ class LifecycleEvent(Event, frozen=True, kw_only=True):
 
     response_json: Raw = raw_field("response")
     response = Lazy(always(Response))
+
+    def replace(self, **fields: object) -> Self:
+        """Return a copy with these API fields set; its response keeps what it holds beside the JSON."""
+        copy = super().replace(**fields)
+        response = fields.get("response", getattr(self, "_cache", {}).get("response"))
+        if isinstance(response, Response):
+            set_cache(copy, {"response": response})
+        return copy
 
 
 class OutputEvent(Event, frozen=True, kw_only=True):

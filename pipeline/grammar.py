@@ -231,6 +231,8 @@ class _Checker:
         if step == "close":
             whole = event.part.to_dict() if event.part is not None else {}
             text = next((whole[name] for name in ("text", "refusal") if name in whole), None)
+            if part.text and part.said is None:
+                self._break("text", f"{place} part {index} was never said to be done")
             self._compare(f"{place} part {index}", part.said, text)
             part.closed = True
         else:
@@ -242,6 +244,8 @@ class _Checker:
                 self._break("text", f"{field} goes on after it was done")
             text.text.append(event.delta)
             return
+        if text.said is not None:
+            self._break("text", f"{field} is said to be done a second time")
         said = next((getattr(event, name) for name in _SAID if hasattr(event, name)), None)
         self._compare(field, "".join(text.text) if text.text else None, said)
         text.said = said

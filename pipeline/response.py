@@ -35,11 +35,12 @@ TERMINAL_STATUSES = frozenset({"completed", "incomplete", "failed", "cancelled"}
 
 
 class _MetaSlot(Slots):
-    __slots__ = ("_meta", "_more")
+    __slots__ = ("_meta", "_more", "_parsed")
 
     if TYPE_CHECKING:  # msgspec would resolve it
         _meta: Meta | None
         _more: Any
+        _parsed: Any
 
 
 class Returned(Wire, _MetaSlot, frozen=True, kw_only=True):
@@ -68,12 +69,13 @@ class Returned(Wire, _MetaSlot, frozen=True, kw_only=True):
 
     def with_text(self, name: str, text: str) -> Self:
         """Return a copy with one text field changed. Cheap where the old text stands in the JSON just once."""
-        raw = self.raw
-        old, new = msgspec.json.encode(getattr(self, name)), msgspec.json.encode(text)
-        if raw.count(old) != 1:
+        raw, old = self.raw, msgspec.json.encode(getattr(self, name))
+        at = raw.find(old)
+        end = at + len(old)
+        if at < 0 or raw.find(old, end) >= 0:
             return self.replace(**{name: text})
         copy = self._like(msgspec.structs.replace(self, **{name: text}))
-        set_raw(copy, raw.replace(old, new))
+        set_raw(copy, raw[:at] + msgspec.json.encode(text) + raw[end:])
         return copy
 
     def _like(self, copy: Self) -> Self:
@@ -98,7 +100,14 @@ class Returned(Wire, _MetaSlot, frozen=True, kw_only=True):
 
 _set_meta = vars(_MetaSlot)["_meta"].__set__  # the way around `frozen`
 _set_more = vars(_MetaSlot)["_more"].__set__
-_BESIDE = (("_raw", set_raw), ("_cache", set_cache), ("_meta", _set_meta), ("_more", _set_more))
+_set_parsed = vars(_MetaSlot)["_parsed"].__set__
+_BESIDE = (
+    ("_raw", set_raw),
+    ("_cache", set_cache),
+    ("_meta", _set_meta),
+    ("_more", _set_more),
+    ("_parsed", _set_parsed),
+)
 
 
 def _restore(raw: bytes, cls: type[Returned], meta: Meta | None) -> Returned:
@@ -403,6 +412,32 @@ class Response(Returned, frozen=True, kw_only=True):
         )
 
     @property
+    def output_parsed(self) -> Any:
+        """The answer as what the call's `text_format` asks for; None without one, and while calls wait for an answer.
+
+        Not part of the JSON; it goes along with copies, unless their `output` is replaced.
+        """
+        return getattr(self, "_parsed", None)
+
+    def with_parsed(self, value: Any) -> Self:
+        """Return a copy with this `output_parsed`."""
+        copy = self.with_meta(self.meta)
+        _set_parsed(copy, value)
+        return copy
+
+    def replace(self, **fields: Any) -> Self:
+        """Return a copy with these API fields set; all others, known or not, `meta` and `output_parsed` stay."""
+        copy = super().replace(**fields)
+        if hasattr(self, "_parsed") and "output" not in fields:
+            _set_parsed(copy, self._parsed)
+        return copy
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if hasattr(self, "_parsed"):
+            return _restore_parsed, (self.raw, self.meta, self._parsed)
+        return super().__reduce__()
+
+    @property
     def function_calls(self) -> tuple[FunctionCall, ...]:
         """The calls of the caller's functions, in order."""
         return tuple([item for item in self.output if isinstance(item, FunctionCall)])
@@ -411,6 +446,10 @@ class Response(Returned, frozen=True, kw_only=True):
     def is_terminal(self) -> bool:
         """Whether the response will not change any more."""
         return self.status in TERMINAL_STATUSES
+
+
+def _restore_parsed(raw: bytes, meta: Meta | None, parsed: object) -> Response:
+    return decode(raw, Response).with_meta(meta).with_parsed(parsed)
 
 
 class CompactedResponse(Returned, frozen=True, kw_only=True):
@@ -449,7 +488,10 @@ class InputTokens(Returned, frozen=True, kw_only=True):
 
 
 class ItemPage(Returned, frozen=True, kw_only=True):
-    """One page of a list of items. Iterating it goes on through all further pages, in its call's mode."""
+    """One page of a list of items. Iterating it goes on through all further pages, in its call's mode.
+
+    A host that does not say `has_more` is asked until a page is empty.
+    """
 
     _object: ClassVar[str] = "list"
 
@@ -458,20 +500,22 @@ class ItemPage(Returned, frozen=True, kw_only=True):
     data = Lazy(many(read_item))
     first_id: str | None = None
     last_id: str | None = None
-    has_more: bool = False
+    has_more: bool | None = None
 
-    def with_more(self, more: Callable[[str], Any]) -> Self:
+    def with_more(self, more: Callable[[str], Any], *, sync: bool) -> Self:
         """Return the page with what fetches the next one: `more(after)`, which returns a page, or awaits to one."""
         copy = self.with_meta(self.meta)
-        _set_more(copy, more)
+        _set_more(copy, (more, sync))
         return copy
 
     @property
     def next_after(self) -> str | None:
         """The `after` of the next page: the id of this one's last item; None when there is no next page."""
-        if not self.has_more or not self.data:
-            return None
-        return self.last_id or self.data[-1].to_dict().get("id")
+        return self._last if self.has_more is not False else None
+
+    @property
+    def _last(self) -> str | None:
+        return self.data[-1].to_dict().get("id") or self.last_id if self.data else None
 
     def __iter__(self) -> Iterator[AnyItem]:
         page = self
@@ -480,7 +524,9 @@ class ItemPage(Returned, frozen=True, kw_only=True):
             after = page.next_after
             if after is None:
                 return
-            page = self._next(after)
+            page = self._next(after, sync=True)
+            if page._last == after:  # a host that ignores `after` would go on forever
+                return
 
     async def __aiter__(self) -> AsyncIterator[AnyItem]:
         page = self
@@ -490,12 +536,17 @@ class ItemPage(Returned, frozen=True, kw_only=True):
             after = page.next_after
             if after is None:
                 return
-            page = await self._next(after)
+            page = await self._next(after, sync=False)
+            if page._last == after:
+                return
 
-    def _next(self, after: str) -> Any:
-        more = getattr(self, "_more", None)
+    def _next(self, after: str, *, sync: bool) -> Any:
+        more, for_sync = getattr(self, "_more", (None, sync))
         if more is None:
             raise SetupError(
                 "this page does not know how to fetch the next one", hint="use list_input_items(after=...)"
             )
+        if for_sync is not sync:
+            came, hint = ("a sync", "use `for`") if for_sync else ("an async", "use `async for`")
+            raise SetupError(f"this page came from {came} call; the next one comes in the same mode only", hint=hint)
         return more(after)

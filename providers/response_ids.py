@@ -58,7 +58,7 @@ def decode_id(public: str, key: bytes | None = None) -> ResponseId:
 
     Args:
         public: an id of ours, one of LiteLLM's, or a host's own.
-        key: when given, an id of ours must be signed with it.
+        key: when given, an id that names a provider must be signed with it.
 
     Raises:
         InvalidParameter: empty, damaged, unsigned where a key is set, or signed with another key.
@@ -73,14 +73,18 @@ def decode_id(public: str, key: bytes | None = None) -> ResponseId:
                 param="response_id",
                 hint="set the environment variable that ResponseIds(key_env=...) names",
             )
-        if not hmac.compare_digest(tag.encode(), _tag(payload, key).encode()):
+        # Only ASCII can be right; what else there may be has no bytes to compare.
+        if not public.isascii() or not hmac.compare_digest(tag, _tag(payload, key)):
             raise InvalidParameter("the response id's signature is wrong", param="response_id")
         return _read(payload)
     if public.startswith(_PLAIN):
         if key is not None:
             raise InvalidParameter("the response id is not signed, and a key is set", param="response_id")
         return _read(public[len(_PLAIN) :])
-    return _read_litellm(public) or ResponseId(public)
+    found = _read_litellm(public) or ResponseId(public)
+    if found.provider is not None and key is not None:
+        raise InvalidParameter("the response id is not signed, and a key is set", param="response_id")
+    return found
 
 
 @functools.lru_cache(maxsize=256)

@@ -79,7 +79,7 @@ class ScriptedHost:
         used = {"input_tokens": len(str(body.get("input", "")).split()), "output_tokens": len(text.split())}
         usage = {
             **used,
-            "input_tokens_details": {"cached_tokens": 0},
+            "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
             "output_tokens_details": {"reasoning_tokens": 0},
             "total_tokens": sum(used.values()),
         }

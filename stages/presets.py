@@ -7,6 +7,7 @@ from typing import Final
 from ..pipeline.chain import Chain
 from .dispatch import Dispatch
 from .log import Log
+from .parse_output import ParseOutput
 from .resolve import Resolve
 from .response_ids import ResponseIds
 from .retry import Retry
@@ -17,6 +18,7 @@ responses: Final = Chain(
     [
         Log(),  # one line a call, once logging is enabled
         Validate(),  # wrong types never reach a host
+        ParseOutput(),  # a typed answer, where text_format asks for one
         ResponseIds(),  # public ids outside, the hosts' own inside
         Resolve(),  # whom it goes to: provider, address, key, dialect
         Retry(),  # passing failures are repeated; streams until their first content

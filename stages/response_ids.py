@@ -16,7 +16,9 @@ from ..providers import catalog
 from ..providers.response_ids import DEPLOYMENT, ResponseId, decode_id, deployment_of, encode_id
 
 _WITH_ID = (Response, DeletedResponse)
-_LIFECYCLE: frozenset[type[ev.Event]] = frozenset({*ev.TERMINAL, ev.ResponseCreated, ev.ResponseQueued, ev.ResponseInProgress})
+_LIFECYCLE: frozenset[type[ev.Event]] = frozenset(
+    {*ev.TERMINAL, ev.ResponseCreated, ev.ResponseQueued, ev.ResponseInProgress}
+)
 R = TypeVar("R", bound=Returned)
 
 

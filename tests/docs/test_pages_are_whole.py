@@ -14,7 +14,7 @@ from antiphon.providers import catalog
 DOCS = Path(__file__).parents[2] / "docs"
 
 # Bases; what is raised is always one of their subclasses.
-BASES = {"AntiphonError", "SetupError", "CallError", "APIError", "APIStatusError"}
+BASES = {"AntiphonError", "SetupError", "CallError", "APIError", "APIStatusError", "OutputError"}
 
 
 def leaves(cls: type[errors.AntiphonError]) -> set[str]:
@@ -34,7 +34,7 @@ def test_every_error_class_has_a_row() -> None:
 
 
 @pytest.mark.parametrize(
-    "stage", [*presets.responses.flat(), antiphon.Observe()], ids=lambda stage: type(stage).__name__
+    "stage", [*presets.responses.flat(), antiphon.Observe(), antiphon.Reask()], ids=lambda stage: type(stage).__name__
 )
 def test_the_section_of_a_stage_names_its_settings_and_options(stage: Stage) -> None:
     text = section("stages.md", type(stage).__name__)

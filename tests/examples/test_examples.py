@@ -54,6 +54,14 @@ OFFLINE = {
         r"^1 attempt$",
         r"^Say hello\.$",
     ],
+    "structured": [
+        r"^Tea takes 7 minutes$",
+        r"^  so far: {}$",
+        r"^  so far: {'title': 'Tea', 'steps': \[{'text': 'boil'}\]}$",
+        r"^OutputInvalid: Expected `array`, got `str` - at `\$\.steps`$",
+        r"^second answer: Step\(text='boil water', minutes=3\)$",
+        r"^Recipe\(title='Echo', steps=\[\]\)$",
+    ],
 }
 
 # And with the real model, whose words are its own.
@@ -64,6 +72,7 @@ WITH_THE_MODEL = {
     "compose": [r"^surgery$", r"^  \(\d+ words\)$", r"\w+"],
     "hooks": [r"  attempt\.start\n  attempt\.end\n  call\.end\n", r"\d+ tokens, 1 attempt\n  abandoned after "],
     "errors": [r"^1 attempt$", r"\w+"],
+    "structured": [r"^second answer: ", r"^(Recipe\(|Output(Invalid|Incomplete): )"],
 }
 
 CHAIN = [rf"^  {stage} +\d+\.\d\d" for stage in (stage.name for stage in presets.responses)]
