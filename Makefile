@@ -9,7 +9,7 @@ LOCK := $(BIN)/uv pip compile pyproject.toml -q --upgrade --python-version 3.11 
 # Without it, `python -m anything` at the root finds our mcp/ in place of the official SDK.
 export PYTHONSAFEPATH := 1
 
-.PHONY: demo test test-all coverage lint lint-ruff lint-mypy lint-pyright format bench lock clean
+.PHONY: demo test test-all test-rest coverage lint lint-ruff lint-mypy lint-pyright format bench lock clean
 # The link step needs setuptools from the requirements, which stand before it in each list of prerequisites.
 .NOTPARALLEL:
 
@@ -21,6 +21,10 @@ test: $(VENV)/test.done $(VENV)/link.done
 
 test-all: $(VENV)/dev.done $(VENV)/link.done
 	$(BIN)/pytest $(ARGS)
+
+# What `make test` leaves out.
+test-rest: $(VENV)/dev.done $(VENV)/link.done
+	$(BIN)/pytest -m "slow or local_model" $(ARGS)
 
 coverage: $(VENV)/dev.done $(VENV)/link.done
 	$(BIN)/coverage erase

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from . import providers as providers
     from .client import Client as Client
     from .pipeline import errors as errors
     from .pipeline.chain import Chain as Chain
@@ -174,7 +175,7 @@ _HOMES = {
         "UnsupportedParameter",
     ],
 }
-_MODULES = {"errors": "pipeline.errors", "presets": "stages.presets", "testing": "testing"}
+_MODULES = {"errors": "pipeline.errors", "presets": "stages.presets", "providers": "providers", "testing": "testing"}
 _WHERE = {**{name: home for home, names in _HOMES.items() for name in names}, **_MODULES}
 
 __all__ = ["__version__", *sorted(_WHERE)]  # pyright: ignore[reportUnsupportedDunderAll]

@@ -293,7 +293,7 @@ class Calls:
             interval_s: seconds between two looks.
             keywords: see `GetKeywords`; `timeout` bounds each look, not the whole.
         """
-        _check_interval(interval_s)
+        _check_polling(interval_s, keywords)
         while not _has_ended(response := self.get_responses(response_id, **keywords)):
             self.chain.engine.sleep(interval_s)
         return response
@@ -302,7 +302,7 @@ class Calls:
         self, response_id: str, *, interval_s: float = 2.0, **keywords: Unpack[GetKeywords]
     ) -> Response:
         """Retrieve a background response until it has ended (async). As `poll_responses`."""
-        _check_interval(interval_s)
+        _check_polling(interval_s, keywords)
         while not _has_ended(response := await self.aget_responses(response_id, **keywords)):
             await self.chain.engine.asleep(interval_s)
         return response
@@ -321,6 +321,10 @@ def _has_ended(response: Response) -> bool:
     return response.is_terminal or response.status is None
 
 
-def _check_interval(interval_s: float) -> None:
+def _check_polling(interval_s: float, keywords: Mapping[str, object]) -> None:
     if not interval_s >= 0:
         raise InvalidParameter(f"interval_s is {interval_s!r}; seconds from 0 up are expected", param="interval_s")
+    if keywords.get("stream"):
+        raise InvalidParameter(
+            "polling is not streamed", param="stream", hint="use get_responses(id, stream=True), which needs no polling"
+        )

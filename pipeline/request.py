@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeAlias
 
 import msgspec
 
@@ -92,8 +92,10 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         base_url: address without trailing slash, to which the dialect adds its paths.
         dialect: the codec.
         api_key: the key or None for hosts without one; revealed only by the transport.
+        auth: how the key is sent: "bearer", or the name of a header that takes it as it is.
         headers: further headers of this host.
         unsupported: parameters that this host refuses; Transform reports them as dropped.
+        typed_input: whether the host wants `type` on every input item.
         key_note: why no key is sent, for the hint of a 401.
         transport: what answers in place of the network, for providers that run in this process.
     """
@@ -103,8 +105,10 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     base_url: str
     dialect: Dialect
     api_key: Secret | None = None
+    auth: Literal["bearer", "api-key"] = "bearer"
     headers: tuple[tuple[str, str | Secret], ...] = ()
     unsupported: frozenset[str] = frozenset()
+    typed_input: bool = False
     key_note: str | None = None
     transport: Transport | None = None
 

@@ -72,7 +72,8 @@ class Returned(Wire, _MetaSlot, frozen=True, kw_only=True):
         raw, old = self.raw, msgspec.json.encode(getattr(self, name))
         at = raw.find(old)
         end = at + len(old)
-        if at < 0 or raw.find(old, end) >= 0:
+        key = raw[max(0, at - 64) : max(0, at)].rstrip(b" \t\r\n").removesuffix(b":").rstrip(b" \t\r\n")
+        if at < 0 or not key.endswith(b'"%b"' % name.encode()) or raw.find(old, end) >= 0:
             return self.replace(**{name: text})
         copy = self._like(msgspec.structs.replace(self, **{name: text}))
         set_raw(copy, raw[:at] + msgspec.json.encode(text) + raw[end:])

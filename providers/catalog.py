@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import functools
+import os
+import re
+import threading
+from collections.abc import Mapping
 from importlib import resources
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from ..pipeline.errors import InvalidModel, InvalidParameter, SetupError, UnknownProvider, did_you_mean
-from ..pipeline.params import Operation
+from ..pipeline.errors import AntiphonError, InvalidModel, InvalidParameter, SetupError, UnknownProvider, did_you_mean
+from ..pipeline.params import CreateParams, Operation
+
+Auth = Literal["bearer", "api-key"]
+F = TypeVar("F")
 
 
 class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -18,17 +24,23 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     Args:
         name: what stands before the first "/" of a model string.
         aliases: further such names.
-        base_url: address to which the dialect adds its paths; "" when the call or the environment must give it.
+        base_url: address to which the dialect adds its paths; "" when the call or the environment must give it. A
+            name in braces stands for the value of that environment variable, e.g. ".../accounts/{ACCOUNT_ID}/v1".
+        base_path: path of the API, e.g. "/v1", added to an address of the call or the environment that has none.
+        bare_base: whether `base_env` may hold a host without scheme; scheme and port are then those of `base_url`.
         key_env: environment variables that may hold the key; the first one set wins.
+        token_env: environment variables that may hold a bearer token, for a host that takes both; asked after key_env.
         base_env: environment variables that may hold another address.
         header_env: headers that are sent when the named environment variable is set.
         key_required: whether a call without a key is refused before it is sent.
-        auth: how the key is sent; "bearer" is `Authorization: Bearer KEY`.
+        auth: how the key is sent; "bearer" is `Authorization: Bearer KEY`, "api-key" is `api-key: KEY`, or the former
+            for a key that begins with "Bearer ".
         dialects: API formats that the host speaks, the preferred one first.
         launcher: "local" starts a model on this machine, "scripted" answers in this process.
         bare_models: beginnings of model names that mean this provider without being prefixed by its name.
         operations: which calls of the API the host serves.
         unsupported: API parameters that the host refuses or ignores; they are reported as dropped.
+        typed_input: whether the host wants `type` on every input item; messages without one get it.
         source, checked: where the row's facts come from, and the day they were looked at (ISO date).
         verified: whether this library's own tests have spoken to the real thing.
     """
@@ -36,54 +48,183 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     name: str
     aliases: tuple[str, ...] = ()
     base_url: str = ""
+    base_path: str = ""
+    bare_base: bool = False
     key_env: tuple[str, ...] = ()
+    token_env: tuple[str, ...] = ()
     base_env: tuple[str, ...] = ()
     header_env: dict[str, str] = {}
     key_required: bool = True
-    auth: Literal["bearer"] = "bearer"
-    dialects: tuple[str, ...]
+    auth: Auth = "bearer"
+    dialects: tuple[str, ...] = ("responses",)
     launcher: Literal["", "local", "scripted"] = ""
     bare_models: tuple[str, ...] = ()
     operations: frozenset[Operation] = frozenset({"create"})
     unsupported: frozenset[str] = frozenset()
-    source: str
-    checked: str
+    typed_input: bool = False
+    source: str = ""
+    checked: str = ""
     verified: bool = False
 
 
+class Planned(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A well-known provider that is not served yet: what the error says instead of guessing at a misspelt name.
+
+    Args:
+        name, aliases: as in `Provider`.
+        speaks: the API format that it would take.
+    """
+
+    name: str
+    aliases: tuple[str, ...] = ()
+    speaks: str
+
+
 class _File(msgspec.Struct, forbid_unknown_fields=True):
-    provider: tuple[Provider, ...]
+    provider: tuple[Provider, ...] = ()
+    planned: tuple[Planned, ...] = ()
 
 
-@functools.cache
+class _Catalogue(msgspec.Struct, frozen=True):
+    """One state of the catalogue. A change makes a new one, so that a reader never sees half of it."""
+
+    rows: tuple[Provider, ...]
+    names: dict[str, Provider]
+    bare: tuple[tuple[tuple[str, ...], Provider], ...]
+    planned: dict[str, Planned]
+
+
+USER_FILE = "ANTIPHON_PROVIDERS"
+"""Environment variable that may name a TOML file with further rows; read when the catalogue is first asked."""
+
+_catalogue: _Catalogue | None = None
+_lock = threading.Lock()
+
+
 def rows() -> tuple[Provider, ...]:
-    """Return all rows of the catalogue.
+    """Return all rows of the catalogue: those of this library, the user's file, and registered ones.
 
     Raises:
-        SetupError: two rows share a name.
+        SetupError: two rows share a name, or the user's file is wrong.
     """
+    return (_catalogue or _load()).rows
+
+
+def names() -> dict[str, Provider]:
+    """Return every name and alias with its row."""
+    return (_catalogue or _load()).names
+
+
+def register(row: Provider | Mapping[str, Any], *, replace: bool = False) -> Provider:
+    """Add a row for this whole process, and return it as it is in the catalogue. Safe to call from any thread.
+
+    Args:
+        row: a `Provider`, or a mapping with its fields; only `name` has to be there.
+        replace: whether it may take the place of the row of that name. An alias of another row stays taken.
+
+    Raises:
+        SetupError: a wrong field, or a name that is taken.
+    """
+    global _catalogue
+    new = _checked(msgspec.to_builtins(row) if isinstance(row, Provider) else dict(row), "register")
+    current = _catalogue or _load()
+    with _lock:
+        current = _catalogue or current
+        found = list(current.rows)
+        at = next((at for at, old in enumerate(found) if old.name == new.name), None)
+        if at is None:
+            found.append(new)
+        elif replace:
+            found[at] = new
+        else:
+            raise SetupError(
+                f'register: there is a provider "{new.name}" already',
+                hint="pass replace=True to put this one in its place",
+            )
+        _catalogue = _index(tuple(found), current.planned, "register")
+    return new
+
+
+def _load() -> _Catalogue:
+    global _catalogue
+    with _lock:
+        if _catalogue is None:
+            text = resources.files(__name__.rpartition(".")[0]).joinpath("catalog.toml").read_text("utf-8")
+            file = _read(text, "catalogue", _File)
+            found, where = file.provider, "catalogue"
+            if path := os.environ.get(USER_FILE, "").strip():
+                found, where = (*found, *_user_rows(path)), f"{USER_FILE} {path}"
+            planned = {name: row for row in file.planned for name in (row.name, *row.aliases)}
+            _catalogue = _index(found, planned, where)
+        return _catalogue
+
+
+class _UserFile(msgspec.Struct, forbid_unknown_fields=True):
+    provider: tuple[dict[str, Any], ...] = ()
+
+
+def _user_rows(path: str) -> list[Provider]:
+    where = f"{USER_FILE} {path}"
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SetupError(f"{where}: cannot be read: {error}", hint=f"correct or unset {USER_FILE}") from None
+    return [_checked(row, where) for row in _read(text, where, _UserFile).provider]
+
+
+def _read(text: str, where: str, kind: type[F]) -> F:
     import tomllib
 
-    text = resources.files(__name__.rpartition(".")[0]).joinpath("catalog.toml").read_text("utf-8")
-    found = msgspec.convert(tomllib.loads(text), _File).provider
-    _by_name(found)
-    return found
+    try:
+        return msgspec.convert(tomllib.loads(text), kind)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise SetupError(f"{where}: {error}", hint="rows are tables [[provider]] with the fields of Provider") from None
 
 
-def _by_name(found: tuple[Provider, ...]) -> dict[str, Provider]:
+def _checked(fields: dict[str, Any], where: str) -> Provider:
+    """Return a user's row, or say what is wrong with it."""
+    from .credentials import clean_base
+    from .dialects import DIALECTS
+
+    where = f"{where}: provider {fields.get('name')!r}"
+    try:
+        row = msgspec.convert(fields, Provider)
+    except msgspec.ValidationError as error:
+        raise SetupError(f"{where}: {error}", hint="the fields are those of Provider in providers/catalog.py") from None
+    for name in (row.name, *row.aliases):
+        if not re.fullmatch(r"[\w.-]+", name):
+            raise SetupError(f"{where}: {name!r} cannot stand before the slash of a model string")
+    if not row.dialects:
+        raise SetupError(f"{where}: dialects is empty", hint=f"known: {', '.join(DIALECTS)}")
+    known = (("dialects", row.dialects, DIALECTS), ("unsupported", row.unsupported, CreateParams.__struct_fields__))
+    for field, given, all_known in known:
+        for name in given:
+            if name not in all_known:
+                raise SetupError(f'{where}: {field} has "{name}", which is not known{did_you_mean(name, all_known)}')
+    if row.base_path and not row.base_path.startswith("/"):
+        raise SetupError(f"{where}: base_path {row.base_path!r} does not begin with a slash")
+    if not row.base_url:
+        return row
+    try:
+        return msgspec.structs.replace(row, base_url=clean_base(row.base_url, row.name))
+    except AntiphonError as error:
+        raise SetupError(f"{where}: base_url: {error.message.replace('api_base', 'it')}") from None
+
+
+def _index(found: tuple[Provider, ...], planned: dict[str, Planned], where: str) -> _Catalogue:
+    bare = tuple((row.bare_models, row) for row in found if row.bare_models)
+    return _Catalogue(found, _by_name(found, where), bare, planned)
+
+
+def _by_name(found: tuple[Provider, ...], where: str = "catalogue") -> dict[str, Provider]:
     names: dict[str, Provider] = {}
     for row in found:
         for name in (row.name, *row.aliases):
             if name in names:
-                raise SetupError(f'catalogue: "{name}" names both {names[name].name} and {row.name}')
+                raise SetupError(f'{where}: "{name}" names both {names[name].name} and {row.name}')
             names[name] = row
     return names
-
-
-@functools.cache
-def names() -> dict[str, Provider]:
-    """Return every name and alias with its row."""
-    return _by_name(rows())
 
 
 def find(name: str) -> Provider:
@@ -92,8 +233,15 @@ def find(name: str) -> Provider:
     Raises:
         UnknownProvider: there is none.
     """
-    row = names().get(name)
+    catalogue = _catalogue or _load()
+    row = catalogue.names.get(name)
     if row is None:
+        if planned := catalogue.planned.get(name):
+            raise UnknownProvider(
+                f'there is no provider "{name}" yet: it speaks {planned.speaks}, which is not served',
+                hint="ask its models through a provider that is served, such as openrouter, vercel_ai_gateway or "
+                "litellm_proxy, or through any host that serves the Responses API: give its address as api_base=",
+            )
         raise UnknownProvider(
             f'there is no provider "{name}"{did_you_mean(name, names())}',
             hint=f"known: {', '.join(sorted(row.name for row in rows()))}; "
@@ -118,15 +266,16 @@ def split_model(model: str | None, provider: str | None, has_base: bool) -> tupl
         raise InvalidModel(
             f"model is {model!r}; a name is expected", param="model", hint='write "provider/model", e.g. "openai/gpt-5"'
         )
+    catalogue = _catalogue or _load()
     prefix, slash, rest = model.partition("/")
     if provider is not None:
         row = find(provider)
-        return row, _named(rest if slash and names().get(prefix) is row else model, model)
-    if slash and (known := names().get(prefix)) is not None:
+        return row, _named(rest if slash and catalogue.names.get(prefix) is row else model, model)
+    if slash and (known := catalogue.names.get(prefix)) is not None:
         return known, _named(rest, model)
     if not slash:
-        for row in rows():
-            if model.startswith(row.bare_models or ("\0",)):
+        for starts, row in catalogue.bare:
+            if model.startswith(starts):
                 return row, model
     if has_base:
         return find("openai_compatible"), model

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 import msgspec
 
 from ..pipeline.errors import InvalidParameter, MissingKey
 from ..pipeline.secret import Secret
-from .catalog import Provider
+from .catalog import Auth, Provider
 
 
 class Access(msgspec.Struct, frozen=True):
@@ -22,11 +23,13 @@ class Access(msgspec.Struct, frozen=True):
         base_url: without trailing slash.
         api_key: None for a host that gets none.
         note: why no key is sent, when there might have been one.
+        auth: how the key is sent, as in `Provider`.
     """
 
     base_url: str
     api_key: Secret | None
     note: str | None = None
+    auth: Auth = "bearer"
 
 
 def find_access(row: Provider, options: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Access:
@@ -41,18 +44,26 @@ def find_access(row: Provider, options: Mapping[str, Any], environ: Mapping[str,
     """
     given, key = options.get("api_base") or options.get("base_url"), options.get("api_key")
     from_env = None if given and key is not None else _first(row.base_env, environ)
-    base_url = clean_base(str(given or from_env or row.base_url), row.name, next(iter(row.base_env), None))
+    if row.bare_base and from_env and "://" not in from_env:
+        from_env = _completed(from_env, row.base_url)
+    base = given or from_env or (row.base_url if "{" not in row.base_url else _filled(row, environ))
+    base_url = clean_base(str(base), row.name, next(iter(row.base_env), None), row.base_path)
     if key is not None:
-        return Access(base_url, _secret(key() if callable(key) else key, "api_key", row.name))
+        secret = _secret(key() if callable(key) else key, "api_key", row.name)
+        return Access(base_url, secret) if row.auth == "bearer" else _key_or_token(base_url, secret, row)
     trusted = not given or _host(base_url) in {_host(base) for base in (row.base_url, from_env) if base}
-    name = next((name for name in row.key_env if environ.get(name, "").strip()), None)
+    name = next((name for name in row.key_env + row.token_env if environ.get(name, "").strip()), None)
     if name is not None and trusted:
-        return Access(base_url, _secret(environ[name], name, row.name))
+        secret = _secret(environ[name], name, row.name)
+        if row.auth == "bearer" or name in row.token_env:
+            return Access(base_url, secret)
+        return _key_or_token(base_url, secret, row)
     if row.key_required and trusted:
+        names = " or ".join(row.key_env)
         raise MissingKey(
             f"no API key for {row.name}",
             provider=row.name,
-            hint=f"set {' or '.join(row.key_env)}, or pass api_key=; "
+            hint=f"{f'set {names}, or ' if names else ''}pass api_key=; "
             'model="scripted/echo" answers offline, "local/smollm2" on this machine',
         )
     note = f"{name} was not sent: {_host(base_url)} is not the host it is for; pass api_key=" if name else None
@@ -71,9 +82,43 @@ def _first(names: tuple[str, ...], environ: Mapping[str, str]) -> str | None:
     return None
 
 
+def _key_or_token(base_url: str, secret: Secret, row: Provider) -> Access:
+    """Return the access of a host that takes a key in a header of its own, or a bearer token."""
+    token = secret.reveal()
+    if token.startswith("Bearer "):
+        return Access(base_url, _secret(token.removeprefix("Bearer "), "api_key", row.name))
+    return Access(base_url, secret, None, row.auth)
+
+
+def _completed(host: str, like: str) -> str:
+    """Return an address for a host that was written without scheme; scheme and port are those of `like`."""
+    usual, parts = urlsplit(like), _split(f"//{host}")
+    port = "" if parts is None or parts.port or usual.port is None else f":{usual.port}"
+    name, slash, path = host.partition("/")
+    return f"{usual.scheme}://{name.rstrip(':')}{port}{slash}{path}"
+
+
+def _filled(row: Provider, environ: Mapping[str, str]) -> str:
+    """Return the row's address with the values of the environment variables that it names in braces."""
+
+    def value(found: re.Match[str]) -> str:
+        if text := environ.get(found[1], "").strip():
+            return quote(text, safe="")
+        raise InvalidParameter(
+            f"the address of {row.name} needs {found[1]}, which is not set",
+            param="api_base",
+            hint=f"set {found[1]}, or pass the whole address as api_base=",
+        )
+
+    return re.sub(r"\{(\w+)\}", value, row.base_url)
+
+
 @functools.lru_cache(maxsize=256)
-def clean_base(base_url: str, provider: str, env: str | None = None) -> str:
+def clean_base(base_url: str, provider: str, env: str | None = None, base_path: str = "") -> str:
     """Return an address to which paths can be added; a pasted endpoint is cut back to its base.
+
+    Args:
+        base_path: what an address without any path gets, e.g. "/v1".
 
     Raises:
         InvalidParameter: no address, or not http(s), or one that carries credentials.
@@ -98,7 +143,7 @@ def clean_base(base_url: str, provider: str, env: str | None = None) -> str:
     path = parts.path.rstrip("/")
     for endpoint in ("/responses", "/chat/completions"):
         path = path.removesuffix(endpoint)
-    return f"{parts.scheme}://{parts.netloc}{path}"
+    return f"{parts.scheme}://{parts.netloc}{path or base_path}"
 
 
 def _split(url: str) -> SplitResult | None:

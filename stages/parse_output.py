@@ -200,12 +200,11 @@ def _decode(texts: list[str], wanted: OutputType, response: Response, request: R
     _refuse(said[-1], _told(wrong), wanted, response, request, wrong)
 
 
-def _told(error: BaseException | None) -> str:
+def _told(error: Any) -> str:
     """Return what a check says; of pydantic's a line for each fault, without its values and links."""
-    faults: Any = getattr(error, "errors", None)
-    if not callable(faults):
+    if not hasattr(error, "errors"):
         return str(error)
-    found = faults(include_url=False, include_input=False, include_context=False)
+    found = error.errors(include_url=False, include_input=False, include_context=False)
     return "; ".join(f"{'.'.join(map(str, fault['loc'])) or 'the answer'}: {fault['msg']}" for fault in found)
 
 

@@ -84,8 +84,10 @@ class Resolve(Stage, frozen=True):
             base_url=access.base_url,
             dialect=DIALECTS[dialect],
             api_key=access.api_key,
+            auth=access.auth,
             headers=() if has_base else request.context.state_of(self, _Surroundings).headers_of(row),
             unsupported=row.unsupported,
+            typed_input=row.typed_input,
             key_note=access.note,
             transport=_offline(row, model, options),
         )
@@ -119,13 +121,14 @@ class _Surroundings:
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
-        self._headers: dict[str, tuple[tuple[str, str], ...]] = {}
+        self._headers: dict[str, tuple[catalog.Provider, tuple[tuple[str, str], ...]]] = {}
 
     def headers_of(self, row: catalog.Provider) -> tuple[tuple[str, str], ...]:
-        """Return the headers that the environment sets for a provider, read once per client."""
-        if row.name not in self._headers:
-            self._headers[row.name] = find_headers(row)
-        return self._headers[row.name]
+        """Return the headers that the environment sets for a provider, read once per client and row."""
+        known = self._headers.get(row.name)
+        if known is None or known[0] is not row:
+            known = self._headers[row.name] = row, find_headers(row)
+        return known[1]
 
     def local_models(self) -> LocalModels:
         from ..providers.local_model import LocalModels

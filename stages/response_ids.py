@@ -31,7 +31,8 @@ class ResponseIds(Stage, frozen=True):
 
     Args:
         key_env: environment variable with the key that signs ids, read when a client first runs the chain. When it is
-            set, ids without its signature are refused, so that a caller cannot choose a provider by writing an id.
+            set, an id that names a provider must have its signature, LiteLLM's are refused, and so a caller cannot
+            choose a provider by writing an id. A host's own id names none and passes.
 
     Raises:
         InvalidParameter: an id that is damaged, wrongly signed, or of another provider or address than the call's.

@@ -58,7 +58,9 @@ class Transform(Stage, frozen=True):
         assert target is not None
         policy = request.options.get("drop", self.drop)
         for name in names:
-            if policy == "error" or name in _NEVER_DROPPED:
+            given = getattr(request.params, name)
+            # Such a value asks for what happens anyway.
+            if policy == "error" or (name in _NEVER_DROPPED and given is not False and given != "auto"):
                 may_drop = ', or pass drop="report" to go on without it' if name not in _NEVER_DROPPED else ""
                 raise UnsupportedParameter(
                     f"{target.provider} does not take {name}",

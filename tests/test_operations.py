@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 from urllib.parse import parse_qsl, quote, urlsplit
@@ -684,18 +685,14 @@ def test_polling_looks_until_the_response_has_ended(caller: Caller, end: str) ->
 
 def test_polling_takes_its_time(mode: Mode) -> None:
     caller = Caller(mode, antiphon)
-    slept: list[float] = []
 
-    async def body() -> None:
-        runtime = antiphon.presets.responses.engine
-        before = runtime._sync.now()
+    async def body() -> float:
+        before = time.monotonic()
         await caller("poll_responses", ID, interval_s=0.05, api_base=server.url)
-        slept.append(runtime._sync.now() - before)
+        return time.monotonic() - before
 
     with replaying(answer(body_of("queued")), answer(body_of("queued")), answer(body_of())) as server:
-        run(caller, body)
-
-    assert 0.1 <= slept[0] < 5
+        assert 0.1 <= run(caller, body) < 5
 
 
 @pytest.mark.parametrize("odd", [-1, float("nan")])
@@ -703,6 +700,14 @@ def test_polling_in_negative_time_is_refused(caller: Caller, odd: float) -> None
     async def body() -> None:
         with pytest.raises(InvalidParameter, match="interval_s is"):
             await caller("poll_responses", ID, interval_s=odd)
+
+    run(caller, body)
+
+
+def test_polling_is_not_streamed(caller: Caller) -> None:
+    async def body() -> None:
+        with pytest.raises(InvalidParameter, match="polling is not streamed"):
+            await caller("poll_responses", ID, stream=True)
 
     run(caller, body)
 

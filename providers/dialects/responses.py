@@ -76,7 +76,7 @@ class ResponsesDialect:
         extra_body, extra_query = options.get("extra_body"), options.get("extra_query")
         path, query = route.path, extra_query
         if isinstance(params, _WITH_BODY):
-            body: bytes | None = encode_body(params, target.model, extra_body)
+            body: bytes | None = encode_body(params, target.model, extra_body, target.typed_input)
         else:
             path = path.replace("{id}", quote(params.response_id or "", safe=""))
             query = {**_query_of(params), **(extra_query or {})}
@@ -157,16 +157,19 @@ class ResponsesDialect:
 
 
 def encode_body(
-    params: CreateParams | CompactParams | CountInputTokensParams, model: str, extra: dict[str, Any] | None = None
+    params: CreateParams | CompactParams | CountInputTokensParams,
+    model: str,
+    extra: dict[str, Any] | None = None,
+    typed_input: bool = False,
 ) -> bytes:
-    """Return the JSON body of a call; `extra` fields win over parameters.
+    """Return the JSON body of a call; `extra` fields win over parameters, `typed_input` names messages as such.
 
     Raises:
         InvalidParameter: a value that has no JSON form.
     """
     changes: dict[str, Any] = {"model": model}
     if not isinstance(params.input, str):
-        changes["input"] = embed(params.input)
+        changes["input"] = _typed(embed(params.input)) if typed_input else embed(params.input)
     if getattr(params, "tools", None):
         changes["tools"] = embed(getattr(params, "tools"))  # noqa: B009
     try:
@@ -174,6 +177,16 @@ def encode_body(
         return merge(body, extra) if extra else body
     except TypeError as error:
         raise InvalidParameter(f"the request cannot be encoded: {error}") from None
+
+
+def _typed(items: Any) -> Any:
+    """Return input items with the `type` that the API lets messages leave out."""
+    if not isinstance(items, list):
+        return items
+    return [
+        {"type": "message", **item} if isinstance(item, dict) and "role" in item and "type" not in item else item
+        for item in items
+    ]
 
 
 def _headers(
@@ -186,7 +199,10 @@ def _headers(
     if has_body:
         headers.append(("content-type", "application/json"))
     if target.api_key is not None:
-        headers.append(("authorization", Secret(f"Bearer {target.api_key.reveal()}")))
+        if target.auth == "bearer":
+            headers.append(("authorization", Secret(f"Bearer {target.api_key.reveal()}")))
+        else:
+            headers.append((target.auth, target.api_key))
     headers.extend(target.headers)
     if extra:
         replaced = {name.lower() for name in extra}

@@ -320,9 +320,9 @@ REFUSED: dict[str, Bad] = {
         "belongs to local, and the call goes to openai",
     ),
     "an unknown provider": (
-        {"model": "openai/m", "previous_response_id": litellm("azure", "resp_1")},
+        {"model": "openai/m", "previous_response_id": litellm("of_tomorrow", "resp_1")},
         UnknownProvider,
-        'there is no provider "azure"',
+        'there is no provider "of_tomorrow"',
     ),
     "another address": (
         {"model": "openai/m", "previous_response_id": encode_id("resp_1", "openai", "0123456789ab")},
