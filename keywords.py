@@ -40,7 +40,9 @@ DROPPED: Final = {
 
 REFUSED: Final = {
     "client": "make antiphon.Client(transport=your_httpx_client) and call its responses()",
-    "api_version": "Azure's api-version form is not served yet; its /openai/v1 address works as api_base",
+    "api_version": "Azure's api-version form is not served; its /openai/v1 form needs none",
+    "azure_ad_token": 'pass it as api_key="Bearer TOKEN"',
+    "azure_ad_token_provider": 'pass a function as api_key=, that returns "Bearer TOKEN"',
     "additional_drop_params": "leave the parameters out",
     "use_chat_completions_api": "only the native Responses API is spoken so far",
     "retry_policy": 'compose it: presets.responses.with_(retry={"attempts": 5})',
@@ -57,7 +59,7 @@ REFUSED: Final = {
 }
 """A TypeError with this hint: silence would change what the call means."""
 
-REFUSED_PREFIXES = ("aws_", "azure_", "vertex_")
+REFUSED_PREFIXES = ("aws_", "vertex_")
 
 
 def translate(keywords: dict[str, Any]) -> tuple[dict[str, Any], list[Dropped]]:

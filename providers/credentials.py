@@ -84,9 +84,9 @@ def _first(names: tuple[str, ...], environ: Mapping[str, str]) -> str | None:
 
 def _key_or_token(base_url: str, secret: Secret, row: Provider) -> Access:
     """Return the access of a host that takes a key in a header of its own, or a bearer token."""
-    token = secret.reveal()
-    if token.startswith("Bearer "):
-        return Access(base_url, _secret(token.removeprefix("Bearer "), "api_key", row.name))
+    scheme, _, token = secret.reveal().partition(" ")
+    if scheme == "Bearer":
+        return Access(base_url, _secret(token, "api_key", row.name))
     return Access(base_url, secret, None, row.auth)
 
 
@@ -95,7 +95,7 @@ def _completed(host: str, like: str) -> str:
     usual, parts = urlsplit(like), _split(f"//{host}")
     port = "" if parts is None or parts.port or usual.port is None else f":{usual.port}"
     name, slash, path = host.partition("/")
-    return f"{usual.scheme}://{name.rstrip(':')}{port}{slash}{path}"
+    return f"{usual.scheme or 'https'}://{name.rstrip(':')}{port}{slash}{path}"
 
 
 def _filled(row: Provider, environ: Mapping[str, str]) -> str:

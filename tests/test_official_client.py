@@ -93,7 +93,7 @@ def test_every_event_of_a_stream_is_one_of_theirs(case: str) -> None:
 @pytest.mark.parametrize("case", ANSWERS)
 def test_every_event_of_our_own_making_is_one_of_theirs(case: str) -> None:
     given: Any = ANSWERS[case]
-    fields = {"output": [message(given)]} if isinstance(given, str) else given
+    fields: dict[str, Any] = {"output": [message(given)]} if isinstance(given, str) else given
     for event in replay(answer(**{**BASE, **fields})):
         official_event(event)
 

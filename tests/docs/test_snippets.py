@@ -20,6 +20,7 @@ from typing import NamedTuple
 import pytest
 
 import antiphon
+from antiphon.providers import catalog
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -64,10 +65,11 @@ def relative(page: Path) -> str:
 
 @pytest.fixture
 def tidy() -> Iterator[None]:
-    """Undo what blocks do to the process: the default client, log lines on a stderr that is pytest's."""
+    """Undo what blocks do to the process: the default client, log lines on a stderr that is pytest's, providers."""
     logger = logging.getLogger("antiphon")
-    before = logger.handlers[:], logger.level, logger.propagate
+    before, known = (logger.handlers[:], logger.level, logger.propagate), catalog._catalogue
     yield
+    catalog._catalogue = known
     logger.handlers[:], logger.level, logger.propagate = before
     antiphon.close()
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import date
+from typing import get_args
 
 import pytest
 
 import antiphon
 from antiphon.pipeline.errors import InvalidModel, SetupError, UnknownProvider
+from antiphon.pipeline.params import CreateParams, Operation
 from antiphon.providers import catalog
 from antiphon.providers.catalog import Provider, split_model
 from antiphon.providers.dialects import DIALECTS
@@ -128,9 +131,18 @@ def test_every_row_is_sourced_and_usable() -> None:
         assert row.dialects
         assert set(row.dialects) <= set(DIALECTS)
         assert re.fullmatch(r"[a-z][a-z0-9_]*", row.name)
-        assert row.base_url.startswith("https://") or not row.base_url
+        assert re.match(r"https://|http://(localhost|127\.0\.0\.1):|$", row.base_url)
         assert not row.base_url.endswith("/")
+        assert row.base_url or row.base_env or row.launcher
+        assert re.fullmatch(r"(/[a-z0-9-]+)*", row.base_path)
+        assert row.base_url.endswith(row.base_path) or not row.base_url
         assert row.key_env or not row.key_required
+        variables = (*row.key_env, *row.token_env, *row.base_env, *row.header_env.values())
+        assert all(re.fullmatch(r"[A-Z][A-Z0-9_]*", name) for name in variables)
+        assert len(set(variables)) == len(variables)
+        assert row.operations <= set(get_args(Operation))
+        assert "create" in row.operations
+        assert row.unsupported <= set(CreateParams.__struct_fields__) - {"model", "input", "stream"}
         assert catalog.find(row.name) is row
         assert all(catalog.find(alias) is row for alias in row.aliases)
 
@@ -141,6 +153,52 @@ def test_no_two_rows_share_a_name() -> None:
 
     with pytest.raises(SetupError, match='"a" names both a and b'):
         catalog._by_name((row, other))
+
+
+def test_no_variable_may_hold_the_keys_of_two_providers() -> None:
+    owners: dict[str, list[str]] = {}
+    for row in catalog.rows():
+        for name in (*row.key_env, *row.token_env):
+            owners.setdefault(name, []).append(row.name)
+
+    assert {name: found for name, found in owners.items() if len(found) > 1} == {}
+
+
+@pytest.mark.parametrize(
+    ("model", "provider", "speaks"),
+    [
+        ("anthropic/claude-5", None, "the Anthropic Messages API"),
+        ("gemini/flash", None, "the Gemini generateContent API"),
+        ("bedrock/us.amazon.nova", None, "the Bedrock Converse API"),
+        ("kimi/k3", None, "the Chat Completions API"),
+        ("any", "cohere", "the Cohere v2 chat API"),
+    ],
+)
+@pytest.mark.parametrize(
+    "ask", [split_model, lambda model, provider, _: antiphon.responses("Hi", model, custom_llm_provider=provider)]
+)
+def test_a_provider_of_another_format_is_said_to_be_one(
+    model: str, provider: str | None, speaks: str, ask: Callable[[str, str | None, bool], object]
+) -> None:
+    with pytest.raises(UnknownProvider) as caught:
+        ask(model, provider, False)
+
+    assert f"yet: it speaks {speaks}, which is not served" in str(caught.value)
+    assert "did you mean" not in str(caught.value)
+    assert "api_base=" in (caught.value.hint or "")
+
+
+def test_with_an_address_the_name_of_an_unserved_provider_belongs_to_the_model() -> None:
+    row, model = split_model("anthropic/claude-5", None, True)
+
+    assert (row.name, model) == ("openai_compatible", "anthropic/claude-5")
+
+
+def test_no_planned_provider_is_served() -> None:
+    planned = catalog._load().planned
+
+    assert {"anthropic", "gemini", "vertex_ai", "bedrock", "cohere"} <= set(planned)
+    assert set(planned).isdisjoint(catalog.names())
 
 
 def test_no_bare_model_means_two_providers() -> None:

@@ -1,0 +1,332 @@
+"""What is sent to each host of the catalogue: address, headers, body; and that its key goes to it only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from conftest import Mode
+from replay_server import Answer, path_of, replaying
+
+import antiphon
+from antiphon import InvalidParameter, MissingKey, UnsupportedOperation, UnsupportedParameter, presets
+from antiphon.pipeline.items import Message
+from antiphon.pipeline.wire import loads
+from antiphon.providers import catalog
+from antiphon.providers.catalog import Provider
+from antiphon.providers.credentials import Access, find_access
+
+KEY = "sk-test-canary0123456789"
+ANSWER = Answer.json(b'{"id":"r","object":"response","status":"completed","output":[]}')
+ROWS = [row for row in catalog.rows() if not row.launcher]
+MINE = "https://mine.example"
+ACCOUNT = {"CLOUDFLARE_ACCOUNT_ID": "acct/1"}
+
+# The whole address of POST responses. Rows without an address of their own get MINE.
+URLS = {
+    "openai": "https://api.openai.com/v1/responses",
+    "azure": f"{MINE}/openai/v1/responses",
+    "xai": "https://api.x.ai/v1/responses",
+    "openrouter": "https://openrouter.ai/api/v1/responses",
+    "groq": "https://api.groq.com/openai/v1/responses",
+    "mistral": "https://api.mistral.ai/v1/responses",
+    "deepseek": "https://api.deepseek.com/responses",
+    "together_ai": "https://api.together.ai/v1/responses",
+    "fireworks_ai": "https://api.fireworks.ai/inference/v1/responses",
+    "perplexity": "https://api.perplexity.ai/v1/responses",
+    "minimax": "https://api.minimax.io/v1/responses",
+    "dashscope": "https://dashscope-intl.aliyuncs.com/compatible-mode/v1/responses",
+    "volcengine": "https://ark.cn-beijing.volces.com/api/v3/responses",
+    "databricks": f"{MINE}/serving-endpoints/responses",
+    "cloudflare": "https://api.cloudflare.com/client/v4/accounts/acct%2F1/ai/v1/responses",
+    "meta": "https://api.meta.ai/v1/responses",
+    "nebius": "https://api.tokenfactory.nebius.com/v1/responses",
+    "huggingface": "https://router.huggingface.co/v1/responses",
+    "vercel_ai_gateway": "https://ai-gateway.vercel.sh/v1/responses",
+    "ollama": "http://localhost:11434/v1/responses",
+    "lm_studio": "http://localhost:1234/v1/responses",
+    "hosted_vllm": "http://localhost:8000/v1/responses",
+    "sglang": "http://localhost:30000/v1/responses",
+    "llama_cpp": "http://127.0.0.1:8080/v1/responses",
+    "litellm_proxy": f"{MINE}/responses",
+    "openai_compatible": f"{MINE}/responses",
+}
+
+
+@pytest.fixture(autouse=True)
+def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for row in ROWS:
+        for name in (*row.key_env, *row.token_env, *row.base_env, *row.header_env.values()):
+            monkeypatch.delenv(name, raising=False)
+    for name, value in ACCOUNT.items():
+        monkeypatch.setenv(name, value)
+
+
+def by_name(row: Provider) -> str:
+    return row.name
+
+
+def sent(mode: Mode, **call: Any) -> Any:
+    """Return what a loopback server received of a call."""
+
+    async def body() -> Any:
+        try:
+            await mode.either(lambda: antiphon.responses(**call), lambda: antiphon.aresponses(**call))
+        finally:
+            await mode.either(antiphon.close, antiphon.aclose)
+
+    with replaying(ANSWER) as server:
+        call["api_base"] = f"{server.url}{call.pop('path', '')}"
+        mode.run(body)
+    (received,) = server.requests
+    return received
+
+
+def test_every_host_is_looked_at_here() -> None:
+    assert list(URLS) == [row.name for row in ROWS]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=by_name)
+def test_a_call_goes_to_the_address_of_its_row_with_the_key_masked(row: Provider) -> None:
+    base = {} if row.base_url else {"api_base": MINE}
+
+    for name in (row.name, *row.aliases):
+        explanation = presets.responses.explain("Hi", model=f"{name}/some/m:free", api_key=KEY, **base)
+
+        assert explanation.request is not None
+        assert explanation.request.url == URLS[row.name]
+        assert explanation.request.body == {"model": "some/m:free", "input": "Hi"}
+        assert explanation.request.headers["api-key" if row.auth == "api-key" else "authorization"] == "***"
+        assert KEY not in str(explanation)
+        assert (explanation.provider, explanation.model, explanation.dropped) == (row.name, "some/m:free", ())
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.key_env], ids=by_name)
+def test_the_key_of_the_environment_goes_to_the_rows_own_host_only(row: Provider) -> None:
+    for name in (*row.key_env, *row.token_env):
+        environ = {name: KEY, **ACCOUNT, **({} if row.base_url else {row.base_env[0]: MINE})}
+        own = find_access(row, {}, environ)
+
+        assert own.api_key is not None
+        assert own.api_key.reveal() == KEY
+        assert f"{own.base_url}/responses" == URLS[row.name]
+        host = own.base_url.split("/")[2]
+        for base in (
+            "https://evil.example/v1",
+            "http://127.0.0.1:9/v1",
+            f"https://{host.split(':')[0]}.evil.example/v1",
+        ):
+            found = find_access(row, {"api_base": base}, environ)
+            assert found.api_key is None
+            assert f"{name} was not sent" in (found.note or "")
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.base_env], ids=by_name)
+def test_the_key_goes_to_the_address_that_each_variable_of_the_row_names(row: Provider) -> None:
+    for name in row.base_env:
+        environ = {name: f"{MINE}/x/v1/", **dict.fromkeys(row.key_env[:1], KEY)}
+        found = find_access(row, {}, environ)
+
+        assert found.base_url == f"{MINE}/x/v1"
+        assert (found.api_key is not None) == bool(row.key_env)
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.key_required], ids=by_name)
+def test_the_key_of_another_provider_is_never_taken(row: Provider) -> None:
+    environ = {name: KEY for other in ROWS if other is not row for name in (*other.key_env, *other.token_env)}
+    environ |= ACCOUNT | ({} if row.base_url else {row.base_env[0]: MINE})
+
+    with pytest.raises(MissingKey, match=row.name) as caught:
+        find_access(row, {}, environ)
+
+    assert all(name in (caught.value.hint or "") for name in row.key_env)
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if not row.key_required and row.base_url], ids=by_name)
+def test_a_server_of_ones_own_needs_no_key(row: Provider) -> None:
+    assert find_access(row, {}, {}) == Access(row.base_url, None)
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if "previous_response_id" in row.unsupported], ids=by_name)
+def test_what_a_stateless_host_would_forget_is_refused(row: Provider) -> None:
+    call = {"model": f"{row.name}/m", "api_key": KEY}
+
+    with pytest.raises(UnsupportedParameter, match="previous_response_id"):
+        presets.responses.explain("Hi", previous_response_id="resp_1", **call)
+    with pytest.raises(UnsupportedOperation, match=f"{row.name} does not serve get"):
+        antiphon.get_responses("resp_1", custom_llm_provider=row.name, api_key=KEY)
+
+
+def test_asking_for_what_happens_anyway_is_no_error() -> None:
+    explanation = presets.responses.explain(
+        "Hi", model="ollama/m", background=False, store=False, tool_choice="auto", temperature=0
+    )
+
+    assert explanation.request is not None
+    assert explanation.request.body == {"model": "m", "input": "Hi", "temperature": 0}
+    assert {item.name for item in explanation.dropped} == {"background", "store", "tool_choice"}
+    with pytest.raises(UnsupportedParameter, match="tool_choice"):
+        presets.responses.explain("Hi", model="ollama/m", tool_choice="required")
+
+
+# --- addresses -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "meant"),
+    [
+        ("azure", "https://r.openai.azure.com", "https://r.openai.azure.com/openai/v1"),
+        ("azure", "https://r.openai.azure.com/", "https://r.openai.azure.com/openai/v1"),
+        ("azure", "https://r.openai.azure.com/openai/v1/", "https://r.openai.azure.com/openai/v1"),
+        ("azure", "https://r.openai.azure.com/openai/v1/responses", "https://r.openai.azure.com/openai/v1"),
+        (
+            "azure",
+            "https://r.services.ai.azure.com/api/projects/p/openai/v1",
+            "https://r.services.ai.azure.com/api/projects/p/openai/v1",
+        ),
+        ("groq", "https://api.groq.com", "https://api.groq.com/openai/v1"),
+        ("perplexity", "https://api.perplexity.ai", "https://api.perplexity.ai/v1"),
+        ("databricks", "https://adb-1.example.net/", "https://adb-1.example.net/serving-endpoints"),
+        ("ollama", "http://gpu:11434", "http://gpu:11434/v1"),
+        ("hosted_vllm", "http://gpu:8000/prefix/v1", "http://gpu:8000/prefix/v1"),
+        ("litellm_proxy", "http://proxy:4000", "http://proxy:4000"),
+    ],
+)
+def test_an_address_without_the_path_of_the_api_gets_it(name: str, written: str, meant: str) -> None:
+    row = catalog.find(name)
+
+    assert find_access(row, {"api_base": written, "api_key": KEY}, {}).base_url == meant
+    assert find_access(row, {"api_key": KEY}, {row.base_env[-1]: written}).base_url == meant
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("gpu", "http://gpu:11434/v1"),
+        ("gpu:8080", "http://gpu:8080/v1"),
+        ("gpu:", "http://gpu:11434/v1"),
+        ("127.0.0.1", "http://127.0.0.1:11434/v1"),
+        ("[::1]", "http://[::1]:11434/v1"),
+        ("[::1]:8080", "http://[::1]:8080/v1"),
+        ("gpu/ollama/v1", "http://gpu:11434/ollama/v1"),
+        ("https://gpu", "https://gpu/v1"),
+    ],
+)
+def test_the_variable_of_ollama_may_hold_a_host_alone(written: str, meant: str) -> None:
+    row = catalog.find("ollama")
+
+    found = find_access(row, {}, {"OLLAMA_HOST": written, "OLLAMA_API_KEY": KEY})
+
+    assert found.base_url == meant
+    assert found.api_key is not None
+    with pytest.raises(InvalidParameter, match="no http"):
+        find_access(row, {"api_base": "gpu:11434"}, {})
+
+
+@pytest.mark.parametrize("written", ["gpu:99999", "a b", "user:canary@gpu", "[::1"])
+def test_a_wrong_host_is_refused_unshown(written: str) -> None:
+    with pytest.raises(InvalidParameter) as caught:
+        find_access(catalog.find("ollama"), {}, {"OLLAMA_HOST": written})
+
+    assert "canary" not in str(caught.value)
+
+
+def test_an_address_with_an_account_needs_the_account() -> None:
+    row = catalog.find("cloudflare")
+
+    with pytest.raises(InvalidParameter, match="CLOUDFLARE_ACCOUNT_ID, which is not set") as caught:
+        find_access(row, {"api_key": KEY}, {})
+
+    assert "api_base=" in (caught.value.hint or "")
+    assert find_access(row, {"api_key": KEY, "api_base": MINE}, {}).base_url == MINE
+
+
+@pytest.mark.parametrize(("name", "env"), [("azure", "AZURE_OPENAI_ENDPOINT"), ("databricks", "DATABRICKS_HOST")])
+def test_a_row_without_address_says_where_to_name_it(name: str, env: str) -> None:
+    with pytest.raises(InvalidParameter, match=f"{name} has no address of its own") as caught:
+        presets.responses.explain("Hi", model=f"{name}/m", api_key=KEY)
+
+    assert env in (caught.value.hint or "")
+
+
+# --- what really goes over the wire ----------------------------------------------------------------------------------
+
+
+def test_azure_gets_its_key_in_a_header_of_its_own(mode: Mode) -> None:
+    received = sent(mode, input="Hi", model="azure/my-deployment", api_key=KEY)
+
+    assert path_of(received) == "/openai/v1/responses"
+    assert received.headers["api-key"] == KEY
+    assert "authorization" not in received.headers
+    assert loads(received.body) == {"model": "my-deployment", "input": "Hi"}
+
+
+@pytest.mark.parametrize("key", [f"Bearer {KEY}", lambda: f"Bearer {KEY}"], ids=["text", "function"])
+def test_azure_gets_a_token_as_a_bearer(mode: Mode, key: Any) -> None:
+    received = sent(mode, input="Hi", model="azure/m", api_key=key)
+
+    assert received.headers["authorization"] == f"Bearer {KEY}"
+    assert "api-key" not in received.headers
+
+
+@pytest.mark.parametrize(
+    ("environ", "auth"),
+    [
+        ({"AZURE_OPENAI_AD_TOKEN": KEY}, "bearer"),
+        ({"AZURE_AD_TOKEN": KEY}, "bearer"),
+        ({"AZURE_API_KEY": KEY}, "api-key"),
+        ({"AZURE_API_KEY": KEY, "AZURE_AD_TOKEN": "other"}, "api-key"),
+    ],
+)
+def test_a_key_of_the_environment_wins_over_a_token(environ: dict[str, str], auth: str) -> None:
+    found = find_access(catalog.find("azure"), {}, {"AZURE_API_BASE": MINE, **environ})
+
+    assert found.api_key is not None
+    assert (found.api_key.reveal(), found.auth) == (KEY, auth)
+
+
+@pytest.mark.parametrize("key", ["Bearer ", "Bearer  \n"])
+def test_a_bearer_without_token_is_refused(key: str) -> None:
+    with pytest.raises(MissingKey, match="api_key is empty"):
+        find_access(catalog.find("azure"), {"api_key": lambda: key + " ", "api_base": MINE}, {})
+
+
+def test_an_api_key_is_never_shown_in_an_error(mode: Mode) -> None:
+    async def body() -> None:
+        try:
+            with pytest.raises(antiphon.AuthenticationError) as caught:
+                await mode.either(lambda: antiphon.responses(**call), lambda: antiphon.aresponses(**call))
+            assert "canary" not in str(caught.value)
+        finally:
+            await mode.either(antiphon.close, antiphon.aclose)
+
+    with replaying(Answer.json(b'{"error":{"message":"bad key canary0123456789"}}', 401)) as server:
+        call: dict[str, Any] = {
+            "input": "Hi",
+            "model": "azure/m",
+            "api_key": "canary0123456789",
+            "api_base": server.url,
+        }
+        mode.run(body)
+
+
+def test_perplexity_gets_its_path_and_typed_items(mode: Mode) -> None:
+    call = {"type": "function_call_output", "call_id": "c", "output": "1"}
+    received = sent(
+        mode,
+        input=[{"role": "user", "content": "Hi"}, Message.new(role="user", content="Ho"), call],
+        model="perplexity/sonar",
+        api_key=KEY,
+    )
+
+    assert path_of(received) == "/v1/responses"
+    assert [item["type"] for item in loads(received.body)["input"]] == ["message", "message", "function_call_output"]
+    assert loads(received.body)["input"][0] == {"type": "message", "role": "user", "content": "Hi"}
+    assert loads(received.body)["input"][2] == call
+
+
+def test_other_hosts_get_items_as_they_are(mode: Mode) -> None:
+    received = sent(mode, input=[{"role": "user", "content": "Hi"}], model="groq/m", api_key=KEY)
+
+    assert path_of(received) == "/openai/v1/responses"
+    assert loads(received.body)["input"] == [{"role": "user", "content": "Hi"}]

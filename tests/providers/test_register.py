@@ -1,0 +1,224 @@
+"""Rows of the user's own: registered, or from the file that ANTIPHON_PROVIDERS names."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import antiphon
+from antiphon import SetupError, UnknownProvider, presets, providers
+from antiphon.providers import catalog
+from antiphon.providers.catalog import Provider
+
+ROW: dict[str, Any] = {"name": "acme", "base_url": "https://models.acme.example/v1", "key_env": ["ACME_API_KEY"]}
+
+
+@pytest.fixture(autouse=True)
+def same_catalogue_afterwards() -> Iterator[None]:
+    before = catalog._catalogue
+    yield
+    catalog._catalogue = before
+
+
+def url_of(model: str) -> str:
+    explanation = presets.responses.explain("Hi", model=model, api_key="sk-test-canary")
+    assert explanation.request is not None
+    return explanation.request.url
+
+
+@pytest.mark.parametrize("row", [ROW, Provider(**ROW)], ids=["mapping", "row"])
+def test_a_registered_row_is_a_provider_like_any_other(row: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACME_API_KEY", "canary")
+    found = providers.register(row)
+
+    assert providers.find("acme") is found
+    assert providers.list()[-1] is found
+    assert (found.dialects, found.operations, found.key_env) == (("responses",), {"create"}, ("ACME_API_KEY",))
+    assert url_of("acme/m") == "https://models.acme.example/v1/responses"
+
+
+def test_the_list_has_the_rows_of_the_catalogue_in_order() -> None:
+    assert providers.list()[0].name == "openai"
+    assert providers.list() == catalog.rows()
+
+
+def test_an_alias_finds_the_row_too() -> None:
+    found = providers.register({**ROW, "aliases": ["acme.eu", "acme-2"]})
+
+    assert providers.find("acme.eu") is providers.find("acme-2") is found
+    assert providers.find("together").name == "together_ai"
+
+
+def test_bare_models_of_a_registered_row_need_no_prefix() -> None:
+    providers.register({**ROW, "bare_models": ["roadrunner-"]})
+
+    assert url_of("roadrunner-1") == "https://models.acme.example/v1/responses"
+
+
+def test_an_address_is_cleaned() -> None:
+    assert providers.register({**ROW, "base_url": "https://acme.example/v1/responses/"}).base_url == (
+        "https://acme.example/v1"
+    )
+
+
+def test_a_taken_name_is_refused_unless_it_is_to_be_replaced() -> None:
+    providers.register(ROW)
+    other = {**ROW, "base_url": "https://other.example/v1"}
+    before = providers.list()
+
+    with pytest.raises(SetupError, match='there is a provider "acme" already') as caught:
+        providers.register(other)
+
+    assert "replace=True" in (caught.value.hint or "")
+    assert providers.list() is before
+    assert providers.register(other, replace=True).base_url == "https://other.example/v1"
+    assert url_of("acme/m") == "https://other.example/v1/responses"
+    assert len(providers.list()) == len(before)
+
+
+def test_a_replaced_row_keeps_its_place_and_loses_its_old_names() -> None:
+    place = [row.name for row in providers.list()].index("together_ai")
+
+    providers.register({**ROW, "name": "together_ai"}, replace=True)
+
+    assert providers.list()[place].base_url == ROW["base_url"]
+    with pytest.raises(UnknownProvider):
+        providers.find("together")
+
+
+@pytest.mark.parametrize("taken", ["together", "openai"])
+@pytest.mark.parametrize("replace", [False, True])
+def test_a_name_of_another_row_stays_taken(taken: str, replace: bool) -> None:
+    before = providers.list()
+
+    with pytest.raises(SetupError, match=f'"{taken}" names both'):
+        providers.register({**ROW, "aliases": [taken]}, replace=replace)
+
+    assert providers.list() is before
+
+
+def test_a_planned_provider_may_be_registered() -> None:
+    providers.register({**ROW, "name": "anthropic"})
+
+    assert url_of("anthropic/claude") == "https://models.acme.example/v1/responses"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"name": "a/b"}, "cannot stand before the slash"),
+        ({"name": ""}, "cannot stand before the slash"),
+        ({"aliases": ["a b"]}, "cannot stand before the slash"),
+        ({"nmae": "x"}, "unknown field `nmae`"),
+        ({"base_url": "models.acme.example"}, "base_url: it is no http(s) address"),
+        ({"base_url": "https://u:canary@acme.example"}, "base_url: it carries credentials"),
+        ({"base_path": "v1"}, "does not begin with a slash"),
+        ({"dialects": []}, "dialects is empty"),
+        ({"dialects": ["respones"]}, 'did you mean "responses"?'),
+        ({"operations": ["make"]}, "Invalid enum value 'make'"),
+        ({"unsupported": ["stroe"]}, 'did you mean "store"?'),
+        ({"auth": "basic"}, "Invalid enum value 'basic'"),
+        ({"key_env": "ACME_API_KEY"}, "Expected `array`"),
+    ],
+)
+def test_a_wrong_row_is_refused_with_the_field(change: dict[str, Any], said: str) -> None:
+    before = providers.list()
+
+    with pytest.raises(SetupError) as caught:
+        providers.register({**ROW, **change})
+
+    assert said in str(caught.value)
+    assert "canary" not in str(caught.value)
+    assert providers.list() is before
+
+
+def test_a_row_without_name_is_refused() -> None:
+    with pytest.raises(SetupError, match="missing required field `name`"):
+        providers.register({"base_url": "https://acme.example/v1"})
+
+
+def test_a_host_without_key_variable_says_to_pass_the_key() -> None:
+    providers.register({"name": "acme", "base_url": "https://acme.example/v1"})
+
+    with pytest.raises(antiphon.MissingKey) as caught:
+        antiphon.responses("Hi", "acme/m")
+
+    assert (caught.value.hint or "").startswith("pass api_key=")
+
+
+def test_many_threads_may_register_at_once() -> None:
+    start = threading.Barrier(16)
+
+    def add(number: int) -> None:
+        start.wait()
+        providers.register({**ROW, "name": f"acme{number}"})
+        assert providers.find(f"acme{number}").name == f"acme{number}"
+
+    threads = [threading.Thread(target=add, args=(number,)) for number in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert {f"acme{number}" for number in range(16)} <= {row.name for row in providers.list()}
+
+
+# --- the file --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def user_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "providers.toml"
+    monkeypatch.setenv(catalog.USER_FILE, str(path))
+    monkeypatch.setattr(catalog, "_catalogue", None)
+    return path
+
+
+def test_the_users_file_adds_rows(user_file: Path) -> None:
+    user_file.write_text('[[provider]]\nname = "acme"\nbase_url = "https://acme.example/v1/"\n', "utf-8")
+
+    assert url_of("acme/m") == "https://acme.example/v1/responses"
+    assert providers.list()[-1].name == "acme"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("provider = 1", "Expected `array`"),
+        ("[[provider]", "Expected ']]'"),
+        ("[[provider]]\nbase_url = 'https://acme.example'", "missing required field `name`"),
+        ("[[provider]]\nname = 'openai'", '"openai" names both openai and openai'),
+        ("[[provider]]\nname = 'acme'\nkey = 'x'", "unknown field `key`"),
+        ("[[providers]]\nname = 'acme'", "unknown field `providers`"),
+    ],
+)
+def test_a_wrong_file_is_named_with_the_fault(user_file: Path, text: str, said: str) -> None:
+    user_file.write_text(text, "utf-8")
+
+    for _ in range(2):  # it stays wrong, and stays said
+        with pytest.raises(SetupError) as caught:
+            antiphon.responses("Hi", "scripted/echo")
+
+        assert said in str(caught.value)
+        assert str(user_file) in str(caught.value)
+
+
+def test_a_file_that_is_not_there_is_said(user_file: Path) -> None:
+    with pytest.raises(SetupError, match="cannot be read") as caught:
+        providers.list()
+
+    assert str(user_file) in str(caught.value)
+
+
+def test_the_file_is_not_read_by_an_import(user_file: Path) -> None:
+    script = "import antiphon, antiphon.providers, sys; print('antiphon.providers.catalog' in sys.modules)"
+
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True)
+
+    assert done.stdout == "False\n"
