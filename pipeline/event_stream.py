@@ -153,7 +153,7 @@ class EventStream:
         self._source = source
         self._context = context
         self._error_of = error_of
-        self._ready: deque[ev.Event] = deque()
+        self._ready: deque[Any] = deque()  # of ev.AnyEvent
         self._arrived = 0
         self._maps: tuple[tuple[Map, Container[type[ev.Event]]], ...] = ()
         self._callbacks: list[OnEnd] = []
@@ -180,14 +180,14 @@ class EventStream:
         self._read_as(sync=True)
         return self
 
-    def __next__(self) -> ev.Event:
+    def __next__(self) -> ev.AnyEvent:
         ready = self._ready
         if not ready:
             self._read_as(sync=True)
             self._context.drive(self._fill())
             if not ready:
                 raise StopIteration
-        event = ready.popleft()
+        event: ev.AnyEvent = ready.popleft()
         if event is self._last:
             self._settle_last()
         return event
@@ -196,14 +196,14 @@ class EventStream:
         self._read_as(sync=False)
         return self
 
-    async def __anext__(self) -> ev.Event:
+    async def __anext__(self) -> ev.AnyEvent:
         ready = self._ready
         if not ready:
             self._read_as(sync=False)
             await self._fill()
             if not ready:
                 raise StopAsyncIteration
-        event = ready.popleft()
+        event: ev.AnyEvent = ready.popleft()
         if event is self._last:
             self._settle_last()
         return event
@@ -290,9 +290,10 @@ class EventStream:
         self._maps = (*self._maps, (fn, only))
         ready = [(fn(event) or event) if event.__class__ in only else event for event in self._ready]
         if self._last is not None and ready and ready[-1] is not self._last:
-            self._last = ready[-1]
+            last: ev.Event = ready[-1]
+            self._last = last
             if self._error is not None:  # it carries the response of the event
-                self._error = self._error_of(self._last) or self._error
+                self._error = self._error_of(last) or self._error
         if len(ready) == self._arrived:  # held back by `commit`, not seen yet: the snapshot shows what the user will
             self._snapshot = Snapshot()
             self._snapshot.follow(ready)
