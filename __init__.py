@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from .pipeline.event_stream import EventStream as EventStream
     from .pipeline.event_stream import finally_ as finally_
     from .pipeline.explain import Explanation as Explanation
+    from .pipeline.function_stages import after as after
+    from .pipeline.function_stages import before as before
+    from .pipeline.function_stages import on_stream_event as on_stream_event
+    from .pipeline.function_stages import stage as stage
     from .pipeline.grammar import check_grammar as check_grammar
     from .pipeline.params import NULL as NULL
     from .pipeline.params import CancelParams as CancelParams
@@ -48,10 +52,6 @@ if TYPE_CHECKING:
     from .pipeline.signals import Signal as Signal
     from .pipeline.stage import Option as Option
     from .pipeline.stage import Stage as Stage
-    from .pipeline.stage import after as after
-    from .pipeline.stage import before as before
-    from .pipeline.stage import on_stream_event as on_stream_event
-    from .pipeline.stage import stage as stage
     from .pipeline.timeouts import Timeouts as Timeouts
     from .prebuilt import acancel_responses as acancel_responses
     from .prebuilt import acompact_responses as acompact_responses
@@ -105,7 +105,8 @@ _HOMES = {
     "pipeline.response": ["Response"],
     "pipeline.secret": ["Secret"],
     "pipeline.signals": ["CallEnded", "CallStarted", "Signal"],
-    "pipeline.stage": ["Option", "Stage", "after", "before", "on_stream_event", "stage"],
+    "pipeline.function_stages": ["after", "before", "on_stream_event", "stage"],
+    "pipeline.stage": ["Option", "Stage"],
     "pipeline.timeouts": ["Timeouts"],
     "prebuilt": [
         "acancel_responses",

@@ -18,7 +18,7 @@ from .pipeline.timeouts import Timeouts
 
 
 class StoredKeywords(TypedDict, total=False):
-    """Keywords of the calls on a stored response."""
+    """Keywords of the calls on a stored response, and of every other call."""
 
     api_key: str | Secret | Callable[[], str | Secret] | None
     api_base: str | None
@@ -52,7 +52,7 @@ class ListKeywords(StoredKeywords, total=False):
     include: list[str] | None
 
 
-class ResponsesKeywords(TypedDict, total=False):
+class ResponsesKeywords(StoredKeywords, total=False):
     """Keywords of `responses` and `aresponses`; None means "not given", `antiphon.NULL` an explicit null."""
 
     include: list[str] | Null | None
@@ -86,24 +86,12 @@ class ResponsesKeywords(TypedDict, total=False):
     moderation: dict[str, Any] | Null | None
     image: dict[str, Any] | Null | None
     access_programs: dict[str, Any] | Null | None
-    # ours
+    # ours, beside those of every call
     text_format: Any  # a class or a JSON schema
     output_mode: Literal["auto", "native", "tool", "prompt"] | None
-    api_key: str | Secret | Callable[[], str | Secret] | None
-    api_base: str | None
-    base_url: str | None
-    custom_llm_provider: str | None
     dialect: str | None
     mock_response: str | Mapping[str, Any] | Response | Exception | None
     drop: Literal["report", "error", "ignore"] | None
-    extra_headers: dict[str, Any] | None
-    extra_query: dict[str, Any] | None
-    extra_body: dict[str, Any] | None
-    timeout: float | Timeouts | None
-    num_retries: int | None
-    max_retries: int | None
-    hooks: Sequence[Sink] | None
-    trace: bool | None
     # LiteLLM's, under another name here; see keywords.py for all of them
     headers: dict[str, Any] | None
     reasoning_effort: str | None

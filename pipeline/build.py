@@ -12,10 +12,11 @@ import msgspec
 from .context import CallContext
 from .errors import ChainError, StageError
 from .event_stream import EventStream
+from .function_stages import FunctionStage
 from .reply import Reply
 from .request import Handler, Request
 from .response import CompactedResponse, DeletedResponse, InputTokens, ItemPage, Response
-from .stage import FunctionStage, Option, Scope, Stage
+from .stage import Option, Scope, Stage
 
 if TYPE_CHECKING:
     from .chain import Chain

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal, Self, cast, overload
 
 from .errors import ChainError, InvalidParameter, did_you_mean
 from .event_stream import EventStream
+from .function_stages import stage as make_stage
 from .params import NAMES, Operation
 from .reply import Dropped, Reply
 from .response import Response
 from .stage import Option, Stage, StageLike, StageMeta
-from .stage import stage as make_stage
 
 if TYPE_CHECKING:
     from .engine import Engine

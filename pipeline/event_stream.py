@@ -4,109 +4,26 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Container, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Container, Iterable
 from types import TracebackType
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, Self
 
 from . import events as ev
 from .context import CallContext
 from .errors import AntiphonError, APIConnectionError, APIError, APITimeoutError, SetupError, StreamInterrupted
-from .items import Message
-from .partial_json import PartialJSON
+from .event_sources import Finished, Source, Spliced, Translated
 from .reply import Meta, Outcome, Reply
 from .response import Response
 from .signals import StreamFirstEvent
 from .snapshot import Snapshot
+from .stream_views import Partials, TextDeltas
 
 OnEnd = Callable[[Outcome], None]
 Map = Callable[[ev.Event], "ev.Event | None"]
 
-# Events that show the user nothing: a repeat of the attempt behind them would go unnoticed.
 _EVERY: frozenset[type[ev.Event]] = frozenset({*ev.EVENTS.values(), ev.UnknownEvent})
+# Events that show the user nothing: a repeat of the attempt behind them would go unnoticed.
 _PREAMBLE = frozenset({ev.ResponseCreated, ev.ResponseQueued, ev.ResponseInProgress})
-
-
-class Source(Protocol):
-    """Where a stream's events come from."""
-
-    async def pull(self) -> list[ev.Event]:
-        """Return the next events, at least one; [] at the end, every time. Raises what broke the stream."""
-        ...
-
-    async def close(self) -> None:
-        """Let go of what is held. Idempotent. After the terminal event it may read on briefly to keep a connection."""
-        ...
-
-    def abort(self) -> None:
-        """Let go at once, from any thread, without waiting. Idempotent."""
-        ...
-
-
-class Finished:
-    """A source of events that are all there already."""
-
-    __slots__ = ("_events",)
-
-    def __init__(self, events: Iterable[ev.Event]) -> None:
-        self._events = list(events)
-
-    async def pull(self) -> list[ev.Event]:
-        events, self._events = self._events, []
-        return events
-
-    async def close(self) -> None:
-        self._events = []
-
-    def abort(self) -> None:
-        self._events = []
-
-
-class Spliced:
-    """A source that is an async generator of a stage's own; closed with the stream."""
-
-    __slots__ = ("_generator",)
-
-    def __init__(self, generator: AsyncIterator[ev.Event]) -> None:
-        self._generator = generator
-
-    async def pull(self) -> list[ev.Event]:
-        try:
-            return [await anext(self._generator)]
-        except StopAsyncIteration:
-            return []
-
-    async def close(self) -> None:
-        close = getattr(self._generator, "aclose", None)
-        if close is not None:
-            await close()
-
-    def abort(self) -> None:
-        """Nothing to do at once: the generator is closed when it is collected."""
-
-
-class _Translated:
-    """A source that is another stream, with other events for its own."""
-
-    __slots__ = ("_fn", "_stream")
-
-    def __init__(self, stream: EventStream, fn: Callable[[ev.Event], list[ev.Event]]) -> None:
-        self._stream = stream
-        self._fn = fn
-
-    async def pull(self) -> list[ev.Event]:
-        while True:
-            try:
-                event = await self._stream.__anext__()
-            except StopAsyncIteration:
-                return []
-            if events := self._fn(event):
-                return events
-
-    async def close(self) -> None:
-        await self._stream.release()
-
-    def abort(self) -> None:
-        self._stream._source.abort()
 
 
 class EventStream:
@@ -333,7 +250,7 @@ class EventStream:
 
         They must keep the stream grammar and end with a terminal one. Whoever takes it leaves this stream alone.
         """
-        stream = type(self)(_Translated(self, fn), self._context, error_of=self._error_of)
+        stream = type(self)(Translated(self, fn), self._context, error_of=self._error_of)
         stream.on_end(self._settle)  # who follows this one is further in, so learns of the end first
         return stream
 
@@ -506,73 +423,6 @@ class EventStream:
         self._meta = self._context.meta()
         if isinstance(outcome.error, AntiphonError) and outcome.error.meta is None:
             outcome.error.meta = self._meta
-
-
-class TextDeltas:
-    """The text deltas of a stream; iterable in the stream's own mode."""
-
-    __slots__ = ("_stream",)
-
-    def __init__(self, stream: EventStream) -> None:
-        self._stream = stream
-
-    def __iter__(self) -> Iterator[str]:
-        for event in self._stream:
-            if isinstance(event, ev.OutputTextDelta):
-                yield event.delta
-
-    def __aiter__(self) -> Self:
-        self._stream.__aiter__()
-        return self
-
-    async def __anext__(self) -> str:
-        while True:
-            event = await self._stream.__anext__()
-            if isinstance(event, ev.OutputTextDelta):
-                return event.delta
-
-
-class Partials:
-    """The growing object of a stream's answer; iterable in the stream's own mode. See `EventStream.partials`."""
-
-    __slots__ = ("_json", "_skipped", "_stream", "_text_at")
-
-    def __init__(self, stream: EventStream) -> None:
-        self._stream = stream
-        self._json = PartialJSON()
-        self._text_at = -2  # the item whose text is being read
-        self._skipped: set[int] = set()  # items that are not the answer
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        for event in self._stream:
-            if self._take(event):
-                yield self._json.value
-
-    def __aiter__(self) -> Self:
-        self._stream.__aiter__()
-        return self
-
-    async def __anext__(self) -> dict[str, Any]:
-        while True:
-            if self._take(await self._stream.__anext__()):
-                value: dict[str, Any] = self._json.value
-                return value
-
-    def _take(self, event: ev.Event) -> bool:
-        if isinstance(event, ev.OutputTextDelta):
-            index, text = event.output_index, event.delta
-            if index in self._skipped:
-                return False
-            if index != self._text_at:
-                self._text_at, self._json = index, PartialJSON()
-            if not self._json.has_value:  # the answer is an object; a code fence or a word may come before it
-                text = text[start:] if (start := text.find("{")) >= 0 else ""
-            return self._json.feed(text)
-        if isinstance(event, ev.OutputItemAdded):
-            item = event.item
-            if isinstance(item, Message) and item.phase == "commentary":
-                self._skipped.add(event.output_index)
-        return False
 
 
 def finally_(reply: Reply, fn: OnEnd) -> None:

@@ -8,12 +8,12 @@ import msgspec
 
 from .build import link
 from .engine import _finish
+from .function_stages import stage
 from .reply import Dropped, Reply
 from .request import Handler, Request
 from .response import Response
 from .runtime import drive
 from .secret import MASK, Secret, mask
-from .stage import stage
 from .wire import loads
 
 if TYPE_CHECKING:

@@ -127,9 +127,10 @@ def register(row: Provider | Mapping[str, Any], *, replace: bool = False) -> Pro
     """
     global _catalogue
     new = _checked(msgspec.to_builtins(row) if isinstance(row, Provider) else dict(row), "register")
-    current = _catalogue or _load()
+    _load()
     with _lock:
-        current = _catalogue or current
+        current = _catalogue
+        assert current is not None
         found = list(current.rows)
         at = next((at for at, old in enumerate(found) if old.name == new.name), None)
         if at is None:

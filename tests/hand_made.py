@@ -13,11 +13,12 @@ from antiphon.pipeline.assembler import Assembler, replay
 from antiphon.pipeline.chain import Chain
 from antiphon.pipeline.errors import APIError
 from antiphon.pipeline.event_stream import EventStream
+from antiphon.pipeline.function_stages import FunctionStage, stage
 from antiphon.pipeline.params import CreateParams
 from antiphon.pipeline.reply import Outcome, Reply
 from antiphon.pipeline.request import Handler, Request
 from antiphon.pipeline.response import Response
-from antiphon.pipeline.stage import FunctionStage, StageLike, stage
+from antiphon.pipeline.stage import StageLike
 from antiphon.providers.scripted import message
 
 

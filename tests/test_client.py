@@ -12,7 +12,7 @@ from antiphon import presets
 from antiphon.client import Client
 from antiphon.pipeline.chain import Chain
 from antiphon.pipeline.errors import InvalidParameter, SetupError
-from antiphon.pipeline.stage import before
+from antiphon.pipeline.function_stages import before
 from antiphon.pipeline.timeouts import Timeouts
 from antiphon.testing import ScriptedHost, scripted
 

@@ -12,9 +12,9 @@ from antiphon import presets
 from antiphon.client import Client
 from antiphon.pipeline.chain import Chain
 from antiphon.pipeline.errors import ChainError, SetupError
+from antiphon.pipeline.function_stages import before, stage
 from antiphon.pipeline.reply import Reply
 from antiphon.pipeline.request import Handler, Request
-from antiphon.pipeline.stage import before, stage
 from antiphon.stages.dispatch import Dispatch
 from antiphon.stages.log import Log
 from antiphon.stages.resolve import Resolve

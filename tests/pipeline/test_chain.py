@@ -17,9 +17,10 @@ from antiphon.client import Client
 from antiphon.pipeline.chain import Chain
 from antiphon.pipeline.errors import APIStatusError, BadRequestError, ChainError, InvalidParameter, StageError
 from antiphon.pipeline.event_stream import EventStream
+from antiphon.pipeline.function_stages import stage
 from antiphon.pipeline.reply import Reply
 from antiphon.pipeline.request import Handler, Request
-from antiphon.pipeline.stage import Stage, stage
+from antiphon.pipeline.stage import Stage
 from antiphon.stages.dispatch import Dispatch
 from antiphon.stages.log import Log
 from antiphon.stages.resolve import Resolve

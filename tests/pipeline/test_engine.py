@@ -22,10 +22,11 @@ from antiphon.pipeline.errors import (
     SetupError,
     UnknownKeyword,
 )
+from antiphon.pipeline.function_stages import before, stage
 from antiphon.pipeline.reply import Reply
 from antiphon.pipeline.request import Handler, Request
 from antiphon.pipeline.signals import AttemptEnded, AttemptStarted, CallEnded, CallStarted, RetryScheduled, Signal
-from antiphon.pipeline.stage import Option, before, stage
+from antiphon.pipeline.stage import Option
 from antiphon.stages.observe import Observe
 from antiphon.testing import scripted
 

@@ -25,10 +25,11 @@ from antiphon.pipeline.errors import (
     StreamInterrupted,
 )
 from antiphon.pipeline.event_stream import EventStream
+from antiphon.pipeline.function_stages import after, on_stream_event, stage
 from antiphon.pipeline.reply import Reply
 from antiphon.pipeline.request import Handler, Request
 from antiphon.pipeline.response import Response
-from antiphon.pipeline.stage import Stage, after, on_stream_event, stage
+from antiphon.pipeline.stage import Stage
 from antiphon.testing import scripted
 
 HELLO = ("Hello", " there", ".")

@@ -10,9 +10,10 @@ import pytest
 from antiphon import presets
 from antiphon.pipeline.chain import Chain
 from antiphon.pipeline.errors import ChainError, InvalidParameter, MissingKey, UnknownKeyword
+from antiphon.pipeline.function_stages import before, stage
 from antiphon.pipeline.reply import Reply
 from antiphon.pipeline.request import Handler, Request
-from antiphon.pipeline.stage import Option, Scope, Stage, before, stage
+from antiphon.pipeline.stage import Option, Scope, Stage
 from antiphon.stages.observe import Observe
 from antiphon.testing import scripted
 

@@ -24,10 +24,11 @@ from antiphon.pipeline import events as ev
 from antiphon.pipeline.chain import Chain
 from antiphon.pipeline.errors import APIStatusError, SuspendedInSync
 from antiphon.pipeline.event_stream import EventStream
+from antiphon.pipeline.function_stages import stage
 from antiphon.pipeline.reply import Reply
 from antiphon.pipeline.request import Handler, Request
 from antiphon.pipeline.runtime import Runtime
-from antiphon.pipeline.stage import Stage, stage
+from antiphon.pipeline.stage import Stage
 from antiphon.testing import scripted
 
 SLEEPS: dict[str, Callable[[float], Awaitable[None]]] = {

@@ -16,10 +16,10 @@ from conftest import Mode
 import antiphon
 from antiphon import presets
 from antiphon.pipeline.errors import AntiphonError
+from antiphon.pipeline.function_stages import stage
 from antiphon.pipeline.reply import Reply
 from antiphon.pipeline.request import Handler, Request
 from antiphon.pipeline.secret import MASK, Secret, mask
-from antiphon.pipeline.stage import stage
 from antiphon.testing import scripted
 
 CANARY = "sk-canary-0123456789abcdefghij"

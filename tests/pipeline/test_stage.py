@@ -16,11 +16,12 @@ from antiphon.pipeline.assembler import replay
 from antiphon.pipeline.chain import Chain
 from antiphon.pipeline.errors import ChainError, InvalidParameter, StageError
 from antiphon.pipeline.event_stream import EventStream
+from antiphon.pipeline.function_stages import after, before, on_stream_event, stage
 from antiphon.pipeline.reply import Reply
 from antiphon.pipeline.request import Handler, Request
 from antiphon.pipeline.response import Response
 from antiphon.pipeline.secret import Secret
-from antiphon.pipeline.stage import Option, Scope, Stage, after, before, on_stream_event, snake_case, stage
+from antiphon.pipeline.stage import Option, Scope, Stage, snake_case
 from antiphon.testing import scripted
 
 

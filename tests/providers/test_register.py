@@ -15,6 +15,7 @@ import antiphon
 from antiphon import SetupError, UnknownProvider, presets, providers
 from antiphon.providers import catalog
 from antiphon.providers.catalog import Provider
+from antiphon.testing import ScriptedHost
 
 ROW: dict[str, Any] = {"name": "acme", "base_url": "https://models.acme.example/v1", "key_env": ["ACME_API_KEY"]}
 
@@ -39,7 +40,8 @@ def test_a_registered_row_is_a_provider_like_any_other(row: Any, monkeypatch: py
 
     assert providers.find("acme") is found
     assert providers.list()[-1] is found
-    assert (found.dialects, found.operations, found.key_env) == (("responses",), {"create"}, ("ACME_API_KEY",))
+    assert (found.dialects, found.key_env) == (("responses",), ("ACME_API_KEY",))
+    assert found.operations == frozenset({"create"})
     assert url_of("acme/m") == "https://models.acme.example/v1/responses"
 
 
@@ -107,6 +109,22 @@ def test_a_planned_provider_may_be_registered() -> None:
     providers.register({**ROW, "name": "anthropic"})
 
     assert url_of("anthropic/claude") == "https://models.acme.example/v1/responses"
+    with pytest.raises(UnknownProvider, match="it speaks the Gemini"):
+        providers.find("gemini")
+
+
+def test_a_client_that_runs_already_takes_the_new_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACME_TEAM", "birds")
+    host = ScriptedHost(["Hello."])
+    client = antiphon.Client(transport=host)
+    sent: list[dict[str, Any]] = []
+
+    for header in ("x-team", "x-group"):
+        providers.register({**ROW, "header_env": {header: "ACME_TEAM"}}, replace=True)
+        client.responses("Hi", "acme/m", api_key="sk-test-canary")
+        sent.append(dict(host.requests[-1].headers))
+
+    assert [(one.get("x-team"), one.get("x-group")) for one in sent] == [("birds", None), (None, "birds")]
 
 
 @pytest.mark.parametrize(

@@ -23,10 +23,10 @@ from antiphon.pipeline.errors import (
     StageError,
     StreamInterrupted,
 )
+from antiphon.pipeline.function_stages import stage
 from antiphon.pipeline.grammar import check_grammar
 from antiphon.pipeline.reply import Reply
 from antiphon.pipeline.request import Handler, Request
-from antiphon.pipeline.stage import stage
 from antiphon.stages.retry import Retry
 from antiphon.testing import ScriptedClient, scripted
 

@@ -11,9 +11,9 @@ from conftest import Mode
 from antiphon import presets
 from antiphon.pipeline.chain import Chain
 from antiphon.pipeline.errors import InvalidParameter, UnsupportedParameter
+from antiphon.pipeline.function_stages import before
 from antiphon.pipeline.request import Request
 from antiphon.pipeline.secret import Secret
-from antiphon.pipeline.stage import before
 from antiphon.testing import scripted
 
 

@@ -1,0 +1,192 @@
+"""Stages made of functions: `@stage`, and the one-liners `@before`, `@after` and `@on_stream_event`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar, overload
+
+from .errors import StageError
+from .event_stream import EventStream
+from .reply import Reply
+from .request import Handler, Request
+from .response import Response
+from .stage import Option, Stage, StageFunction
+
+T = TypeVar("T")
+
+
+class FunctionStage(Stage, frozen=True, tag="function"):
+    """A stage made of a function; `@stage` and bare functions in a chain become one."""
+
+    function: Callable[..., Any]
+    reads: tuple[Option, ...] = ()
+    terminal: bool = False
+
+    async def __call__(self, request: Request, call_next: Handler) -> Reply:
+        reply: Reply = await self.function(request, call_next)
+        return reply
+
+    @property
+    def name(self) -> str:
+        return _name_of(self.function)
+
+    def __repr__(self) -> str:
+        return _name_of(self.function)
+
+
+class Before(Stage, frozen=True):
+    """Change the request on its way in: `function(request)` returns a changed copy, or None to leave it.
+
+    For calls that create a response; those on a stored one pass by.
+    """
+
+    function: Callable[..., Any]
+
+    async def __call__(self, request: Request, call_next: Handler) -> Reply:
+        if request.operation != "create":
+            return await call_next(request)
+        changed = self.function(request)
+        if inspect.isawaitable(changed):
+            changed = await changed
+        if changed is not None and not isinstance(changed, Request):
+            raise StageError(f"@before {self.name} returned {type(changed).__name__}; a Request or None is expected")
+        return await call_next(request if changed is None else changed)
+
+    @property
+    def name(self) -> str:
+        return _name_of(self.function)
+
+    def __repr__(self) -> str:
+        return f"before({_name_of(self.function)})"
+
+
+class After(Stage, frozen=True):
+    """See the final response on its way out: `function(request, response)`, once per call, plain or streamed.
+
+    It may return a changed response; in a stream that replaces the one of the terminal event. It is not called when
+    the call fails or the stream is left early, nor for calls on a stored response.
+    """
+
+    function: Callable[..., Any]
+
+    async def __call__(self, request: Request, call_next: Handler) -> Reply:
+        reply = await call_next(request)
+        if request.operation != "create":
+            return reply
+        if isinstance(reply, EventStream):
+            return reply.map(lambda event: self._at_end(request, event))
+        if isinstance(reply, Response):
+            return self._changed(request, reply) or reply
+        return reply
+
+    def _at_end(self, request: Request, event: Any) -> Any:
+        response = getattr(event, "response", None)
+        if not isinstance(response, Response) or response.status not in ("completed", "incomplete"):
+            return None
+        changed = self._changed(request, response)
+        return None if changed is None else event.replace(response=changed)
+
+    def _changed(self, request: Request, response: Response) -> Response | None:
+        changed = self.function(request, response)
+        if changed is not None and not isinstance(changed, Response):
+            raise StageError(f"@after {self.name} returned {type(changed).__name__}; a Response or None is expected")
+        return changed
+
+    @property
+    def name(self) -> str:
+        return _name_of(self.function)
+
+    def __repr__(self) -> str:
+        return f"after({_name_of(self.function)})"
+
+
+class OnStreamEvent(Stage, frozen=True):
+    """See every event of a streamed reply: `function(event)` returns a changed copy, or None to leave it."""
+
+    function: Callable[..., Any]
+
+    async def __call__(self, request: Request, call_next: Handler) -> Reply:
+        reply = await call_next(request)
+        return reply.map(self.function) if isinstance(reply, EventStream) else reply
+
+    @property
+    def name(self) -> str:
+        return _name_of(self.function)
+
+    def __repr__(self) -> str:
+        return f"on_stream_event({_name_of(self.function)})"
+
+
+def _name_of(function: object) -> str:
+    return getattr(function, "__name__", None) or type(function).__name__
+
+
+@overload
+def stage(function: StageFunction, /) -> FunctionStage: ...
+@overload
+def stage(*, options: tuple[Option, ...] = (), terminal: bool = False) -> Callable[[StageFunction], FunctionStage]: ...
+def stage(
+    function: StageFunction | None = None, /, *, options: tuple[Option, ...] = (), terminal: bool = False
+) -> FunctionStage | Callable[[StageFunction], FunctionStage]:
+    """Make a stage of an `async def (request, call_next)`.
+
+    Args:
+        options: call options that it reads.
+        terminal: it answers itself and never calls `call_next`.
+
+    Raises:
+        StageError: the function is not async, or does not take two arguments.
+    """
+
+    def make(function: StageFunction) -> FunctionStage:
+        name = _name_of(function)
+        if not _is_async(function):
+            raise StageError(f"stage {name} is not async", hint="write `async def`, or use @before / @after")
+        if not _takes(function, 2):
+            raise StageError(f"stage {name} does not take (request, call_next)")
+        return FunctionStage(function=function, reads=options, terminal=terminal)
+
+    return make if function is None else make(function)
+
+
+def before(function: Callable[[Request], Any]) -> Before:
+    """Make a stage of a plain or async `(request)` that returns a changed request or None."""
+    return Before(_one_liner(function, 1, "(request)"))
+
+
+def after(function: Callable[[Request, Response], Response | None]) -> After:
+    """Make a stage of a plain `(request, response)` that sees the final response, plain or streamed."""
+    return After(_plain(_one_liner(function, 2, "(request, response)")))
+
+
+def on_stream_event(function: Callable[[Any], Any]) -> OnStreamEvent:
+    """Make a stage of a plain `(event)` that sees every event of a stream and may return a changed copy."""
+    return OnStreamEvent(_plain(_one_liner(function, 1, "(event)")))
+
+
+def _one_liner(function: T, count: int, shape: str) -> T:
+    if not callable(function) or not _takes(function, count):
+        raise StageError(f"{_name_of(function)} does not take {shape}")
+    return function
+
+
+def _plain(function: T) -> T:
+    if _is_async(function):
+        raise StageError(f"{_name_of(function)} is async; a plain function is expected", hint="write a @stage for that")
+    return function
+
+
+def _is_async(function: object) -> bool:
+    call = getattr(type(function), "__call__", None)  # noqa: B004  whether it is async, not whether it is there
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
+
+
+def _takes(function: Any, count: int) -> bool:
+    try:
+        inspect.signature(function).bind(*[None] * count)
+    except TypeError:
+        return False
+    except ValueError:  # a builtin without a signature
+        return True
+    return True

@@ -1,0 +1,80 @@
+"""Views of a stream, iterable in its own mode: its text as it comes, and its typed answer as it grows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Self
+
+from . import events as ev
+from .items import Message
+from .partial_json import PartialJSON
+
+if TYPE_CHECKING:
+    from .event_stream import EventStream
+
+
+class TextDeltas:
+    """The text deltas of a stream; iterable in the stream's own mode."""
+
+    __slots__ = ("_stream",)
+
+    def __init__(self, stream: EventStream) -> None:
+        self._stream = stream
+
+    def __iter__(self) -> Iterator[str]:
+        for event in self._stream:
+            if isinstance(event, ev.OutputTextDelta):
+                yield event.delta
+
+    def __aiter__(self) -> Self:
+        self._stream.__aiter__()
+        return self
+
+    async def __anext__(self) -> str:
+        while True:
+            event = await self._stream.__anext__()
+            if isinstance(event, ev.OutputTextDelta):
+                return event.delta
+
+
+class Partials:
+    """The growing object of a stream's answer; iterable in the stream's own mode. See `EventStream.partials`."""
+
+    __slots__ = ("_json", "_skipped", "_stream", "_text_at")
+
+    def __init__(self, stream: EventStream) -> None:
+        self._stream = stream
+        self._json = PartialJSON()
+        self._text_at = -2  # the item whose text is being read
+        self._skipped: set[int] = set()  # items that are not the answer
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for event in self._stream:
+            if self._take(event):
+                yield self._json.value
+
+    def __aiter__(self) -> Self:
+        self._stream.__aiter__()
+        return self
+
+    async def __anext__(self) -> dict[str, Any]:
+        while True:
+            if self._take(await self._stream.__anext__()):
+                value: dict[str, Any] = self._json.value
+                return value
+
+    def _take(self, event: ev.Event) -> bool:
+        if isinstance(event, ev.OutputTextDelta):
+            index, text = event.output_index, event.delta
+            if index in self._skipped:
+                return False
+            if index != self._text_at:
+                self._text_at, self._json = index, PartialJSON()
+            if not self._json.has_value:  # the answer is an object; a code fence or a word may come before it
+                text = text[start:] if (start := text.find("{")) >= 0 else ""
+            return self._json.feed(text)
+        if isinstance(event, ev.OutputItemAdded):
+            item = event.item
+            if isinstance(item, Message) and item.phase == "commentary":
+                self._skipped.add(event.output_index)
+        return False
