@@ -40,6 +40,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         bare_models: beginnings of model names that mean this provider without being prefixed by its name.
         operations: which calls of the API the host serves.
         unsupported: API parameters that the host refuses or ignores; they are reported as dropped.
+        output_mode: how a typed answer is asked for by default: "prompt" where the host ignores `text.format`.
         typed_input: whether the host wants `type` on every input item; messages without one get it.
         source, checked: where the row's facts come from, and the day they were looked at (ISO date).
         verified: whether this library's own tests have spoken to the real thing.
@@ -61,6 +62,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     bare_models: tuple[str, ...] = ()
     operations: frozenset[Operation] = frozenset({"create"})
     unsupported: frozenset[str] = frozenset()
+    output_mode: Literal["native", "tool", "prompt"] = "native"
     typed_input: bool = False
     source: str = ""
     checked: str = ""

@@ -9,7 +9,7 @@ import msgspec
 
 from ..pipeline import items
 from ..pipeline.answer_tool import AnswerEvents, AnswerTool
-from ..pipeline.errors import InvalidParameter, OutputIncomplete, OutputInvalid, OutputRefused
+from ..pipeline.errors import CallError, InvalidParameter, OutputIncomplete, OutputInvalid, OutputRefused
 from ..pipeline.event_stream import EventStream
 from ..pipeline.json_schema import OutputType, output_type
 from ..pipeline.params import CreateParams
@@ -18,6 +18,7 @@ from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request
 from ..pipeline.response import Response
 from ..pipeline.stage import Option, Stage
+from ..providers import catalog
 
 Mode = Literal["native", "tool", "prompt"]
 
@@ -108,8 +109,14 @@ def _mode(request: Request) -> Mode:
 
 
 def _best_mode(request: Request) -> Mode:
-    """Choose the mode for "auto"; the one place to ask what the model can do."""
-    return "native"
+    """Choose the mode for "auto": what the provider's row says."""
+    options = request.options
+    has_base = "api_base" in options or "base_url" in options
+    try:
+        row, _ = catalog.split_model(request.model, options.get("custom_llm_provider"), has_base)
+    except CallError:
+        return "native"  # Resolve will say what is wrong with the model
+    return row.output_mode
 
 
 _WORDS: Final = (

@@ -120,6 +120,20 @@ def test_native_sends_the_format_and_keeps_the_other_text_fields(mode: Mode, str
     mode.run(body)
 
 
+def test_auto_asks_by_words_where_the_host_ignores_the_format(mode: Mode, streamed: bool) -> None:
+    async def body() -> None:
+        client = scripted(ROME)
+        response = await mode.response(
+            client.chain, model="local/smollm2", api_base="http://127.0.0.1:1/v1", text_format=City, streamed=streamed
+        )
+
+        assert response.output_parsed == PARSED
+        assert "text" not in client.requests[0]
+        assert "JSON schema" in client.requests[0]["instructions"]
+
+    mode.run(body)
+
+
 def test_without_text_format_nothing_is_parsed_or_sent(mode: Mode, streamed: bool) -> None:
     async def body() -> None:
         client = scripted(ROME)
