@@ -29,7 +29,7 @@ from .wire import _set_raw as set_raw
 from .wire import _Slots as Slots
 
 if TYPE_CHECKING:
-    from .reply import Meta
+    from .reply import Dropped, Meta
 
 TERMINAL_STATUSES = frozenset({"completed", "incomplete", "failed", "cancelled"})
 
@@ -437,6 +437,11 @@ class Response(Returned, frozen=True, kw_only=True):
         if hasattr(self, "_parsed"):
             return _restore_parsed, (self.raw, self.meta, self._parsed)
         return super().__reduce__()
+
+    @property
+    def dropped(self) -> tuple[Dropped, ...]:
+        """What of the call did not reach the host, with the reasons; () when all did. As `meta.dropped`."""
+        return self.meta.dropped if self.meta is not None else ()
 
     @property
     def function_calls(self) -> tuple[FunctionCall, ...]:
