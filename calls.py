@@ -282,7 +282,8 @@ class Calls:
             keywords: see `GetKeywords`; `timeout` bounds each look, not the whole.
         """
         _check_polling(interval_s, keywords)
-        while not _has_ended(response := self.get_responses(response_id, **keywords)):
+        calls = self._unstreamed()
+        while not _has_ended(response := calls.get_responses(response_id, **keywords)):
             self.chain.engine.sleep(interval_s)
         return response
 
@@ -291,9 +292,14 @@ class Calls:
     ) -> Response:
         """Retrieve a background response until it has ended (async). As `poll_responses`."""
         _check_polling(interval_s, keywords)
-        while not _has_ended(response := await self.aget_responses(response_id, **keywords)):
+        calls = self._unstreamed()
+        while not _has_ended(response := await calls.aget_responses(response_id, **keywords)):
             await self.chain.engine.asleep(interval_s)
         return response
+
+    def _unstreamed(self) -> Calls:
+        """Return the same calls without a `stream` that may be bound to the chain."""
+        return Calls(self.chain.bind(stream=None))
 
     def _run(self, operation: Operation, keywords: dict[str, Any]) -> Reply:
         known, dropped = translate(keywords)

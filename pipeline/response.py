@@ -70,13 +70,16 @@ class Returned(Wire, _MetaSlot, frozen=True, kw_only=True):
     def with_text(self, name: str, text: str) -> Self:
         """Return a copy with one text field changed. Cheap where the old text stands in the JSON just once."""
         raw, old = self.raw, msgspec.json.encode(getattr(self, name))
-        at = raw.find(old)
-        end = at + len(old)
-        key = raw[max(0, at - 64) : max(0, at)].rstrip(b" \t\r\n").removesuffix(b":").rstrip(b" \t\r\n")
-        if at < 0 or not key.endswith(b'"%b"' % name.encode()) or raw.find(old, end) >= 0:
+        key = b'"%b":' % name.encode()
+        at = raw.find(key + old)
+        if at < 0:
+            key += b" "
+            at = raw.find(key + old)
+        if at < 0 or raw.count(old) != 1:  # written otherwise, or it stands elsewhere too
             return self.replace(**{name: text})
+        at += len(key)
         copy = self._like(msgspec.structs.replace(self, **{name: text}))
-        set_raw(copy, raw[:at] + msgspec.json.encode(text) + raw[end:])
+        set_raw(copy, raw[:at] + msgspec.json.encode(text) + raw[at + len(old) :])
         return copy
 
     def _like(self, copy: Self) -> Self:

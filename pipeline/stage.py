@@ -71,6 +71,8 @@ class Option(msgspec.Struct, frozen=True):
     def check(self, value: object) -> None:
         """Raise InvalidParameter when the value has another type."""
         allowed = self.types
+        if value.__class__ in allowed:
+            return
         if isinstance(value, bool) and bool not in allowed and object not in allowed:
             ok = False
         else:

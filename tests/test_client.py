@@ -130,3 +130,18 @@ def test_many_clients_have_hooks_of_their_own(mode: Mode) -> None:
         assert {signal.call_id for signal in first}.isdisjoint(signal.call_id for signal in second)
 
     mode.run(body)
+
+
+def test_polling_asks_plainly_though_a_stream_is_bound(mode: Mode) -> None:
+    async def body() -> None:
+        client = scripted({"status": "completed"}, chain=presets.responses.bind(stream=True))
+
+        polled = await mode.either(
+            lambda: client.poll_responses("resp_1", custom_llm_provider="openai"),
+            lambda: client.apoll_responses("resp_1", custom_llm_provider="openai"),
+        )
+
+        assert polled.status == "completed"
+        assert "stream" not in client.host.requests[0].url
+
+    mode.run(body)
