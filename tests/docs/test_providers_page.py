@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
 import msgspec
@@ -140,10 +141,10 @@ def names(found: tuple[str, ...] | list[str]) -> str:
 
 def fields() -> list[str]:
     """Return the table of a row's fields, with the words of the class itself."""
-    text = (Provider.__doc__ or "").partition("Args:\n")[2]
+    text = inspect.cleandoc(Provider.__doc__ or "").partition("Args:\n")[2]
     entries: list[tuple[str, str]] = []
     for raw in text.splitlines():
-        if raw.startswith(" " * 12) and entries:
+        if raw.startswith(" " * 8) and entries:
             entries[-1] = (entries[-1][0], f"{entries[-1][1]} {raw.strip()}")
         elif raw.strip():
             name, _, meaning = raw.strip().partition(": ")
