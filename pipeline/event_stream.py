@@ -22,6 +22,7 @@ OnEnd = Callable[[Outcome], None]
 Map = Callable[[ev.Event], "ev.Event | None"]
 
 _EVERY: frozenset[type[ev.Event]] = frozenset({*ev.EVENTS.values(), ev.UnknownEvent})
+_CONCLUDED: frozenset[type[ev.Event]] = frozenset({ev.ResponseCompleted, ev.ResponseIncomplete})
 # Events that show the user nothing: a repeat of the attempt behind them would go unnoticed.
 _PREAMBLE = frozenset({ev.ResponseCreated, ev.ResponseQueued, ev.ResponseInProgress})
 
@@ -226,9 +227,7 @@ class EventStream:
         raised: list[APIError] = []
         error_of = self._error_of
 
-        def at_end(event: ev.Event) -> ev.Event | None:
-            if not isinstance(event, ev.ResponseCompleted | ev.ResponseIncomplete):
-                return None
+        def at_end(event: Any) -> Any:
             try:
                 changed = fn(event.response)
             except APIError as error:
@@ -239,7 +238,7 @@ class EventStream:
         def concluded(event: ev.Event) -> APIError | None:
             return error_of(event) or (raised[0] if raised else None)
 
-        self.map(at_end)
+        self.map(at_end, _CONCLUDED)
         self._error_of = concluded
         if self._last is not None and self._error is None:  # it has come already, held back by `commit`
             self._error = concluded(self._last)

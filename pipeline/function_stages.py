@@ -16,10 +16,19 @@ from .stage import Option, Stage, StageFunction
 T = TypeVar("T")
 
 
-class FunctionStage(Stage, frozen=True, tag="function"):
-    """A stage made of a function; `@stage` and bare functions in a chain become one."""
+class _OfFunction(Stage, frozen=True):
+    """A stage that goes by the name of its function."""
 
     function: Callable[..., Any]
+
+    @property
+    def name(self) -> str:
+        return _name_of(self.function)
+
+
+class FunctionStage(_OfFunction, frozen=True, tag="function"):
+    """A stage made of a function; `@stage` and bare functions in a chain become one."""
+
     reads: tuple[Option, ...] = ()
     terminal: bool = False
 
@@ -27,21 +36,15 @@ class FunctionStage(Stage, frozen=True, tag="function"):
         reply: Reply = await self.function(request, call_next)
         return reply
 
-    @property
-    def name(self) -> str:
-        return _name_of(self.function)
-
     def __repr__(self) -> str:
         return _name_of(self.function)
 
 
-class Before(Stage, frozen=True):
+class Before(_OfFunction, frozen=True):
     """Change the request on its way in: `function(request)` returns a changed copy, or None to leave it.
 
     For calls that create a response; those on a stored one pass by.
     """
-
-    function: Callable[..., Any]
 
     async def __call__(self, request: Request, call_next: Handler) -> Reply:
         if request.operation != "create":
@@ -53,66 +56,41 @@ class Before(Stage, frozen=True):
             raise StageError(f"@before {self.name} returned {type(changed).__name__}; a Request or None is expected")
         return await call_next(request if changed is None else changed)
 
-    @property
-    def name(self) -> str:
-        return _name_of(self.function)
-
     def __repr__(self) -> str:
         return f"before({_name_of(self.function)})"
 
 
-class After(Stage, frozen=True):
+class After(_OfFunction, frozen=True):
     """See the final response on its way out: `function(request, response)`, once per call, plain or streamed.
 
     It may return a changed response; in a stream that replaces the one of the terminal event. It is not called when
     the call fails or the stream is left early, nor for calls on a stored response.
     """
 
-    function: Callable[..., Any]
-
     async def __call__(self, request: Request, call_next: Handler) -> Reply:
         reply = await call_next(request)
         if request.operation != "create":
             return reply
         if isinstance(reply, EventStream):
-            return reply.map(lambda event: self._at_end(request, event))
-        if isinstance(reply, Response):
-            return self._changed(request, reply) or reply
-        return reply
+            return reply.conclude(lambda response: self._changed(request, response))
+        return self._changed(request, reply) if isinstance(reply, Response) else reply
 
-    def _at_end(self, request: Request, event: Any) -> Any:
-        response = getattr(event, "response", None)
-        if not isinstance(response, Response) or response.status not in ("completed", "incomplete"):
-            return None
-        changed = self._changed(request, response)
-        return None if changed is None else event.replace(response=changed)
-
-    def _changed(self, request: Request, response: Response) -> Response | None:
+    def _changed(self, request: Request, response: Response) -> Response:
         changed = self.function(request, response)
         if changed is not None and not isinstance(changed, Response):
             raise StageError(f"@after {self.name} returned {type(changed).__name__}; a Response or None is expected")
-        return changed
-
-    @property
-    def name(self) -> str:
-        return _name_of(self.function)
+        return response if changed is None else changed
 
     def __repr__(self) -> str:
         return f"after({_name_of(self.function)})"
 
 
-class OnStreamEvent(Stage, frozen=True):
+class OnStreamEvent(_OfFunction, frozen=True):
     """See every event of a streamed reply: `function(event)` returns a changed copy, or None to leave it."""
-
-    function: Callable[..., Any]
 
     async def __call__(self, request: Request, call_next: Handler) -> Reply:
         reply = await call_next(request)
         return reply.map(self.function) if isinstance(reply, EventStream) else reply
-
-    @property
-    def name(self) -> str:
-        return _name_of(self.function)
 
     def __repr__(self) -> str:
         return f"on_stream_event({_name_of(self.function)})"
