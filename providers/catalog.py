@@ -118,15 +118,7 @@ def names() -> dict[str, Provider]:
 
 
 def register(row: Provider | Mapping[str, Any], *, replace: bool = False) -> Provider:
-    """Add a row for this whole process, and return it as it is in the catalogue. Safe to call from any thread.
-
-    Args:
-        row: a `Provider`, or a mapping with its fields; only `name` has to be there.
-        replace: whether it may take the place of the row of that name. An alias of another row stays taken.
-
-    Raises:
-        SetupError: a wrong field, or a name that is taken.
-    """
+    """As `antiphon.providers.register`."""
     global _catalogue
     new = _checked(msgspec.to_builtins(row) if isinstance(row, Provider) else dict(row), "register")
     _load()
