@@ -174,7 +174,9 @@ class Repair:
         elif kind in _TEXT_DONES:
             self._part(item, _TEXT_DONES[kind], fields, ours=False).said = True
         elif isinstance(event, ev.FunctionCallArgumentsDelta):
-            item.arguments = [*(item.arguments or ()), event.delta]
+            if item.arguments is None:
+                item.arguments = []
+            item.arguments.append(event.delta)
         elif isinstance(event, ev.FunctionCallArgumentsDone):
             item.arguments = None
         return []
