@@ -253,6 +253,25 @@ def test_after_sees_the_final_response_once_outside_retry_that_held_the_stream_b
     mode.run(body)
 
 
+def test_after_sees_the_end_alone_of_a_host_that_says_completed_from_the_start(mode: Mode) -> None:
+    seen: list[str] = []
+
+    @after
+    def note(request: Request, response: Response) -> None:
+        seen.append(response.output_text)
+
+    async def body() -> None:
+        first, *rest = text_events("Hi")
+        assert isinstance(first, ev.ResponseCreated)
+        first = first.replace(response=first.response.replace(status="completed"))
+
+        await mode.events(await open_stream(mode, Source(*one_by_one([first, *rest])), note))
+
+        assert seen == ["Hi"]
+
+    mode.run(body)
+
+
 def test_after_changes_the_response(mode: Mode, streamed: bool) -> None:
     @after
     def sign(request: Request, response: Response) -> Response:
