@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 KeySource: TypeAlias = "str | Secret | Callable[[], str | Secret]"
 Handler: TypeAlias = "Callable[[Request], Awaitable[Reply]]"
+Drop: TypeAlias = Callable[[str, str], None]
+"""Called with the name and the reason of what a dialect leaves out of a request. Raises UnsupportedParameter where the
+caller wants an error instead, or where the call would mean something else without it."""
 
 
 class StreamDecoder(Protocol):
@@ -51,13 +54,17 @@ class StreamDecoder(Protocol):
 class Dialect(Protocol):
     """A host's API format, both directions, without I/O."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What the call option `dialect` calls it."""
+        ...
 
-    def encode(self, request: Request, target: Target) -> HttpRequest:
-        """Return the HTTP request for this operation on this target.
+    def encode(self, request: Request, target: Target, drop: Drop) -> HttpRequest:
+        """Return the HTTP request for this operation on this target; tell `drop` what of the call it leaves out.
 
         Raises:
             UnsupportedParameter: the target cannot carry what the call needs.
+            InvalidParameter: something that has no meaning on the wire, e.g. an output without its call.
         """
         ...
 
@@ -94,8 +101,9 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         api_key: the key or None for hosts without one; revealed only by the transport.
         auth: how the key is sent: "bearer", or the name of a header that takes it as it is.
         headers: further headers of this host.
-        unsupported: parameters that this host refuses; Transform reports them as dropped.
-        typed_input: whether the host wants `type` on every input item.
+        unsupported: parameters that this host or model refuses, with the reason ("" for the host's); Transform
+            reports them as dropped.
+        why: why this dialect was chosen, where the host speaks several; "" where it is the usual one.
         key_note: why no key is sent, for the hint of a 401.
         transport: what answers in place of the network, for providers that run in this process.
     """
@@ -107,8 +115,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     api_key: Secret | None = None
     auth: Literal["bearer", "api-key"] = "bearer"
     headers: tuple[tuple[str, str | Secret], ...] = ()
-    unsupported: frozenset[str] = frozenset()
-    typed_input: bool = False
+    unsupported: Mapping[str, str] = {}
+    why: str = ""
     key_note: str | None = None
     transport: Transport | None = None
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .catalog import Provider as Provider
+    from .rows import Provider as Provider
 
 __all__ = ["Provider", "find", "list", "register"]  # pyright: ignore[reportUnsupportedDunderAll]
 
@@ -58,7 +58,7 @@ def register(row: Provider | Mapping[str, Any], *, replace: bool = False) -> Pro
 
 def __getattr__(name: str) -> Any:
     if name == "Provider":
-        from .catalog import Provider
+        from .rows import Provider
 
         return Provider
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,79 +7,15 @@ import re
 import threading
 from collections.abc import Mapping
 from importlib import resources
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from ..pipeline.errors import AntiphonError, InvalidModel, InvalidParameter, SetupError, UnknownProvider, did_you_mean
-from ..pipeline.params import CreateParams, Operation
+from ..pipeline.params import CreateParams
+from .rows import Planned, Provider
 
-Auth = Literal["bearer", "api-key"]
 F = TypeVar("F")
-
-
-class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One provider. A vendor that differs only by address and key is a row, not code.
-
-    Args:
-        name: what stands before the first "/" of a model string.
-        aliases: further such names.
-        base_url: address to which the dialect adds its paths; "" when the call or the environment must give it. A
-            name in braces stands for the value of that environment variable, e.g. ".../accounts/{ACCOUNT_ID}/v1".
-        base_path: path of the API, e.g. "/v1", added to an address of the call or the environment that has none.
-        bare_base: whether `base_env` may hold a host without scheme; scheme and port are then those of `base_url`.
-        key_env: environment variables that may hold the key; the first one set wins.
-        token_env: environment variables that may hold a bearer token, for a host that takes both; asked after key_env.
-        base_env: environment variables that may hold another address.
-        header_env: headers that are sent when the named environment variable is set.
-        key_required: whether a call without a key is refused before it is sent.
-        auth: how the key is sent; "bearer" is `Authorization: Bearer KEY`, "api-key" is `api-key: KEY`, or the former
-            for a key that begins with "Bearer ".
-        dialects: API formats that the host speaks, the preferred one first.
-        launcher: "local" starts a model on this machine, "scripted" answers in this process.
-        bare_models: beginnings of model names that mean this provider without being prefixed by its name.
-        operations: which calls of the API the host serves.
-        unsupported: API parameters that the host refuses or ignores; they are reported as dropped.
-        output_mode: how a typed answer is asked for by default: "prompt" where the host ignores `text.format`.
-        typed_input: whether the host wants `type` on every input item; messages without one get it.
-        source, checked: where the row's facts come from, and the day they were looked at (ISO date).
-        verified: whether this library's own tests have spoken to the real thing.
-    """
-
-    name: str
-    aliases: tuple[str, ...] = ()
-    base_url: str = ""
-    base_path: str = ""
-    bare_base: bool = False
-    key_env: tuple[str, ...] = ()
-    token_env: tuple[str, ...] = ()
-    base_env: tuple[str, ...] = ()
-    header_env: dict[str, str] = {}
-    key_required: bool = True
-    auth: Auth = "bearer"
-    dialects: tuple[str, ...] = ("responses",)
-    launcher: Literal["", "local", "scripted"] = ""
-    bare_models: tuple[str, ...] = ()
-    operations: frozenset[Operation] = frozenset({"create"})
-    unsupported: frozenset[str] = frozenset()
-    output_mode: Literal["native", "tool", "prompt"] = "native"
-    typed_input: bool = False
-    source: str = ""
-    checked: str = ""
-    verified: bool = False
-
-
-class Planned(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A well-known provider that is not served yet: what the error says instead of guessing at a misspelt name.
-
-    Args:
-        name, aliases: as in `Provider`.
-        speaks: the API format that it would take.
-    """
-
-    name: str
-    aliases: tuple[str, ...] = ()
-    speaks: str
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
@@ -186,7 +122,7 @@ def _checked(fields: dict[str, Any], where: str) -> Provider:
     try:
         row = msgspec.convert(fields, Provider)
     except msgspec.ValidationError as error:
-        raise SetupError(f"{where}: {error}", hint="the fields are those of Provider in providers/catalog.py") from None
+        raise SetupError(f"{where}: {error}", hint="the fields are those of Provider in providers/rows.py") from None
     for name in (row.name, *row.aliases):
         if not re.fullmatch(r"[\w.-]+", name):
             raise SetupError(f"{where}: {name!r} cannot stand before the slash of a model string")

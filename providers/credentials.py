@@ -13,7 +13,7 @@ import msgspec
 
 from ..pipeline.errors import InvalidParameter, MissingKey
 from ..pipeline.secret import Secret
-from .catalog import Auth, Provider
+from .rows import Auth, Provider
 
 
 class Access(msgspec.Struct, frozen=True):

@@ -15,7 +15,9 @@ from ..pipeline.stage import Option, Scope, Stage
 from ..providers import catalog
 from ..providers.credentials import Access, clean_base, find_access, find_headers
 from ..providers.dialects import DIALECTS
+from ..providers.profiles import UNKNOWN
 from ..providers.response_ids import DEPLOYMENT, deployment_of
+from ..providers.rows import Provider
 from ..providers.scripted import ScriptedHost, echo_host
 
 if TYPE_CHECKING:
@@ -82,19 +84,18 @@ class Resolve(Stage, frozen=True):
             provider=row.name,
             model=model,
             base_url=access.base_url,
-            dialect=DIALECTS[dialect],
+            dialect=DIALECTS[dialect](row, UNKNOWN),
             api_key=access.api_key,
             auth=access.auth,
             headers=() if has_base else request.context.state_of(self, _Surroundings).headers_of(row),
-            unsupported=row.unsupported,
-            typed_input=row.typed_input,
+            unsupported=dict.fromkeys(row.unsupported, ""),
             key_note=access.note,
             transport=_offline(row, model, options),
         )
         request.context.target = target
         return await call_next(request.replace(target=target))
 
-    async def _access(self, row: catalog.Provider, model: str, request: Request) -> Access:
+    async def _access(self, row: Provider, model: str, request: Request) -> Access:
         context = request.context
         if row.launcher == "scripted" or "mock_response" in request.options:
             return Access(row.base_url or "http://scripted.invalid/v1", None)
@@ -107,7 +108,7 @@ class Resolve(Stage, frozen=True):
         return find_access(row, request.options)
 
 
-def _offline(row: catalog.Provider, model: str, options: Mapping[str, Any]) -> Transport | None:
+def _offline(row: Provider, model: str, options: Mapping[str, Any]) -> Transport | None:
     """Return what answers in this process instead of the network, if anything."""
     if "mock_response" in options:
         return ScriptedHost([options["mock_response"]])
@@ -121,9 +122,9 @@ class _Surroundings:
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
-        self._headers: dict[str, tuple[catalog.Provider, tuple[tuple[str, str], ...]]] = {}
+        self._headers: dict[str, tuple[Provider, tuple[tuple[str, str], ...]]] = {}
 
-    def headers_of(self, row: catalog.Provider) -> tuple[tuple[str, str], ...]:
+    def headers_of(self, row: Provider) -> tuple[tuple[str, str], ...]:
         """Return the headers that the environment sets for a provider, read once per client and row."""
         known = self._headers.get(row.name)
         if known is None or known[0] is not row:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import functools
+from typing import Literal, get_args
 
 from ..pipeline.errors import InvalidParameter, SetupError, UnsupportedParameter
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request
 from ..pipeline.stage import Option, Stage
 
-Drop = Literal["report", "error", "ignore"]
+Policy = Literal["report", "error", "ignore"]
+_POLICIES = get_args(Policy)
 
 
 # Without one of these the call would be another one: it would answer, and be wrong.
@@ -39,41 +41,39 @@ class Transform(Stage, frozen=True):
     needs = ("target",)
     sets = ("wire",)
 
-    drop: Drop = "report"
+    drop: Policy = "report"
 
     async def __call__(self, request: Request, call_next: Handler) -> Reply:
         target = request.target
         if target is None:
             raise SetupError("Transform got a request without a target", hint="place Resolve before Transform")
-        if "drop" in request.options:
-            _check_policy(request.options["drop"])
+        policy = request.options.get("drop", self.drop)
+        if policy not in _POLICIES:
+            raise InvalidParameter(f'drop is {policy!r}; "report", "error" or "ignore" is expected', param="drop")
+        drop = functools.partial(_drop, request, policy)
         if target.unsupported:
             refused = [name for name in sorted(target.unsupported) if getattr(request.params, name, None) is not None]
+            for name in refused:
+                drop(name, target.unsupported[name])
             if refused:
-                request = self._without(request, refused)
-        return await call_next(request.replace(wire=target.dialect.encode(request, target)))
-
-    def _without(self, request: Request, names: list[str]) -> Request:
-        target = request.target
-        assert target is not None
-        policy = request.options.get("drop", self.drop)
-        for name in names:
-            given = getattr(request.params, name)
-            # Such a value asks for what happens anyway.
-            if policy == "error" or (name in _NEVER_DROPPED and given is not False and given != "auto"):
-                may_drop = ', or pass drop="report" to go on without it' if name not in _NEVER_DROPPED else ""
-                raise UnsupportedParameter(
-                    f"{target.provider} does not take {name}",
-                    provider=target.provider,
-                    model=target.model,
-                    param=name,
-                    hint=f"leave it out{may_drop}",
-                )
-            if policy == "report":
-                request.context.drop(name, f"{target.provider} does not take it")
-        return request.with_params(**dict.fromkeys(names))
+                request = request.with_params(**dict.fromkeys(refused))
+        return await call_next(request.replace(wire=target.dialect.encode(request, target, drop)))
 
 
-def _check_policy(policy: str) -> None:
-    if policy not in ("report", "error", "ignore"):
-        raise InvalidParameter(f'drop is {policy!r}; "report", "error" or "ignore" is expected', param="drop")
+def _drop(request: Request, policy: Policy, name: str, reason: str) -> None:
+    """Do what the policy says with something that does not reach the host. "" as reason: it does not take it."""
+    target = request.target
+    assert target is not None
+    given = getattr(request.params, name, None)
+    # Such a value asks for what happens anyway.
+    if policy == "error" or (name in _NEVER_DROPPED and given is not False and given != "auto"):
+        may_drop = ', or pass drop="report" to go on without it' if name not in _NEVER_DROPPED else ""
+        raise UnsupportedParameter(
+            f"{target.provider} does not take {name}" + (f": {reason}" if reason else ""),
+            provider=target.provider,
+            model=target.model,
+            param=name,
+            hint=f"leave it out{may_drop}",
+        )
+    if policy == "report":
+        request.context.drop(name, reason or f"{target.provider} does not take it")

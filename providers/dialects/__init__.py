@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from ...pipeline.request import Dialect
+from ..profiles import Profile
+from ..rows import Provider
+from .chat import ChatDialect
 from .responses import ResponsesDialect
 
-DIALECTS: Final[dict[str, Dialect]] = {"responses": ResponsesDialect()}
+
+def _responses(row: Provider, profile: Profile) -> Dialect:
+    return _TYPED if row.typed_input else _PLAIN
+
+
+def _chat(row: Provider, profile: Profile) -> Dialect:
+    return ChatDialect(row.chat, profile)
+
+
+_PLAIN, _TYPED = ResponsesDialect(), ResponsesDialect(typed_input=True)
+
+DIALECTS: Final[dict[str, Callable[[Provider, Profile], Dialect]]] = {"responses": _responses, "chat": _chat}
+"""By name: the codec for a host and a model."""

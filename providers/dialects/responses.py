@@ -8,7 +8,7 @@ authoritative where the SSE event name is missing (OpenRouter, transformers) or 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -27,7 +27,7 @@ from ...pipeline.params import (
     Operation,
 )
 from ...pipeline.reply import PlainReply
-from ...pipeline.request import Request, StreamDecoder, Target
+from ...pipeline.request import Drop, Request, StreamDecoder, Target
 from ...pipeline.response import TERMINAL_STATUSES, CompactedResponse, DeletedResponse, InputTokens, ItemPage, Response
 from ...pipeline.secret import Secret, mask
 from ...pipeline.sse import Frame, SSEDecoder
@@ -66,17 +66,23 @@ _STATUSES = TERMINAL_STATUSES | {"queued", "in_progress"}
 _WITH_BODY = (CreateParams, CompactParams, CountInputTokensParams)
 
 
-class ResponsesDialect:
-    """The Responses API, every operation, plain and streamed."""
+class ResponsesDialect(msgspec.Struct, frozen=True):
+    """The Responses API, every operation, plain and streamed.
 
-    name = "responses"
+    Args:
+        typed_input: whether the host wants `type` on every input item.
+    """
 
-    def encode(self, request: Request, target: Target) -> HttpRequest:
+    typed_input: bool = False
+
+    name: ClassVar[str] = "responses"
+
+    def encode(self, request: Request, target: Target, drop: Drop) -> HttpRequest:
         options, params, route = request.options, request.params, _ROUTES[request.operation]
         extra_body, extra_query = options.get("extra_body"), options.get("extra_query")
         path, query = route.path, extra_query
         if isinstance(params, _WITH_BODY):
-            body: bytes | None = encode_body(params, target.model, extra_body, target.typed_input)
+            body: bytes | None = encode_body(params, target.model, extra_body, self.typed_input)
         else:
             path = path.replace("{id}", quote(params.response_id or "", safe=""))
             query = {**_query_of(params), **(extra_query or {})}

@@ -8,7 +8,8 @@ from pathlib import Path
 import msgspec
 
 from antiphon.pipeline.params import PARAMS
-from antiphon.providers.catalog import Provider, rows
+from antiphon.providers.catalog import rows
+from antiphon.providers.rows import Provider
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = DOCS / "providers.md"

@@ -13,8 +13,9 @@ import antiphon
 from antiphon.pipeline.errors import InvalidModel, SetupError, UnknownProvider
 from antiphon.pipeline.params import CreateParams, Operation
 from antiphon.providers import catalog
-from antiphon.providers.catalog import Provider, split_model
+from antiphon.providers.catalog import split_model
 from antiphon.providers.dialects import DIALECTS
+from antiphon.providers.rows import Provider
 
 GOOD: dict[str, tuple[str | None, bool, str, str]] = {
     # model string: provider given, address given, provider meant, model meant

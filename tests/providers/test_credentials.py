@@ -14,6 +14,7 @@ from antiphon.pipeline.errors import CallError, InvalidParameter, MissingKey
 from antiphon.pipeline.secret import Secret
 from antiphon.providers import catalog
 from antiphon.providers.credentials import Access, clean_base, find_access
+from antiphon.providers.rows import Provider
 
 KEY = "canary0123456789abcdef"
 OPENAI = catalog.find("openai")
@@ -21,7 +22,7 @@ COMPATIBLE = catalog.find("openai_compatible")
 ANSWER = Answer.json(b'{"id":"r","object":"response","status":"completed","output":[]}')
 
 
-def access(row: catalog.Provider = OPENAI, environ: dict[str, str] | None = None, **options: Any) -> Access:
+def access(row: Provider = OPENAI, environ: dict[str, str] | None = None, **options: Any) -> Access:
     return find_access(row, options, environ or {})
 
 

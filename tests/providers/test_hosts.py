@@ -13,8 +13,8 @@ from antiphon import InvalidParameter, MissingKey, UnsupportedOperation, Unsuppo
 from antiphon.pipeline.items import Message
 from antiphon.pipeline.wire import loads
 from antiphon.providers import catalog
-from antiphon.providers.catalog import Provider
 from antiphon.providers.credentials import Access, find_access
+from antiphon.providers.rows import Provider
 
 KEY = "sk-test-canary0123456789"
 ANSWER = Answer.json(b'{"id":"r","object":"response","status":"completed","output":[]}')

@@ -14,7 +14,7 @@ import pytest
 import antiphon
 from antiphon import SetupError, UnknownProvider, presets, providers
 from antiphon.providers import catalog
-from antiphon.providers.catalog import Provider
+from antiphon.providers.rows import Provider
 from antiphon.testing import ScriptedHost
 
 ROW: dict[str, Any] = {"name": "acme", "base_url": "https://models.acme.example/v1", "key_env": ["ACME_API_KEY"]}

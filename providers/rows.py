@@ -1,0 +1,156 @@
+"""Rows of the catalogue: what is known of a provider, as data."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from ..pipeline.params import Operation
+
+Auth = Literal["bearer", "api-key"]
+Feature = Literal["always", "tools", "structured_output", "reasoning"]
+
+
+class ChatFlags(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is particular in a host's chat completions; the defaults are what most hosts do.
+
+    Args:
+        base_url: address of chat completions, where it is not that of the row.
+        path: what is added to the address.
+        max_tokens: the field that bounds the answer.
+        developer_role: whether messages of role "developer" are known; else they are sent as "system".
+        one_system: whether there may be one system message only, the first; later ones become user messages.
+        reasoning_field: where the reasoning of earlier turns goes: a field of the assistant's message, or "content" for
+            a part of its content (Mistral); "" leaves it out.
+        reasoning_replay: which assistant messages take it: "calls" those with tool calls, "all" every one.
+        reasoning_required: whether the host refuses an assistant message with tool calls that has none.
+        effort: how `reasoning.effort` is asked for: "reasoning_effort" as that field, "reasoning" as an object of that
+            name, "thinking" as {"type": "enabled" | "disabled"} and `reasoning_effort`, "thinking_only" without the
+            latter, "enable_thinking" as that boolean, "template" as the same inside `chat_template_kwargs`; "" not at
+            all.
+        efforts: the levels it knows, from low to high; others are mapped to the nearest. () takes all.
+        think_tags: whether reasoning may come inside the text, between <think> and </think>.
+        tool_choices: forms of `tool_choice` that are taken; "function" is a named tool.
+        strict_tools: whether a tool's `strict` is taken.
+        custom_tools: whether tools of type "custom" are taken; else they are sent as functions of one string.
+        structured_output: the strongest `response_format` that is taken; "" takes none.
+        usage_option: whether `stream_options.include_usage` is taken, without which some hosts send no usage.
+        streaming: "never" or "always", where the host can do only one of the two.
+        call_ids: what ids of tool calls may look like: "any", or "9" for nine letters or digits (Mistral).
+        images: whether an image may be a URL, or only a data URL; "" takes none.
+        files, audio: whether such parts are taken in messages.
+        unsupported: API parameters that it refuses or ignores, beside those that no chat completions have.
+    """
+
+    base_url: str = ""
+    path: str = "/chat/completions"
+    max_tokens: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    developer_role: bool = False
+    one_system: bool = False
+    reasoning_field: Literal["", "reasoning_content", "reasoning", "reasoning_details", "content"] = ""
+    reasoning_replay: Literal["calls", "all"] = "all"
+    reasoning_required: bool = False
+    effort: Literal["", "reasoning_effort", "reasoning", "thinking", "thinking_only", "enable_thinking", "template"] = (
+        "reasoning_effort"
+    )
+    efforts: tuple[str, ...] = ()
+    think_tags: bool = False
+    tool_choices: frozenset[Literal["auto", "none", "required", "function", "allowed_tools"]] = frozenset(
+        {"auto", "none", "required", "function"}
+    )
+    strict_tools: bool = True
+    custom_tools: bool = False
+    structured_output: Literal["", "json_object", "json_schema"] = "json_schema"
+    usage_option: bool = True
+    streaming: Literal["both", "never", "always"] = "both"
+    call_ids: Literal["any", "9"] = "any"
+    images: Literal["", "url", "data"] = "url"
+    files: bool = True
+    audio: bool = True
+    unsupported: frozenset[str] = frozenset()
+
+
+class Preference(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When another dialect than the row's first one loses less of what a call asks for.
+
+    Args:
+        dialect: the better one.
+        when: what the call asks for; "always" asks nothing.
+        unless_models: beginnings of model names that it does not hold for; a model's name is looked at with and without
+            what stands before its last "/".
+        why: what would be lost, in a sentence.
+    """
+
+    dialect: str
+    when: Feature
+    unless_models: tuple[str, ...] = ()
+    why: str
+
+
+class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One provider. A vendor that differs only by address and key is a row, not code.
+
+    Args:
+        name: what stands before the first "/" of a model string.
+        aliases: further such names.
+        base_url: address to which the dialect adds its paths; "" when the call or the environment must give it. A
+            name in braces stands for the value of that environment variable, e.g. ".../accounts/{ACCOUNT_ID}/v1".
+        base_path: path of the API, e.g. "/v1", added to an address of the call or the environment that has none.
+        bare_base: whether `base_env` may hold a host without scheme; scheme and port are then those of `base_url`.
+        key_env: environment variables that may hold the key; the first one set wins.
+        token_env: environment variables that may hold a bearer token, for a host that takes both; asked after key_env.
+        base_env: environment variables that may hold another address.
+        header_env: headers that are sent when the named environment variable is set.
+        key_required: whether a call without a key is refused before it is sent.
+        auth: how the key is sent; "bearer" is `Authorization: Bearer KEY`, "api-key" is `api-key: KEY`, or the former
+            for a key that begins with "Bearer ".
+        dialects: API formats that the host speaks, the preferred one first.
+        launcher: "local" starts a model on this machine, "scripted" answers in this process.
+        bare_models: beginnings of model names that mean this provider without being prefixed by its name.
+        operations: which calls of the API the host serves.
+        unsupported: API parameters that the host refuses or ignores; they are reported as dropped.
+        output_mode: how a typed answer is asked for by default: "prompt" where the host ignores `text.format`.
+        typed_input: whether the host wants `type` on every input item; messages without one get it.
+        prefer: when another of its dialects than the first one is the better choice.
+        chat: what is particular in its chat completions.
+        source, checked: where the row's facts come from, and the day they were looked at (ISO date).
+        verified: whether this library's own tests have spoken to the real thing.
+    """
+
+    name: str
+    aliases: tuple[str, ...] = ()
+    base_url: str = ""
+    base_path: str = ""
+    bare_base: bool = False
+    key_env: tuple[str, ...] = ()
+    token_env: tuple[str, ...] = ()
+    base_env: tuple[str, ...] = ()
+    header_env: dict[str, str] = {}
+    key_required: bool = True
+    auth: Auth = "bearer"
+    dialects: tuple[str, ...] = ("responses",)
+    launcher: Literal["", "local", "scripted"] = ""
+    bare_models: tuple[str, ...] = ()
+    operations: frozenset[Operation] = frozenset({"create"})
+    unsupported: frozenset[str] = frozenset()
+    output_mode: Literal["native", "tool", "prompt"] = "native"
+    typed_input: bool = False
+    prefer: tuple[Preference, ...] = ()
+    chat: ChatFlags = ChatFlags()
+    source: str = ""
+    checked: str = ""
+    verified: bool = False
+
+
+class Planned(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A well-known provider that is not served yet: what the error says instead of guessing at a misspelt name.
+
+    Args:
+        name, aliases: as in `Provider`.
+        speaks: the API format that it would take.
+    """
+
+    name: str
+    aliases: tuple[str, ...] = ()
+    speaks: str
