@@ -1,171 +1,346 @@
 """The assembler owns the stream grammar for whatever is not native: say what happened, it makes the events.
 
 sequence_number   rises by one per event, from 0
-output_index      position of the item; items open and close one after the other
+output_index      position of the item in `output`; an item gets it when it opens
 item              output_item.added … output_item.done
-message part      content_part.added, output_text.delta*, output_text.done, content_part.done
+message part      content_part.added, its deltas, its done, content_part.done
 function call     function_call_arguments.delta*, function_call_arguments.done
-reasoning         reasoning_summary_part.added, …_text.delta*, …_text.done, reasoning_summary_part.done
+custom call       custom_tool_call_input.delta*, custom_tool_call_input.done
+reasoning         parts of the summary, or raw parts of the content, each opened and closed like a message's
 ends              with one response.completed / incomplete / failed that carries the whole response
+
+Parts open and close by themselves: a message that gets a refusal after text closes its text. Items do not, since calls
+may be written side by side.
 """
 
 from __future__ import annotations
 
 import re
 import time
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeAlias
+
+import msgspec
 
 from . import events as ev
-from .items import FunctionCall, Message, Reasoning
-from .parts import OutputText, Refusal
+from .items import CustomToolCall, FunctionCall, Message, Reasoning
+from .parts import OutputText, ReasoningText, Refusal, SummaryText
 from .response import Response
 from .wire import Raw, encode
 
-_EMPTY = Raw(b"[]")
+EMPTY_LIST: Final = Raw(b"[]")
+Fields: TypeAlias = Mapping[str, Any]
 
 
 class Assembler:
-    """Makes the events of one response. Every method returns the events to hand out, in order.
+    """Makes the events of one response, in the order in which it is told what happens.
 
     Args:
         fields: of the response: at least `id` and `model`; "status" and "output" are the assembler's.
+
+    Attributes:
+        events: those that were made and not taken yet.
     """
 
-    def __init__(self, fields: dict[str, Any]) -> None:
-        self._fields: dict[str, Any] = {"object": "response", "created_at": int(time.time()), **fields}
-        self._next = 0
-        self._output: list[dict[str, Any]] = []
+    __slots__ = ("_fields", "_output", "events", "number")
 
-    def start(self) -> list[ev.Event]:
+    def __init__(self, fields: Fields) -> None:
+        self._fields: dict[str, Any] = {"object": "response", "created_at": int(time.time()), **fields}
+        self._output: list[dict[str, Any] | None] = []  # None while the item is open
+        self.events: list[ev.Event] = []
+        self.number = 0  # of the next event
+
+    def take(self) -> list[ev.Event]:
+        """Return the events made since the last time."""
+        events, self.events = self.events, []
+        return events
+
+    def start(self) -> None:
         """Open the response."""
         base = Raw(encode({**self._fields, "status": "in_progress", "output": []}))
-        return [
-            ev.ResponseCreated(response_json=base, sequence_number=self._number()),
-            ev.ResponseInProgress(response_json=base, sequence_number=self._number()),
-        ]
+        self.add(ev.ResponseCreated, response_json=base)
+        self.add(ev.ResponseInProgress, response_json=base)
 
-    def message(self, item: dict[str, Any], parts: list[tuple[dict[str, Any], list[str]]]) -> list[ev.Event]:
-        """A whole message: its fields but content, and for each finished part the deltas that make it up."""
-        item_id, index = item["id"], len(self._output)
-        events = [self._added({**item, "status": "in_progress", "content": []})]
-        for at, (part, deltas) in enumerate(parts):
-            where: dict[str, Any] = {"item_id": item_id, "output_index": index, "content_index": at}
-            events += self._part(where, part, deltas)
-        events.append(self._done({**item, "content": [part for part, _ in parts]}))
-        return events
+    def message(self, fields: Fields) -> MessageWriter:
+        """Open a message: its fields but `content`; at least `id`."""
+        return MessageWriter(self, {"type": "message", "role": "assistant", **fields}, {"content": []})
 
-    def _part(self, where: dict[str, Any], part: dict[str, Any], deltas: list[str]) -> list[ev.Event]:
-        is_text = part["type"] == "output_text"
-        empty = {**part, "text": "", "annotations": []} if is_text else {**part, "refusal": ""}
-        events: list[ev.Event] = [
-            _event(ev.ContentPartAdded, part_json=Raw(encode(empty)), sequence_number=self._number(), **where)
-        ]
-        for delta in deltas:
-            number = self._number()
-            events.append(
-                _event(ev.OutputTextDelta, delta=delta, logprobs_json=_EMPTY, sequence_number=number, **where)
-                if is_text
-                else _event(ev.RefusalDelta, delta=delta, sequence_number=number, **where)
-            )
-        if is_text:
-            for at, annotation in enumerate(part.get("annotations") or ()):
-                events.append(
-                    _event(
-                        ev.OutputTextAnnotationAdded,
-                        annotation_index=at,
-                        annotation_json=Raw(encode(annotation)),
-                        sequence_number=self._number(),
-                        **where,
-                    )
-                )
-            text = part["text"]
-            events.append(
-                _event(ev.OutputTextDone, text=text, logprobs_json=_EMPTY, sequence_number=self._number(), **where)
-            )
-        else:
-            events.append(_event(ev.RefusalDone, refusal=part["refusal"], sequence_number=self._number(), **where))
-        events.append(_event(ev.ContentPartDone, part_json=Raw(encode(part)), sequence_number=self._number(), **where))
-        return events
+    def reasoning(self, fields: Fields) -> ReasoningWriter:
+        """Open a reasoning item: its fields but `summary` and `content`; at least `id`."""
+        return ReasoningWriter(self, {"type": "reasoning", **fields}, {"summary": []})
 
-    def function_call(self, item: dict[str, Any], deltas: list[str]) -> list[ev.Event]:
-        """A whole function call: its fields, and the deltas that make up its arguments."""
-        item_id, index = item["id"], len(self._output)
-        events: list[ev.Event] = [self._added({**item, "status": "in_progress", "arguments": ""})]
-        for delta in deltas:
-            events.append(
-                _event(
-                    ev.FunctionCallArgumentsDelta,
-                    delta=delta,
-                    item_id=item_id,
-                    output_index=index,
-                    sequence_number=self._number(),
-                )
-            )
-        events.append(
-            _event(
-                ev.FunctionCallArgumentsDone,
-                arguments=item["arguments"],
-                item_id=item_id,
-                output_index=index,
-                sequence_number=self._number(),
-            )
-        )
-        events.append(self._done(item))
-        return events
+    def function_call(self, fields: Fields) -> CallWriter:
+        """Open a function call: its fields but `arguments`; at least `id`, `call_id` and `name`."""
+        return CallWriter(self, {"type": "function_call", **fields}, {"arguments": ""})
 
-    def reasoning(self, item: dict[str, Any]) -> list[ev.Event]:
-        """A whole reasoning item, with its summary parts as one delta each."""
-        index = len(self._output)
-        events: list[ev.Event] = [self._added({**item, "summary": []})]
-        for at, part in enumerate(item.get("summary") or ()):
-            where: dict[str, Any] = {"item_id": item["id"], "output_index": index, "summary_index": at}
-            empty = Raw(encode({**part, "text": ""}))
-            text = part.get("text", "")
-            events += [
-                _event(ev.ReasoningSummaryPartAdded, part_json=empty, sequence_number=self._number(), **where),
-                _event(ev.ReasoningSummaryTextDelta, delta=text, sequence_number=self._number(), **where),
-                _event(ev.ReasoningSummaryTextDone, text=text, sequence_number=self._number(), **where),
-                _event(
-                    ev.ReasoningSummaryPartDone, part_json=Raw(encode(part)), sequence_number=self._number(), **where
-                ),
-            ]
-        events.append(self._done(item))
-        return events
+    def custom_tool_call(self, fields: Fields) -> CallWriter:
+        """Open a custom tool call: its fields but `input`; at least `id`, `call_id` and `name`."""
+        return CallWriter(self, {"type": "custom_tool_call", **fields}, {"input": ""})
 
-    def item(self, item: dict[str, Any]) -> list[ev.Event]:
-        """A whole item of any other type."""
-        return [self._added(item), self._done(item)]
+    def item(self, item: Fields) -> None:
+        """A whole item of any type."""
+        _ItemWriter(self, dict(item), {}, status=None).close()
 
-    def end(self, **fields: Any) -> list[ev.Event]:
-        """Close the response; `fields` are added to it, `status` decides which event it is."""
-        whole = {**self._fields, "output": self._output, "status": "completed", **fields}
-        return [self.end_with(Response.from_json(encode(whole)))]
+    def end(self, **fields: Any) -> None:
+        """Close the response; `fields` are added to it, `status` decides which event it is. Items must be closed."""
+        whole = {**self._fields, "status": "completed", "output": self._output, **fields}
+        self.end_with(Response.from_json(encode(whole)))
 
-    def end_with(self, response: Response) -> ev.Event:
+    def end_with(self, response: Response) -> None:
         """Close the response with one that is there already; its status decides which event it is."""
-        cls = _TERMINAL.get(response.status or "completed", ev.ResponseCompleted)
-        return cls(response_json=Raw(response.raw), sequence_number=self._number())
+        self.add(_TERMINAL.get(response.status or "completed", ev.ResponseCompleted), response_json=Raw(response.raw))
 
-    def _added(self, item: dict[str, Any]) -> ev.Event:
-        return ev.OutputItemAdded(
-            item_json=Raw(encode(item)), output_index=len(self._output), sequence_number=self._number()
-        )
+    def add(self, cls: type[ev.Event], **fields: Any) -> None:
+        """Make one event of this class; its number is set here."""
+        event = cls(sequence_number=self.number, **fields)
+        self.number += 1
+        # The encoder leaves out what equals the default; an empty text belongs on the wire all the same.
+        empty = [name for name, value in fields.items() if value == ""]
+        self.events.append(event.replace(**dict.fromkeys(empty, "")) if empty else event)
 
-    def _done(self, item: dict[str, Any]) -> ev.Event:
+    def open(self, item: dict[str, Any]) -> int:
+        """Open an item as it stands, return its index. For the writers."""
         index = len(self._output)
-        self._output.append(item)
-        return ev.OutputItemDone(item_json=Raw(encode(item)), output_index=index, sequence_number=self._number())
+        self._output.append(None)
+        self.add(ev.OutputItemAdded, item_json=Raw(encode(item)), output_index=index)
+        return index
 
-    def _number(self) -> int:
-        self._next += 1
-        return self._next - 1
+    def close(self, index: int, item: dict[str, Any]) -> None:
+        """Close an item. For the writers."""
+        self._output[index] = item
+        self.add(ev.OutputItemDone, item_json=Raw(encode(item)), output_index=index)
 
 
-def _event(cls: type[ev.Event], **fields: Any) -> ev.Event:
-    event = cls(**fields)
-    # The encoder leaves out what equals the default; an empty text belongs on the wire all the same.
-    empty = [name for name, value in fields.items() if value == ""]
-    return event.replace(**dict.fromkeys(empty, "")) if empty else event
+class _ItemWriter:
+    """One open item."""
+
+    __slots__ = ("_assembler", "fields", "id", "index")
+
+    def __init__(
+        self, assembler: Assembler, fields: dict[str, Any], empty: Fields, status: str | None = "in_progress"
+    ) -> None:
+        self._assembler = assembler
+        self.fields = fields
+        """What the finished item will have beside its content; may be added to until it is closed."""
+        self.id: str = fields.get("id") or ""
+        said = {**fields, "status": status} if status else fields
+        self.index = assembler.open({**said, **empty})
+
+    def close(self, **fields: Any) -> None:
+        """Finish the item; `fields` are added to it."""
+        self._assembler.close(self.index, {**self.fields, **self._content(), **fields})
+
+    def _content(self) -> dict[str, Any]:
+        return {}
+
+
+class _Kind(msgspec.Struct, frozen=True):
+    """One kind of part: how it is opened, written and closed."""
+
+    part: dict[str, Any]
+    text: str  # its field
+    place: str  # the field of the events that numbers it
+    added: type[ev.Event]
+    delta: type[ev.Event]
+    said: type[ev.Event]
+    done: type[ev.Event]
+
+
+_TEXT = _Kind(
+    {"type": "output_text", "text": "", "annotations": [], "logprobs": []},
+    "text",
+    "content_index",
+    ev.ContentPartAdded,
+    ev.OutputTextDelta,
+    ev.OutputTextDone,
+    ev.ContentPartDone,
+)
+_REFUSAL = _Kind(
+    {"type": "refusal", "refusal": ""},
+    "refusal",
+    "content_index",
+    ev.ContentPartAdded,
+    ev.RefusalDelta,
+    ev.RefusalDone,
+    ev.ContentPartDone,
+)
+_RAW_REASONING = _Kind(
+    {"type": "reasoning_text", "text": ""},
+    "text",
+    "content_index",
+    ev.ContentPartAdded,
+    ev.ReasoningTextDelta,
+    ev.ReasoningTextDone,
+    ev.ContentPartDone,
+)
+_SUMMARY = _Kind(
+    {"type": "summary_text", "text": ""},
+    "text",
+    "summary_index",
+    ev.ReasoningSummaryPartAdded,
+    ev.ReasoningSummaryTextDelta,
+    ev.ReasoningSummaryTextDone,
+    ev.ReasoningSummaryPartDone,
+)
+
+
+class _PartsWriter(_ItemWriter):
+    """An item that is made of parts, one open at a time."""
+
+    __slots__ = ("_annotations", "_at", "_kind", "_lists", "_logprobs", "_pieces")
+
+    def __init__(self, assembler: Assembler, fields: dict[str, Any], empty: dict[str, list[Any]]) -> None:
+        super().__init__(assembler, fields, empty)
+        self._lists: dict[str, list[dict[str, Any]]] = {name: [] for name in empty}
+        self._kind: _Kind | None = None
+        self._at = 0
+        self._pieces: list[str] = []
+        self._annotations: list[Any] = []
+        self._logprobs: list[Any] = []
+
+    def _write(self, kind: _Kind, delta: str) -> None:
+        if kind is not self._kind:
+            self._open(kind)
+        self._pieces.append(delta)
+        self._assembler.add(kind.delta, delta=delta, **self._where(kind))
+
+    def _open(self, kind: _Kind) -> None:
+        self.close_part()
+        self._kind = kind
+        self._at = len(self._list(kind))
+        self._assembler.add(kind.added, part_json=Raw(encode(kind.part)), **self._where(kind))
+
+    def close_part(self, part: Fields | None = None) -> None:
+        """Close the open part, if there is one; `part` is the whole of it, where it is known."""
+        kind = self._kind
+        if kind is None:
+            return
+        text = "".join(self._pieces)
+        where, logprobs = self._where(kind), Raw(encode(self._logprobs)) if self._logprobs else EMPTY_LIST
+        said = {"logprobs_json": logprobs} if kind is _TEXT else {}
+        whole = dict(part) if part is not None else {**kind.part, kind.text: text}
+        if part is None and kind is _TEXT:
+            whole |= {"annotations": self._annotations, "logprobs": logprobs}
+        self._assembler.add(kind.said, **{kind.text: text}, **said, **where)
+        self._assembler.add(kind.done, part_json=Raw(encode(whole)), **where)
+        self._list(kind).append(whole)
+        self._kind = None
+        self._pieces, self._annotations, self._logprobs = [], [], []
+
+    def _list(self, kind: _Kind) -> list[dict[str, Any]]:
+        return self._lists.setdefault("summary" if kind is _SUMMARY else "content", [])
+
+    def _where(self, kind: _Kind) -> dict[str, Any]:
+        return {"item_id": self.id, "output_index": self.index, kind.place: self._at}
+
+    def close(self, **fields: Any) -> None:
+        self.close_part()
+        super().close(**fields)
+
+    def _content(self) -> dict[str, Any]:
+        return self._lists
+
+
+class MessageWriter(_PartsWriter):
+    """An open message."""
+
+    __slots__ = ()
+
+    def text(self, delta: str, logprobs: list[Any] | None = None) -> None:
+        """More text, with the API's log probabilities of its tokens."""
+        if self._kind is not _TEXT:
+            self._open(_TEXT)
+        self._pieces.append(delta)
+        if logprobs:
+            self._logprobs += logprobs
+        # The hot path of every stream that is not native.
+        assembler = self._assembler
+        assembler.events.append(
+            ev.OutputTextDelta(
+                delta=delta,
+                logprobs_json=Raw(encode(logprobs)) if logprobs else EMPTY_LIST,
+                item_id=self.id,
+                output_index=self.index,
+                content_index=self._at,
+                sequence_number=assembler.number,
+            )
+        )
+        assembler.number += 1
+
+    def annotation(self, annotation: Any) -> None:
+        """An annotation of the text so far."""
+        if self._kind is not _TEXT:
+            self._open(_TEXT)
+        self._assembler.add(
+            ev.OutputTextAnnotationAdded,
+            annotation_index=len(self._annotations),
+            annotation_json=Raw(encode(annotation)),
+            **self._where(_TEXT),
+        )
+        self._annotations.append(annotation)
+
+    def refusal(self, delta: str) -> None:
+        """More of a refusal."""
+        self._write(_REFUSAL, delta)
+
+    def empty_text(self) -> None:
+        """A part without any text, where the host says so."""
+        self._open(_TEXT)
+
+    def part(self, part: Fields) -> None:
+        """A whole part of any other type."""
+        self.close_part()
+        parts = self._lists["content"]
+        where = {"item_id": self.id, "output_index": self.index, "content_index": len(parts)}
+        self._assembler.add(ev.ContentPartAdded, part_json=Raw(encode(part)), **where)
+        self._assembler.add(ev.ContentPartDone, part_json=Raw(encode(part)), **where)
+        parts.append(dict(part))
+
+
+class ReasoningWriter(_PartsWriter):
+    """An open reasoning item."""
+
+    __slots__ = ()
+
+    def text(self, delta: str) -> None:
+        """More raw reasoning."""
+        self._write(_RAW_REASONING, delta)
+
+    def summary(self, delta: str) -> None:
+        """More of the current part of the summary; `close_part` begins another one."""
+        self._write(_SUMMARY, delta)
+
+
+class CallWriter(_ItemWriter):
+    """An open call: a function's JSON arguments, or a custom tool's input."""
+
+    __slots__ = ("_field", "_pieces")
+
+    def __init__(self, assembler: Assembler, fields: dict[str, Any], empty: dict[str, str]) -> None:
+        super().__init__(assembler, fields, empty)
+        self._field = next(iter(empty))
+        self._pieces: list[str] = []
+
+    @property
+    def so_far(self) -> str:
+        """What was written."""
+        return "".join(self._pieces)
+
+    def write(self, delta: str) -> None:
+        """More of the arguments or the input."""
+        self._pieces.append(delta)
+        delta_event = ev.FunctionCallArgumentsDelta if self._field == "arguments" else ev.CustomToolCallInputDelta
+        self._assembler.add(delta_event, delta=delta, item_id=self.id, output_index=self.index)
+
+    def close(self, *, said: str | None = None, **fields: Any) -> None:
+        """Finish the call; `said` is the whole text where nothing of it was written."""
+        text = self.so_far if said is None else said
+        where: dict[str, Any] = {"item_id": self.id, "output_index": self.index}
+        if self._field == "arguments":
+            self._assembler.add(ev.FunctionCallArgumentsDone, arguments=text, name=self.fields.get("name"), **where)
+        else:
+            self._assembler.add(ev.CustomToolCallInputDone, input=text, **where)
+        super().close(**{self._field: text}, **fields)
 
 
 _TERMINAL = {
@@ -175,28 +350,86 @@ _TERMINAL = {
 }
 
 
+# --- a finished response, told as a stream --------------------------------------------------------------------------
+
+
 def replay(response: Response) -> list[ev.Event]:
     """Return a grammatical stream that tells a finished response: text by words, the terminal event with all of it."""
     assembler = Assembler({**response.to_dict(), "usage": None, "error": None, "incomplete_details": None})
-    events = assembler.start()
+    assembler.start()
     for item in response.output:
-        fields = item.to_dict()
-        if isinstance(item, Message) and item.role == "assistant" and not isinstance(item.content, str):
-            known = [part for part in item.content if isinstance(part, OutputText | Refusal)]
-            if len(known) == len(item.content):
-                parts = [(part.to_dict(), _words(part)) for part in known]
-                events += assembler.message({"id": "", **fields}, parts)
-                continue
-        if isinstance(item, FunctionCall):
-            arguments = item.arguments
-            events += assembler.function_call({"id": "", **fields}, [arguments] if arguments else [])
-        elif isinstance(item, Reasoning):
-            events += assembler.reasoning({"id": "", **fields})
+        _TELLERS.get(type(item), _tell_whole)(assembler, item)
+    assembler.end_with(response)
+    return assembler.events
+
+
+def _tell_message(assembler: Assembler, item: Any) -> None:
+    if item.role != "assistant" or isinstance(item.content, str):
+        _tell_whole(assembler, item)
+        return
+    writer = assembler.message(_without(item, "content"))
+    for part in item.content:
+        fields = part.to_dict()
+        if isinstance(part, OutputText):
+            _tell_text(writer, fields)
+        elif isinstance(part, Refusal):
+            for word in _words(part.refusal):
+                writer.refusal(word)
+            writer.close_part(fields)
         else:
-            events += assembler.item(fields)
-    return [*events, assembler.end_with(response)]
+            writer.part(fields)
+    writer.close()
 
 
-def _words(part: OutputText | Refusal) -> list[str]:
-    text = part.text if isinstance(part, OutputText) else part.refusal
+def _tell_text(writer: MessageWriter, fields: dict[str, Any]) -> None:
+    words = _words(fields.get("text", ""))
+    if not words:
+        writer.empty_text()
+    for word in words:
+        writer.text(word)
+    for annotation in fields.get("annotations") or ():
+        writer.annotation(annotation)
+    writer.close_part(fields)
+
+
+def _tell_reasoning(assembler: Assembler, item: Any) -> None:
+    writer = assembler.reasoning(_without(item, "summary", "content"))
+    parts: tuple[tuple[Any, type[Any], Callable[[str], None]], ...] = (
+        (item.summary, SummaryText, writer.summary),
+        (item.content or (), ReasoningText, writer.text),
+    )
+    for members, known, write in parts:
+        for part in members:
+            if isinstance(part, known) and part.text:
+                write(part.text)
+                writer.close_part(part.to_dict())
+    writer.close(**{name: value for name, value in item.to_dict().items() if name in ("summary", "content")})
+
+
+def _tell_call(assembler: Assembler, item: Any) -> None:
+    field = "arguments" if isinstance(item, FunctionCall) else "input"
+    open_call = assembler.function_call if isinstance(item, FunctionCall) else assembler.custom_tool_call
+    writer = open_call(_without(item, field))
+    if text := getattr(item, field):
+        writer.write(text)
+    writer.close()
+
+
+def _tell_whole(assembler: Assembler, item: Any) -> None:
+    assembler.item(item.to_dict())
+
+
+_TELLERS: dict[type[Any], Callable[[Assembler, Any], None]] = {
+    Message: _tell_message,
+    Reasoning: _tell_reasoning,
+    FunctionCall: _tell_call,
+    CustomToolCall: _tell_call,
+}
+
+
+def _without(item: Any, *names: str) -> dict[str, Any]:
+    return {"id": "", **{name: value for name, value in item.to_dict().items() if name not in names}}
+
+
+def _words(text: str) -> list[str]:
     return re.findall(r"\s*\S+\s*$|\s*\S+", text) if text.strip() else ([text] if text else [])

@@ -105,10 +105,13 @@ async def open_stream(
 def text_events(*deltas: str, end: bool = True) -> list[ev.Event]:
     """Return the events of one message that comes in these deltas; without `end`, up to the last delta."""
     assembler = Assembler({"id": "resp_1", "created_at": 1, "model": "m"})
-    text = "".join(deltas)
-    part = {"type": "output_text", "text": text, "annotations": []}
-    item = {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed"}
-    events = [*assembler.start(), *assembler.message(item, [(part, list(deltas))]), *assembler.end()]
+    assembler.start()
+    message = assembler.message({"id": "msg_1"})
+    for delta in deltas:
+        message.text(delta)
+    message.close(status="completed")
+    assembler.end()
+    events = assembler.take()
     if end:
         return events
     last = max(at for at, event in enumerate(events) if isinstance(event, ev.OutputTextDelta))

@@ -37,8 +37,8 @@ HELLO = ("Hello", " there", ".")
 
 def failed_events() -> list[ev.Event]:
     assembler = Assembler({"id": "resp_1", "created_at": 1, "model": "m"})
-    said = {"code": "server_error", "message": "out of luck"}
-    return [*text_events("Hel", end=False), *assembler.end(status="failed", error=said)]
+    assembler.end(status="failed", error={"code": "server_error", "message": "out of luck"})
+    return [*text_events("Hel", end=False), *assembler.take()]
 
 
 def error_of(event: ev.Event) -> APIStatusError | None:
@@ -267,7 +267,9 @@ def test_until_done_raises_a_reported_failure(mode: Mode) -> None:
 def test_an_incomplete_response_is_no_error(mode: Mode) -> None:
     async def body() -> None:
         assembler = Assembler({"id": "resp_1"})
-        events = [*assembler.start(), *assembler.end(status="incomplete")]
+        assembler.start()
+        assembler.end(status="incomplete")
+        events = assembler.take()
         stream = await open_stream(mode, Source(events))
 
         response = await mode.until_done(stream)
@@ -329,12 +331,12 @@ def test_a_time_limit_stays_one_and_carries_the_partial_response(mode: Mode) -> 
 def test_an_interruption_carries_arguments_and_reasoning_so_far(mode: Mode) -> None:
     async def body() -> None:
         assembler = Assembler({"id": "resp_1", "model": "m"})
-        thought = {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "I think"}]}
-        call = {"type": "function_call", "id": "fc_1", "call_id": "c", "name": "f", "arguments": '{"a":1}'}
-        reasoning = assembler.reasoning(thought)[:-2]  # neither its part nor the item is done
-        calling = assembler.function_call(call, ['{"a"', ":"])[:-2]
-        events = [*assembler.start(), *reasoning, *[event.replace(output_index=1) for event in calling]]
-        stream = await open_stream(mode, Source(events))
+        assembler.start()
+        assembler.reasoning({"id": "rs_1"}).summary("I think")
+        call = assembler.function_call({"id": "fc_1", "call_id": "c", "name": "f"})
+        call.write('{"a"')
+        call.write(":")
+        stream = await open_stream(mode, Source(assembler.take()))
 
         with pytest.raises(StreamInterrupted) as caught:
             await mode.events(stream)
@@ -486,7 +488,9 @@ def test_commit_of_the_head_takes_the_first_event(mode: Mode) -> None:
 def test_commit_raises_a_failure_before_content(mode: Mode) -> None:
     async def body() -> None:
         assembler = Assembler({"id": "resp_1"})
-        source = Source([*assembler.start(), *assembler.end(status="failed")])
+        assembler.start()
+        assembler.end(status="failed")
+        source = Source(assembler.take())
 
         with pytest.raises(InternalServerError, match="out of luck"):
             await open_stream(mode, source, committing(), error_of=error_of)
@@ -517,7 +521,9 @@ def test_commit_raises_a_break_before_content(mode: Mode) -> None:
 def test_commit_of_a_stream_without_content_is_its_end(mode: Mode) -> None:
     async def body() -> None:
         assembler = Assembler({"id": "resp_1"})
-        stream = await open_stream(mode, Source([*assembler.start(), *assembler.end()]), committing())
+        assembler.start()
+        assembler.end()
+        stream = await open_stream(mode, Source(assembler.take()), committing())
 
         assert len(await mode.events(stream)) == 3
 

@@ -26,7 +26,8 @@ def output_of(events: list[ev.Event]) -> list[dict[str, Any]]:
 
 def opened() -> tuple[Assembler, list[ev.Event]]:
     assembler = Assembler({"id": "resp_1", "model": "m", "temperature": 0.5})
-    return assembler, assembler.start()
+    assembler.start()
+    return assembler, assembler.take()
 
 
 def test_nothing_gives_nothing() -> None:
@@ -106,7 +107,10 @@ def test_reasoning_of_an_open_item_is_there() -> None:
 def test_finished_items_are_kept_as_the_host_closed_them() -> None:
     assembler, events = opened()
     call = {"type": "function_call", "id": "fc_1", "call_id": "c", "name": "f", "arguments": "{}", "extra": 1.50}
-    events += assembler.function_call(call, ["{}"])
+    writer = assembler.function_call({name: value for name, value in call.items() if name != "arguments"})
+    writer.write("{}")
+    writer.close()
+    events += assembler.take()
 
     assert output_of(events) == [call]
 

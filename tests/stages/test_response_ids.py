@@ -163,10 +163,13 @@ FAILED = {"status": "failed", "id": "resp_up_1", "error": {"code": "server_error
 
 def failing_stream(*, shown: bool) -> dict[str, Any]:
     assembler = Assembler({"id": "resp_up_1", "created_at": 1, "model": "m"})
-    part = {"type": "output_text", "text": "Hel", "annotations": []}
-    item = {"type": "message", "id": "msg_1", "role": "assistant", "status": "incomplete"}
-    said = assembler.message(item, [(part, ["Hel"])]) if shown else []
-    return streamed_body([*assembler.start(), *said, *assembler.end(status="failed", error=FAILED["error"])])
+    assembler.start()
+    if shown:
+        message = assembler.message({"id": "msg_1"})
+        message.text("Hel")
+        message.close(status="incomplete")
+    assembler.end(status="failed", error=FAILED["error"])
+    return streamed_body(assembler.take())
 
 
 async def failure(mode: Mode, client: Client, streamed: bool) -> APIError:

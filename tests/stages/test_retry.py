@@ -244,13 +244,18 @@ def test_senseless_settings_are_refused(settings: dict[str, Any]) -> None:
 
 def head(end: str | None = None) -> list[ev.Event]:
     assembler = Assembler({"id": "resp_1", "created_at": 1, "model": "m"})
-    return [*assembler.start(), *(assembler.end(status=end) if end else [])]
+    assembler.start()
+    if end:
+        assembler.end(status=end)
+    return assembler.take()
 
 
 def failed_head() -> dict[str, Any]:
     assembler = Assembler({"id": "resp_1", "created_at": 1, "model": "m"})
     said = {"code": "server_error", "message": "overloaded"}
-    return streamed_body([*assembler.start(), *assembler.end(status="failed", error=said)])
+    assembler.start()
+    assembler.end(status="failed", error=said)
+    return streamed_body(assembler.take())
 
 
 ERROR_EVENT = (
