@@ -9,7 +9,7 @@ authoritative where the SSE event name is missing (OpenRouter, transformers) or 
 from __future__ import annotations
 
 from typing import Any, ClassVar
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 import msgspec
 
@@ -31,11 +31,10 @@ from ...pipeline.request import Drop, Request, StreamDecoder, Target
 from ...pipeline.response import TERMINAL_STATUSES, CompactedResponse, DeletedResponse, InputTokens, ItemPage, Response
 from ...pipeline.secret import Secret, mask
 from ...pipeline.sse import Frame, SSEDecoder
-from ...pipeline.wire import embed, encode, is_absent, loads, merge, value
-from ..host_errors import HostError, make_error, read_body, read_value
+from ...pipeline.wire import embed, encode, is_absent, loads, merge
+from .failures import event_error, excerpt, failed, reported, shown, status_error
+from .http_request import headers_of, query_of
 from .repair import ENDS, WATCHED, Repair
-
-_USER_AGENT = "antiphon/0.1"
 
 
 class _Route(msgspec.Struct, frozen=True):
@@ -56,10 +55,6 @@ _ROUTES: dict[Operation, _Route] = {
     "compact": _Route("POST", "/compact", CompactedResponse),
     "count_input_tokens": _Route("POST", "/input_tokens", InputTokens),
 }
-
-
-_SEARCHED = 4096
-"""So many bytes of an odd answer are looked through for what a message shows of it."""
 
 
 _STATUSES = TERMINAL_STATUSES | {"queued", "in_progress"}
@@ -89,8 +84,8 @@ class ResponsesDialect(msgspec.Struct, frozen=True):
             body = encode(extra_body) if extra_body else None
         return HttpRequest(
             method=route.method,
-            url=f"{target.base_url}/responses{path}{_query(query)}",
-            headers=_headers(target, options.get("extra_headers"), body is not None, request.streamed),
+            url=f"{target.base_url}/responses{path}{query_of(query)}",
+            headers=headers_of(target, options.get("extra_headers"), body is not None, request.streamed),
             body=body,
             streamed=request.streamed,
         )
@@ -104,62 +99,27 @@ class ResponsesDialect(msgspec.Struct, frozen=True):
             reply = _ROUTES[operation].returns.from_json(body)
         except msgspec.DecodeError:
             raise APIResponseError(
-                f"the answer is no JSON object but {_shown(body, request)}",
+                f"the answer is no JSON object but {shown(body, request)}",
                 hint="check that api_base is the address of an API (it usually ends in /v1)",
             ) from None
         if operation == "create" and isinstance(reply, Response):
-            return self._checked(reply, body, request)
+            return _checked(reply, body, request)
         if not _is_meant(reply):  # a response that failed is one all the same: it was asked for, and here it is
             found = loads(body)
             if isinstance(found, dict) and found.get("error"):
-                raise self._error(read_value(found, "the host reported an error"), 200, {}, request)
+                raise reported(found, request)
             raise _no_response(body, request)
         return reply
-
-    def _checked(self, response: Response, body: bytes, request: Request) -> Response:
-        """Raise for a response that is an error in spite of its HTTP status."""
-        if response.status == "failed" or (not is_absent(response.error_json) and not response.output):
-            raise self._failed(response, request)
-        if not _is_meant(response):
-            raise _no_response(body, request)
-        return response
 
     def stream_decoder(self, request: Request) -> StreamDecoder:
         resumed = getattr(request.params, "starting_after", None) is not None
         return NativeStream((request.target.api_key,) if request.target else (), resumed=resumed)
 
     def error(self, status: int, headers: Headers, body: bytes, request: Request) -> APIError:
-        key = request.target.api_key if request.target else None
-        said = read_body(body, status, headers.get("content-type", ""), (key,))
-        hint = request.target.key_note if request.target and status in (401, 403) else None
-        return self._error(said, status, headers, request, hint)
+        return status_error(status, headers, body, request)
 
     def event_error(self, event: ev.Event, request: Request) -> APIError | None:
-        if isinstance(event, ev.ResponseFailed):
-            return self._failed(event.response, request)
-        if isinstance(event, ev.ErrorEvent):
-            said = read_value(loads(event.raw), "the host reported an error inside the stream")
-            return self._error(said, 200, {}, request)
-        return None
-
-    def _failed(self, response: Response, request: Request) -> APIError:
-        said = read_value({"error": value(response.error_json)}, "the response failed")
-        error = self._error(said, 200, {}, request)
-        error.response = response
-        return error
-
-    def _error(self, said: HostError, status: int, headers: Any, request: Request, hint: str | None = None) -> APIError:
-        target = request.target
-        assert target is not None
-        return make_error(
-            said,
-            status,
-            headers,
-            provider=target.provider,
-            model=target.model,
-            secrets=(target.api_key,),
-            hint=hint,
-        )
+        return event_error(event, request)
 
 
 def encode_body(
@@ -195,37 +155,6 @@ def _typed(items: Any) -> Any:
     ]
 
 
-def _headers(
-    target: Target, extra: dict[str, Any] | None, has_body: bool, streamed: bool
-) -> tuple[tuple[str, str | Secret], ...]:
-    headers: list[tuple[str, str | Secret]] = [
-        ("accept", "text/event-stream" if streamed else "application/json"),
-        ("user-agent", _USER_AGENT),
-    ]
-    if has_body:
-        headers.append(("content-type", "application/json"))
-    if target.api_key is not None:
-        if target.auth == "bearer":
-            headers.append(("authorization", Secret(f"Bearer {target.api_key.reveal()}")))
-        else:
-            headers.append((target.auth, target.api_key))
-    headers.extend(target.headers)
-    if extra:
-        replaced = {name.lower() for name in extra}
-        headers = [pair for pair in headers if pair[0].lower() not in replaced]
-        headers.extend((name, _header(name, value)) for name, value in extra.items())
-    return tuple(headers)
-
-
-def _header(name: str, value: object) -> str | Secret:
-    if isinstance(value, Secret):
-        return value
-    return Secret(str(value)) if name.lower() in _CREDENTIALS else str(value)
-
-
-_CREDENTIALS = frozenset({"authorization", "proxy-authorization", "api-key", "x-api-key", "x-goog-api-key", "cookie"})
-
-
 def _query_of(params: GetParams | DeleteParams | CancelParams | ListInputItemsParams) -> dict[str, Any]:
     """Return the query of a call without a body; lists and flags as OpenAI's client writes them."""
     query: dict[str, Any] = {}
@@ -239,16 +168,13 @@ def _query_of(params: GetParams | DeleteParams | CancelParams | ListInputItemsPa
     return query
 
 
-def _query(extra: dict[str, Any] | None) -> str:
-    return f"?{urlencode(extra, doseq=True)}" if extra else ""
-
-
-def _shown(body: bytes, request: Request) -> str:
-    key = request.target.api_key if request.target else None
-    text = mask(body[:_SEARCHED].decode("utf-8", "replace"), (key,)).strip()
-    if not text:
-        return "empty"
-    return "an HTML page" if "<html" in text[:500].lower() else repr(text[:120])
+def _checked(response: Response, body: bytes, request: Request) -> Response:
+    """Raise for a response that is an error in spite of its HTTP status."""
+    if response.status == "failed" or (not is_absent(response.error_json) and not response.output):
+        raise failed(response, request)
+    if not _is_meant(response):
+        raise _no_response(body, request)
+    return response
 
 
 def _is_meant(reply: PlainReply) -> bool:
@@ -319,4 +245,4 @@ class NativeStream:
         return events
 
     def _shown(self, payload: bytes) -> str:
-        return repr(mask(payload[:_SEARCHED].decode("utf-8", "replace"), self._secrets)[:120])
+        return repr(excerpt(payload, self._secrets)[:120])

@@ -1,0 +1,48 @@
+"""What the HTTP requests of all dialects have in common: headers and queries."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+from ...pipeline.request import Target
+from ...pipeline.secret import Secret
+
+_USER_AGENT = "antiphon/0.1"
+
+
+def headers_of(
+    target: Target, extra: dict[str, Any] | None, has_body: bool, streamed: bool
+) -> tuple[tuple[str, str | Secret], ...]:
+    """Return the headers of a request; `extra` ones win over all others."""
+    headers: list[tuple[str, str | Secret]] = [
+        ("accept", "text/event-stream" if streamed else "application/json"),
+        ("user-agent", _USER_AGENT),
+    ]
+    if has_body:
+        headers.append(("content-type", "application/json"))
+    if target.api_key is not None:
+        if target.auth == "bearer":
+            headers.append(("authorization", Secret(f"Bearer {target.api_key.reveal()}")))
+        else:
+            headers.append((target.auth, target.api_key))
+    headers.extend(target.headers)
+    if extra:
+        replaced = {name.lower() for name in extra}
+        headers = [pair for pair in headers if pair[0].lower() not in replaced]
+        headers.extend((name, _header(name, value)) for name, value in extra.items())
+    return tuple(headers)
+
+
+def _header(name: str, value: object) -> str | Secret:
+    if isinstance(value, Secret):
+        return value
+    return Secret(str(value)) if name.lower() in _CREDENTIALS else str(value)
+
+
+_CREDENTIALS = frozenset({"authorization", "proxy-authorization", "api-key", "x-api-key", "x-goog-api-key", "cookie"})
+
+
+def query_of(extra: dict[str, Any] | None) -> str:
+    """Return a query with its question mark, "" for none."""
+    return f"?{urlencode(extra, doseq=True)}" if extra else ""
