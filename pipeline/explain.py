@@ -37,6 +37,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
         chain: the stages, outermost first, one line each.
         options: the call options that its stages accept, with a line about each.
         provider, model, dialect: the resolved target; None without a call.
+        why: why this dialect, where it is not the provider's usual one; "" else.
         request: what would be sent; None without a call.
         dropped: what of the call would not reach the host.
     """
@@ -46,13 +47,15 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     provider: str | None = None
     model: str | None = None
     dialect: str | None = None
+    why: str = ""
     request: WireRequest | None = None
     dropped: tuple[Dropped, ...] = ()
 
     def __str__(self) -> str:
         lines = ["chain", *(f"  {line}" for line in self.chain)]
         if self.provider is not None:
-            lines.append(f"target   {self.provider} · {self.model} · dialect {self.dialect}")
+            why = f" ({self.why})" if self.why else ""
+            lines.append(f"target   {self.provider} · {self.model} · dialect {self.dialect}{why}")
         if self.request is not None:
             lines.append(f"sends    {self.request.method} {self.request.url}")
             lines += [f"         {name}: {value}" for name, value in self.request.headers.items()]
@@ -91,6 +94,7 @@ def _explanation(chain: list[str], options: dict[str, str], request: Request) ->
         provider=target.provider if target else None,
         model=target.model if target else None,
         dialect=target.dialect.name if target else None,
+        why=target.why if target else "",
         request=WireRequest(
             method=wire.method,
             url=mask(wire.url, secrets),

@@ -29,12 +29,15 @@ class StreamDecoder(Protocol):
     """Turns the bytes of one streamed answer into events. No I/O, no clock.
 
     Attributes:
-        is_done: whether the terminal event has come.
         error: why no more events can be read; to be raised after those that came before.
     """
 
-    is_done: bool
     error: APIError | None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the terminal event has come."""
+        ...
 
     def feed(self, data: bytes) -> list[Event]:
         """Take the next bytes, return the events that they complete.

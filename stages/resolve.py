@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..pipeline.errors import InvalidParameter, UnsupportedOperation, did_you_mean
 from ..pipeline.http import Transport
+from ..pipeline.params import CreateParams
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request, Target
 from ..pipeline.response import Response
@@ -14,8 +15,9 @@ from ..pipeline.secret import Secret
 from ..pipeline.stage import Option, Scope, Stage
 from ..providers import catalog
 from ..providers.credentials import Access, clean_base, find_access, find_headers
+from ..providers.dialect_choice import Choice, choose_dialect
 from ..providers.dialects import DIALECTS
-from ..providers.profiles import UNKNOWN
+from ..providers.profiles import Profile, profile_of
 from ..providers.response_ids import DEPLOYMENT, deployment_of
 from ..providers.rows import Provider
 from ..providers.scripted import ScriptedHost, echo_host
@@ -73,24 +75,23 @@ class Resolve(Stage, frozen=True):
                 param="response_id" if hasattr(request.params, "response_id") else "previous_response_id",
                 hint="pass the api_base that the response was made with",
             )
-        dialect = options.get("dialect") or row.dialects[0]
-        if dialect not in DIALECTS:
-            raise InvalidParameter(
-                f'there is no dialect "{dialect}"{did_you_mean(dialect, DIALECTS)}',
-                param="dialect",
-                hint=f"known: {', '.join(DIALECTS)}",
-            )
+        transport = _offline(row, model, options)
+        choice, model = _choice(row, model, request, transport is not None)
+        profile = profile_of(model, row.name)
+        is_chat = choice.dialect == "chat"
+        base_url = row.chat.base_url if is_chat and access.base_url == row.base_url else ""
         target = Target(
             provider=row.name,
             model=model,
-            base_url=access.base_url,
-            dialect=DIALECTS[dialect](row, UNKNOWN),
+            base_url=base_url or access.base_url,
+            dialect=DIALECTS[choice.dialect](row, profile),
             api_key=access.api_key,
             auth=access.auth,
             headers=() if has_base else request.context.state_of(self, _Surroundings).headers_of(row),
-            unsupported=dict.fromkeys(row.unsupported, ""),
+            unsupported=_unsupported(row.chat.unsupported if is_chat else row.unsupported, profile, request),
+            why=choice.why,
             key_note=access.note,
-            transport=_offline(row, model, options),
+            transport=transport,
         )
         request.context.target = target
         return await call_next(request.replace(target=target))
@@ -106,6 +107,42 @@ class Resolve(Stage, frozen=True):
             url = "http://127.0.0.1/v1" if context.dry else await context.runtime.call(models.url_for, model)
             return Access(clean_base(url, row.name), None)
         return find_access(row, request.options)
+
+
+def _choice(row: Provider, model: str, request: Request, is_offline: bool) -> tuple[Choice, str]:
+    """Return the dialect of the call, and the model's name without a routing prefix for it."""
+    asked = request.options.get("dialect")
+    # LiteLLM's routing prefix for the bridge.
+    bare = model.removeprefix("chat_completions/")
+    if asked is None and bare != model:
+        asked = "chat"
+    if is_offline:
+        return Choice("responses"), bare  # what answers in this process speaks the API itself
+    if asked is None:
+        return choose_dialect(row, model, request.params), bare
+    if asked not in DIALECTS:
+        raise InvalidParameter(
+            f'there is no dialect "{asked}"{did_you_mean(asked, DIALECTS)}',
+            param="dialect",
+            hint=f"known: {', '.join(DIALECTS)}",
+        )
+    if asked != "responses" and not isinstance(request.params, CreateParams):
+        raise UnsupportedOperation(
+            f"the dialect {asked} does not serve {request.operation}", provider=row.name, hint="leave out dialect="
+        )
+    return Choice(asked, "the call asks for it"), bare
+
+
+_NOTHING: Mapping[str, str] = {}
+
+
+def _unsupported(names: frozenset[str], profile: Profile, request: Request) -> Mapping[str, str]:
+    """Return what host or model refuses, with the reason where it is the model's."""
+    refused = profile.refused(request.params) if isinstance(request.params, CreateParams) else ()
+    if not names and not refused:
+        return _NOTHING
+    model = request.model
+    return {**dict.fromkeys(names, ""), **dict.fromkeys(refused, f"{model} does not take it while it reasons")}
 
 
 def _offline(row: Provider, model: str, options: Mapping[str, Any]) -> Transport | None:

@@ -1,18 +1,35 @@
-"""The chat-completions dialect: hosts that serve `POST /chat/completions`."""
+"""The chat-completions dialect: hosts that serve `POST /chat/completions`.
+
+A call of the Responses API goes out as a chat (`chat_request`), and what comes back is told as the API's items and
+events (`chat_answer`), plain and streamed by the same code: a plain answer is a stream of one chunk.
+"""
 
 from __future__ import annotations
 
-from typing import ClassVar
+import functools
+from typing import Any, ClassVar
 
 import msgspec
 
-from ...pipeline.errors import APIError
-from ...pipeline.events import Event
+from ...pipeline.errors import APIError, APIResponseError
+from ...pipeline.events import Event, LifecycleEvent
 from ...pipeline.http import Headers, HttpRequest
+from ...pipeline.params import CreateParams
 from ...pipeline.reply import PlainReply
 from ...pipeline.request import Drop, Request, StreamDecoder, Target
+from ...pipeline.secret import Secret, mask
+from ...pipeline.sse import Frame, SSEDecoder
+from ...pipeline.wire import loads
+from ..host_errors import read_value
 from ..profiles import UNKNOWN, Profile
 from ..rows import ChatFlags
+from .chat_answer import ChatAnswer
+from .chat_request import encode_body, tool_names
+from .chat_wire import Chunk, host_fields, read_chunk, read_piece
+from .echo import response_fields
+from .envelope import Envelope, seal
+from .failures import event_error, excerpt, failed, reported, shown, status_error
+from .http_request import headers_of, query_of
 
 
 class ChatDialect(msgspec.Struct, frozen=True):
@@ -29,16 +46,134 @@ class ChatDialect(msgspec.Struct, frozen=True):
     name: ClassVar[str] = "chat"
 
     def encode(self, request: Request, target: Target, drop: Drop) -> HttpRequest:
-        raise NotImplementedError
+        options, params = request.options, request.params
+        assert isinstance(params, CreateParams)
+        body = encode_body(params, target, self.flags, self.profile, drop, options.get("extra_body"))
+        streamed = request.streamed if self.flags.streaming == "both" else self.flags.streaming == "always"
+        return HttpRequest(
+            method="POST",
+            url=f"{target.base_url}{self.flags.path}{query_of(options.get('extra_query'))}",
+            headers=headers_of(target, options.get("extra_headers"), True, streamed),
+            body=body,
+            streamed=streamed,
+        )
 
     def decode(self, body: bytes, request: Request) -> PlainReply:
-        raise NotImplementedError
+        answer = self._answer(request)
+        try:
+            chunk = read_answer(body, answer)
+        except msgspec.DecodeError:
+            raise APIResponseError(
+                f"the answer is no chat completion but {shown(body, request)}",
+                hint="check that api_base is the address of an API (it usually ends in /v1)",
+            ) from None
+        if not chunk.choices:
+            raise reported(loads(body), request) if chunk.is_error else _no_completion(body, request)
+        end = answer.take()[-1]
+        assert isinstance(end, LifecycleEvent)
+        if end.response.status == "failed":
+            raise failed(end.response, request)
+        return end.response
 
     def stream_decoder(self, request: Request) -> StreamDecoder:
-        raise NotImplementedError
+        return ChatStream(self._answer(request), (request.target.api_key,) if request.target else ())
 
     def error(self, status: int, headers: Headers, body: bytes, request: Request) -> APIError:
-        raise NotImplementedError
+        return status_error(status, headers, body, request)
 
     def event_error(self, event: Event, request: Request) -> APIError | None:
-        raise NotImplementedError
+        return event_error(event, request)
+
+    def _answer(self, request: Request) -> ChatAnswer:
+        params, target = request.params, request.target
+        assert isinstance(params, CreateParams)
+        assert target is not None
+        return ChatAnswer(
+            response_fields(params, target),
+            functools.partial(_sealed, target.provider, target.model),
+            tool_names(params.tools, self.flags) if params.tools else None,
+            self.flags.think_tags,
+        )
+
+
+def read_answer(body: bytes, answer: ChatAnswer) -> Chunk:
+    """Tell `answer` what a plain chat completion says, if it is one; return its wire form.
+
+    Raises:
+        msgspec.DecodeError: no chat completion, and no error either.
+    """
+    chunk = read_chunk(body)
+    if chunk.choices:
+        answer.begin(chunk)
+        answer.keep(host_fields(body))
+        answer.end()
+    return chunk
+
+
+def _sealed(provider: str, model: str, form: str, blocks: tuple[Any, ...]) -> str:
+    return seal(Envelope(provider, model, "chat", form, blocks))
+
+
+def _no_completion(body: bytes, request: Request) -> APIResponseError:
+    found = loads(body)
+    hint = None
+    if isinstance(found, dict) and "output" in found:
+        hint = 'the host answered in the format of the Responses API: pass dialect="responses"'
+    keys = ", ".join(list(found)[:8]) if isinstance(found, dict) else type(found).__name__
+    key = request.target.api_key if request.target else None
+    return APIResponseError(f"the answer has no choices; its keys: {mask(keys, (key,))[:200] or 'none'}", hint=hint)
+
+
+class ChatStream:
+    """Decodes the event stream of a chat completion."""
+
+    __slots__ = ("_answer", "_secrets", "_sse", "error")
+
+    def __init__(self, answer: ChatAnswer, secrets: tuple[Secret | None, ...] = ()) -> None:
+        self._sse = SSEDecoder()
+        self._answer = answer
+        self._secrets = secrets
+        self.error: APIError | None = None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the terminal event has come."""
+        return self._answer.is_done
+
+    def feed(self, data: bytes) -> list[Event]:
+        return self._events(self._sse.feed(data))
+
+    def finish(self) -> list[Event]:
+        events = self._events(self._sse.finish())
+        self.error = None  # a chunk that the end cuts in two is no malformed one: the stream broke
+        if not self.is_done and self._answer.finish_reason is not None:
+            self._answer.end()  # some hosts never send the mark of the end
+            events += self._answer.take()
+        return events
+
+    def _events(self, frames: list[Frame]) -> list[Event]:
+        answer = self._answer
+        for _, payload in frames:
+            if answer.is_done:
+                break  # what follows the end is no part of the response
+            if payload == b"[DONE]":
+                answer.end()
+                break
+            try:
+                piece = read_piece(payload) if answer.has_begun else read_chunk(payload)
+            except msgspec.DecodeError as error:
+                self.error = APIResponseError(
+                    f"a chunk of the stream cannot be read ({error}): {excerpt(payload, self._secrets)[:120]!r}"
+                )
+                break
+            if piece.is_error:
+                said = read_value(loads(payload), "the host reported an error inside the stream")
+                answer.fail(said.code or said.kind, mask(said.message, self._secrets), piece.usage)
+                break
+            if isinstance(piece, Chunk):
+                answer.begin(piece)
+            else:
+                answer.go_on(piece)
+            if answer.finish_reason or (piece.usage and not piece.choices):
+                answer.keep(host_fields(payload))
+        return answer.take()

@@ -1,0 +1,546 @@
+"""What a chat completion says, as events: one state machine for streams and for plain answers.
+
+Theory of operation. At most one item that is no call is open: a message or a reasoning item. A piece of the other kind
+closes it, so that reasoning, text and calls come out as the separate items that they were on the wire, in their order.
+Calls are kept by their index and may be written side by side; a call is closed when something else begins and its
+arguments are whole, else at the end. Text after a call is a message of its own.
+
+Hosts differ in how they mark a call (seen in recordings, or read in the sources of hosts and clients, 2026-11): ids
+that are missing, empty, the word "null" (Mistral), late, or new in every piece; a name in pieces, or in every piece;
+several calls under one index; arguments as an object, or once more in full at the end.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from ...pipeline.assembler import Assembler, CallWriter, MessageWriter, ReasoningWriter
+from ...pipeline.wire import encode
+from .chat_usage import end_of, usage_of
+from .chat_wire import Chunk, Delta, Piece, ToolCall
+from .think_tags import ThinkTags
+
+
+class Naming(msgspec.Struct, frozen=True):
+    """What a function's name on the wire stands for.
+
+    Args:
+        name: the tool's own name.
+        namespace: where it is defined, if anywhere.
+        is_custom: whether it is a tool with one text for its input, sent as a function.
+    """
+
+    name: str
+    namespace: str | None = None
+    is_custom: bool = False
+
+
+Seal = Callable[[str, tuple[Any, ...]], str]
+"""Makes `encrypted_content` of the form and the host's own blocks of a reasoning item."""
+
+
+class ChatAnswer:
+    """Told what chunks say, it makes the events of the response.
+
+    Args:
+        fields: of the response, but `id`, `created_at` and what the answer itself says.
+        seal: how a reasoning item's own form is kept.
+        names: functions on the wire that stand for other tools.
+        has_tags: whether reasoning may come inside the text.
+        token: part of all ids that are made here.
+    """
+
+    def __init__(
+        self,
+        fields: dict[str, Any],
+        seal: Seal,
+        names: Mapping[str, Naming] | None = None,
+        has_tags: bool = False,
+        token: str | None = None,
+    ) -> None:
+        self._fields = fields
+        self._seal = seal
+        self._names = names or {}
+        self._tags = ThinkTags() if has_tags else None
+        self._token = token or secrets.token_hex(12)
+        self._assembler: Assembler | None = None
+        self._message: MessageWriter | None = None
+        self._thought: _Thought | None = None
+        self._calls: dict[int, _Call] = {}  # those that are open
+        self._last_call: _Call | None = None
+        self._call_ids: set[str] = set()
+        self._items = 0
+        self._annotations: list[Any] = []  # that came while no text was open
+        self._audio: dict[str, Any] = {}
+        self._usage: dict[str, Any] | None = None
+        self._extra: dict[str, Any] = {}
+        self.finish_reason: str | None = None
+        self.is_done = False
+
+    # --- being told ---------------------------------------------------------------------------------------------------
+
+    def take(self) -> list[Any]:
+        """Return the events made since the last time."""
+        return self._assembler.take() if self._assembler is not None else []
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the response is open."""
+        return self._assembler is not None
+
+    def begin(self, chunk: Chunk) -> None:
+        """Take note of the first chunk of a stream, or of a whole answer."""
+        # Azure's first chunk holds the filter's findings about the prompt, and neither id nor model.
+        if chunk.id or chunk.choices:
+            self._start(chunk)
+            self.go_on(chunk)
+
+    def go_on(self, piece: Piece) -> None:
+        """Take note of a further chunk."""
+        if piece.usage:
+            self._usage = piece.usage  # some hosts send it with every chunk; the last one counts
+        for choice in piece.choices or ():
+            if choice.index:
+                continue  # a further answer to the same question, of which a response has none
+            said = choice.delta
+            if said is None and (said := choice.message) is not None:
+                for at, call in enumerate(said.tool_calls or ()):
+                    call.index = at  # each entry of a whole answer is a call
+            if said is not None:
+                self._said(said, choice.logprobs)
+            if choice.finish_reason:
+                self.finish_reason = choice.finish_reason
+
+    def keep(self, fields: dict[str, Any]) -> None:
+        """Keep fields of the host's own for the response."""
+        self._extra.update(fields)
+
+    def end(self) -> None:
+        """The answer is over."""
+        if self._assembler is None:
+            self._start(Chunk())
+        end = end_of(self.finish_reason)
+        if not self._items and not self._audio and end.status == "completed":
+            self._text_item().empty_text()
+        self._close_all(end.status)
+        fields: dict[str, Any] = {"status": end.status}
+        if end.reason is not None:
+            fields["incomplete_details"] = {"reason": end.reason}
+        if end.status == "failed":
+            fields["error"] = {"code": "server_error", "message": "the host ended the answer with an error"}
+        self._finish(fields)
+
+    def fail(self, code: str | None, message: str, usage: dict[str, Any] | None = None) -> None:
+        """The host reported an error inside the answer."""
+        self._usage = usage or self._usage
+        if self._assembler is None:
+            self._start(Chunk())
+        self._close_all("incomplete")
+        self._finish({"status": "failed", "error": {"code": code or "server_error", "message": message}})
+
+    # --- items --------------------------------------------------------------------------------------------------------
+
+    def _start(self, chunk: Chunk) -> None:
+        fields = {**self._fields, "id": chunk.id or f"resp_{self._token}"}
+        if chunk.created:
+            fields["created_at"] = int(chunk.created)
+        if chunk.model:
+            fields["model"] = chunk.model
+        if chunk.service_tier:
+            fields["service_tier"] = chunk.service_tier
+        self._assembler = Assembler(fields)
+        self._assembler.start()
+
+    @property
+    def _out(self) -> Assembler:
+        assert self._assembler is not None
+        return self._assembler
+
+    def _said(self, said: Delta, logprobs: dict[str, Any] | None) -> None:
+        if said.reasoning_details:
+            self._details(said.reasoning_details, said.reasoning or said.reasoning_content)
+        elif said.reasoning_content:
+            self._thinking("reasoning_content").writer.text(said.reasoning_content)
+        elif said.reasoning:
+            self._thinking("reasoning").writer.text(said.reasoning)
+        if said.extra_content:
+            self._signature({"extra_content": said.extra_content})
+        content = said.content
+        if content:
+            if not isinstance(content, str):
+                self._parts(content)
+            elif (message := self._message) is not None and self._tags is None:
+                message.text(content, logprobs.get("content") if logprobs else None)  # nearly every chunk
+            else:
+                self._text(content, logprobs)
+        if said.refusal:
+            self._text_item().refusal(said.refusal)
+        if said.annotations:
+            self._annotate(said.annotations)
+        if said.tool_calls:
+            for part in said.tool_calls:
+                self._call_part(part)
+        elif said.function_call is not None and (said.function_call.name or said.function_call.arguments):
+            self._call_part(ToolCall(index=0, function=said.function_call))
+        if said.images or said.audio or said.executed_tools:
+            self._media(said)
+
+    def _item_id(self, prefix: str) -> str:
+        self._items += 1
+        return f"{prefix}_{self._token}{self._items:04d}"
+
+    # Messages
+
+    def _text(self, text: str, logprobs: dict[str, Any] | None) -> None:
+        if self._tags is None:
+            self._text_item().text(text, logprobs.get("content") if logprobs else None)
+        else:
+            self._parted(self._tags.feed(text))
+
+    def _parted(self, pieces: list[tuple[bool, str]]) -> None:
+        for is_thought, piece in pieces:
+            if is_thought:
+                self._thinking("think_tags").writer.text(piece)
+            else:
+                self._text_item().text(piece)
+
+    def _text_item(self) -> MessageWriter:
+        if self._message is None:
+            self._close_thought()
+            self._close_whole_calls()
+            self._message = self._out.message({"id": self._item_id("msg")})
+            for annotation in self._annotations:
+                self._message.annotation(annotation)
+            self._annotations = []
+        return self._message
+
+    def _parts(self, parts: list[Any]) -> None:
+        """Content as a list of parts (Mistral)."""
+        for part in parts:
+            match part:
+                case {"type": "text", "text": str(text)}:
+                    if text:
+                        self._text(text, None)
+                case {"type": "thinking", "thinking": thinking}:
+                    thought = self._thinking("content")
+                    thought.keep_chunk(part)
+                    if text := _text_of(thinking):
+                        thought.writer.text(text)
+                case {"type": "image_url"}:
+                    self._image(part)
+                case dict():  # a reference to a source, for one
+                    self._annotate([part])
+                case _:
+                    self._text(str(part), None)
+
+    def _annotate(self, annotations: list[Any]) -> None:
+        for found in annotations:
+            annotation = found
+            if isinstance(found, dict) and isinstance(inner := found.get(found.get("type", "")), dict):
+                annotation = {"type": found["type"], **inner}
+            if self._message is not None:
+                self._message.annotation(annotation)
+            else:
+                self._annotations.append(annotation)
+
+    def _close_message(self, status: str = "completed") -> None:
+        if self._message is not None:
+            self._message.close(status=status)
+            self._message = None
+
+    # Reasoning
+
+    def _thinking(self, form: str) -> _Thought:
+        thought = self._thought
+        if thought is None or thought.form != form:
+            self._close_thought()
+            self._close_message()
+            self._close_whole_calls()
+            thought = self._thought = _Thought(self._out.reasoning({"id": self._item_id("rs")}), form)
+        return thought
+
+    def _details(self, details: list[dict[str, Any]], text: str | None) -> None:
+        """OpenRouter's form: entries with text, a summary or ciphertext; `text` says the same once more."""
+        thought = self._thinking("reasoning_details")
+        is_shown = False
+        for entry in details:
+            thought.keep_entry(entry)
+            for field, write in (("text", thought.writer.text), ("summary", thought.writer.summary)):
+                if isinstance(piece := entry.get(field), str) and piece:
+                    write(piece)
+                    is_shown = True
+        if text and not is_shown:
+            thought.writer.text(text)
+
+    def _signature(self, block: dict[str, Any]) -> None:
+        """A host's own block that belongs to what comes after it (Gemini's signatures)."""
+        self._thinking("extra_content").blocks.append(block)
+
+    def _close_thought(self, status: str = "completed") -> None:
+        if self._thought is not None:
+            self._thought.close(self._seal, status)
+            self._thought = None
+
+    # Calls
+
+    def _call_part(self, part: ToolCall) -> None:
+        called = part.custom if part.custom is not None and part.custom.name else part.function or part.custom
+        call_id = part.id if part.id and part.id != "null" else ""
+        name = (called.name if called else None) or ""
+        said = None if called is None else called.input if called is part.custom else called.arguments
+        text = said if isinstance(said, str) else "" if said is None else encode(said).decode()
+        call = self._call_at(part.index, call_id)
+        if call is not None and call.is_another(call_id, name, text):
+            self._close_call(call)
+            call = None
+        if call is None:
+            if not (call_id or name or text):
+                return
+            if part.extra_content:
+                self._signature({"extra_content": part.extra_content, "call": True})
+            call = self._new_call(part, is_custom=called is part.custom)
+        self._last_call = call
+        call.hear(call_id, name)
+        if text and not call.has_said(text):
+            call.early.append(text)
+        # A piece without arguments may be followed by more of the name, or by an id.
+        if call.writer is None and call.name and (text or (call.call_id and said is not None)):
+            self._open_call(call)
+        call.write()
+
+    def _call_at(self, index: int | None, call_id: str) -> _Call | None:
+        if index is not None:
+            return self._calls.get(index)
+        last = self._last_call
+        return None if last is None or last.is_closed or (call_id and last.call_id != call_id) else last
+
+    def _new_call(self, part: ToolCall, is_custom: bool) -> _Call:
+        if self._tags is not None:
+            self._parted(self._tags.finish())
+        self._close_thought()
+        self._close_message()
+        self._close_whole_calls()
+        index = part.index if part.index is not None else max(self._calls, default=-1) + 1
+        call = self._calls[index] = _Call(index, is_custom)
+        return call
+
+    def _open_call(self, call: _Call) -> None:
+        if not call.call_id or call.call_id in self._call_ids:
+            call.call_id = f"call_{secrets.token_hex(12)}"
+        self._call_ids.add(call.call_id)
+        naming = self._names.get(call.name)
+        fields = {"call_id": call.call_id, "name": naming.name if naming else call.name}
+        if naming is not None and naming.namespace:
+            fields["namespace"] = naming.namespace
+        if call.is_custom or (naming is not None and naming.is_custom):
+            call.is_wrapped = not call.is_custom
+            call.writer = self._out.custom_tool_call({"id": self._item_id("ctc"), **fields})
+        else:
+            call.writer = self._out.function_call({"id": self._item_id("fc"), **fields})
+
+    def _close_whole_calls(self) -> None:
+        for call in [call for call in self._calls.values() if call.is_whole]:
+            self._close_call(call)
+
+    def _close_call(self, call: _Call, status: str = "completed") -> None:
+        if self._calls.get(call.index) is call:
+            del self._calls[call.index]
+        if call.writer is None:
+            if not call.name:
+                return  # nothing that could be called
+            self._open_call(call)
+        call.close(status)
+
+    # Media, and tools that ran at the host
+
+    def _media(self, said: Delta) -> None:
+        for image in said.images or ():
+            self._image(image)
+        for name, value in (said.audio or {}).items():
+            if value:
+                is_piece = name in ("data", "transcript")
+                self._audio[name] = self._audio.get(name, "") + str(value) if is_piece else value
+        if said.executed_tools:
+            self._extra.setdefault("executed_tools", []).extend(said.executed_tools)
+
+    def _image(self, image: Any) -> None:
+        url = image.get("image_url") if isinstance(image, dict) else image
+        url = url.get("url") if isinstance(url, dict) else url
+        if not isinstance(url, str):
+            return
+        self._close_thought()
+        self._close_message()
+        data = url.partition(";base64,")[2] if url.startswith("data:") else url
+        self._out.item(
+            {"type": "image_generation_call", "id": self._item_id("ig"), "status": "completed", "result": data}
+        )
+
+    # The end
+
+    def _close_all(self, status: str) -> None:
+        """Close what is open; only the last item can have been cut."""
+        item = "incomplete" if status != "completed" else "completed"
+        if self._tags is not None:
+            self._parted(self._tags.finish())
+        calls = sorted(self._calls.values(), key=lambda call: call.writer.index if call.writer else len(self._calls))
+        self._close_thought(item)
+        if self._annotations:
+            self._text_item()
+        if self._audio:
+            self._text_item().part({"type": "output_audio", **self._audio})
+        self._close_message("completed" if calls else item)
+        for call in calls:
+            self._close_call(call, item if call is calls[-1] or not call.is_whole else "completed")
+
+    def _finish(self, fields: dict[str, Any]) -> None:
+        self.is_done = True
+        self._out.end(**{**self._extra, **fields, "usage": usage_of(self._usage)})
+
+
+class _Thought:
+    """An open reasoning item, and the host's own form of it."""
+
+    __slots__ = ("blocks", "form", "writer")
+
+    def __init__(self, writer: ReasoningWriter, form: str) -> None:
+        self.writer = writer
+        self.form = form
+        self.blocks: list[dict[str, Any]] = []
+
+    def keep_entry(self, entry: dict[str, Any]) -> None:
+        """Keep an entry of `reasoning_details`; pieces of one are joined."""
+        last = self.blocks[-1] if self.blocks else None
+        if last is None or any(last.get(name) != entry.get(name) for name in ("type", "index")):
+            self.blocks.append({name: [value] if name in _GROWING else value for name, value in entry.items()})
+            return
+        for name, value in entry.items():
+            if name in _GROWING and value is not None:
+                last.setdefault(name, []).append(value)
+            elif value is not None:
+                last[name] = value
+
+    def keep_chunk(self, part: dict[str, Any]) -> None:
+        """Keep a `thinking` part of a message's content; pieces of one are joined."""
+        if not self.blocks:
+            self.blocks.append({**part, "thinking": []})
+        block = self.blocks[-1]
+        block["thinking"].append(_text_of(part.get("thinking")))
+        block.update({name: value for name, value in part.items() if name != "thinking" and value is not None})
+
+    def close(self, seal: Seal, status: str) -> None:
+        sealed = seal(self.form, tuple(map(_joined, self.blocks)))
+        self.writer.close(encrypted_content=sealed, status=status)
+
+
+_GROWING = frozenset({"text", "summary", "data"})
+
+
+def _joined(block: dict[str, Any]) -> dict[str, Any]:
+    """Return a block with its pieces joined."""
+    whole = {
+        name: "".join(piece for piece in value if isinstance(piece, str))
+        if name in _GROWING and isinstance(value, list)
+        else value
+        for name, value in block.items()
+    }
+    if isinstance(pieces := whole.get("thinking"), list):
+        whole["thinking"] = [{"type": "text", "text": "".join(pieces)}]
+    return whole
+
+
+class _Call:
+    """An open call; nothing of it is shown before its name is known."""
+
+    __slots__ = ("_length", "call_id", "early", "index", "is_closed", "is_custom", "is_wrapped", "name", "writer")
+
+    def __init__(self, index: int, is_custom: bool) -> None:
+        self.index = index
+        self.is_custom = is_custom
+        self.is_wrapped = False  # a custom tool that went out as a function: its input is inside the arguments
+        self.is_closed = False
+        self.call_id = ""
+        self.name = ""
+        self.early: list[str] = []  # arguments that are not shown yet
+        self.writer: CallWriter | None = None
+        self._length = 0
+
+    @property
+    def so_far(self) -> str:
+        return (self.writer.so_far if self.writer else "") + "".join(self.early)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether its arguments are whole JSON."""
+        if self.is_custom or self.writer is None:
+            return False
+        try:
+            msgspec.json.decode(self.so_far)
+        except (msgspec.DecodeError, RecursionError):
+            return False
+        return True
+
+    def is_another(self, call_id: str, name: str, text: str) -> bool:
+        """Tell whether a piece under the same index begins another call."""
+        if not name or self.writer is None:
+            return False
+        if call_id and self.call_id and call_id != self.call_id:
+            return name != self.name or self.is_whole
+        if call_id == self.call_id != "":
+            return False
+        return name != self.name or (text != "" and self.is_whole and text != self.so_far)
+
+    def hear(self, call_id: str, name: str) -> None:
+        """Learn the id and the name, as far as they are not known."""
+        if self.writer is not None:
+            return
+        self.call_id = self.call_id or call_id
+        if name and name != self.name:
+            self.name += name
+
+    def has_said(self, text: str) -> bool:
+        """Tell whether a piece is all the arguments once more."""
+        return len(text) == self._length and text.endswith("}") and text == self.so_far
+
+    def write(self) -> None:
+        """Show what is known of the arguments."""
+        if self.writer is None or self.is_wrapped:
+            return
+        for text in self.early:
+            self._length += len(text)
+            self.writer.write(text)
+        self.early.clear()
+
+    def close(self, status: str) -> None:
+        assert self.writer is not None
+        self.is_closed = True
+        if self.is_wrapped:
+            self.early = [_unwrapped("".join(self.early))]
+            self.is_wrapped = False
+        self.write()
+        # The API's arguments are always JSON; a call without any may come with nothing at all.
+        nothing = "" if self.is_custom or self._length else "{}"
+        self.writer.close(said=nothing or None, status=status)
+
+
+def _unwrapped(arguments: str) -> str:
+    """Return a custom tool's input out of the arguments of the function that it went out as."""
+    try:
+        found = msgspec.json.decode(arguments)
+    except msgspec.DecodeError:
+        return arguments
+    inner = found.get("input") if isinstance(found, dict) else None
+    return inner if isinstance(inner, str) else arguments
+
+
+def _text_of(thinking: Any) -> str:
+    return thinking if isinstance(thinking, str) else "".join(_texts(thinking))
+
+
+def _texts(parts: Any) -> Iterator[str]:
+    for part in parts if isinstance(parts, list) else ():
+        if isinstance(part, dict) and isinstance(text := part.get("text"), str):
+            yield text

@@ -1,0 +1,137 @@
+"""The wire of chat completions: one chunk of a stream, or a whole answer, as objects.
+
+Every field may be missing, null or empty. A chunk and a whole answer differ only by the name under which a choice keeps
+what was said (`delta`, `message`), so both are read by one class.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from ...pipeline.response import Response
+from ...pipeline.wire import REFUSED, loads
+
+P = TypeVar("P")
+
+
+class Called(msgspec.Struct, gc=False):
+    """A function's name and arguments, or a custom tool's name and input, as far as they are said here."""
+
+    name: str | None = None
+    arguments: str | dict[str, Any] | list[Any] | None = None  # an object at some hosts (Mistral's types)
+    input: str | None = None
+
+
+class ToolCall(msgspec.Struct, gc=False):
+    """A piece of a tool call."""
+
+    index: int | None = None
+    id: str | None = None
+    type: str | None = None
+    function: Called | None = None
+    custom: Called | None = None
+    extra_content: dict[str, Any] | None = None  # Gemini's signatures
+
+
+class Delta(msgspec.Struct, gc=False):
+    """What is said: a piece of it in a stream, the whole of it in a plain answer."""
+
+    content: str | list[Any] | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    reasoning_details: list[dict[str, Any]] | None = None
+    refusal: str | None = None
+    tool_calls: list[ToolCall] | None = None
+    function_call: Called | None = None
+    annotations: list[Any] | None = None
+    audio: dict[str, Any] | None = None
+    images: list[Any] | None = None
+    extra_content: dict[str, Any] | None = None
+    executed_tools: list[Any] | None = None  # Groq's own, run at the host
+
+
+class Choice(msgspec.Struct, gc=False):
+    """One of the answers; only the first is read."""
+
+    index: int | None = None
+    delta: Delta | None = None
+    message: Delta | None = None
+    finish_reason: str | None = None
+    logprobs: dict[str, Any] | None = None
+
+
+class Piece(msgspec.Struct, gc=False):
+    """One chunk of a stream, without what is the same in all of them."""
+
+    object: str | None = None
+    choices: list[Choice] | None = None
+    usage: dict[str, Any] | None = None
+    error: Any = None
+    message: Any = None  # of an error that is not wrapped
+
+    @property
+    def is_error(self) -> bool:
+        """Whether it reports an error in place of an answer."""
+        return bool(self.error) or (self.object == "error" and self.message is not None)
+
+
+class Chunk(Piece, gc=False):
+    """The first chunk of a stream, or a whole answer."""
+
+    id: str | None = None
+    created: float | None = None
+    model: str | None = None
+    service_tier: str | None = None
+
+
+_decode_piece = msgspec.json.Decoder(Piece).decode
+_decode_chunk = msgspec.json.Decoder(Chunk).decode
+# Not the host's own: what is read, what a response has by the same name, and padding (OpenAI, Mistral).
+_KNOWN = frozenset({*Chunk.__struct_fields__, *Response.__struct_encode_fields__, "obfuscation", "p"})
+
+
+def read_chunk(data: bytes) -> Chunk:
+    """Decode the first chunk of a stream, or a whole answer.
+
+    Raises:
+        msgspec.DecodeError: no JSON object, or a field has a shape that nobody knows.
+    """
+    try:
+        return _decode_chunk(data)
+    except REFUSED:
+        return _read_odd(data, Chunk)
+
+
+def read_piece(data: bytes) -> Piece:
+    """Decode a further chunk of a stream. Raises as `read_chunk`."""
+    try:
+        return _decode_piece(data)
+    except REFUSED:
+        return _read_odd(data, Piece)
+
+
+def _read_odd(data: bytes, kind: type[P]) -> P:
+    """Decode legal oddities: lone surrogates, NaN, numbers for texts. What is wrong in earnest is refused here too."""
+    found = loads(data)
+    if isinstance(found, list) and len(found) == 1:
+        found = found[0]  # Google wraps an error in a list
+    return msgspec.convert(_whole_text(found), kind, strict=False)
+
+
+def host_fields(data: bytes) -> dict[str, Any]:
+    """Return the top-level fields that are the host's own, e.g. `citations`."""
+    found = loads(data)
+    return {name: value for name, value in found.items() if name not in _KNOWN and value not in (None, "", [], {})}
+
+
+def _whole_text(value: Any) -> Any:
+    """Return JSON values with half characters replaced: text that no JSON could carry on."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [_whole_text(member) for member in value]
+    if isinstance(value, dict):
+        return {_whole_text(name): _whole_text(member) for name, member in value.items()}
+    return value
