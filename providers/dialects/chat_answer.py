@@ -13,13 +13,15 @@ several calls under one index; arguments as an object, or once more in full at t
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-from ...pipeline.assembler import Assembler, CallWriter, MessageWriter, ReasoningWriter
+from ...pipeline.assembler import Assembler, MessageWriter
 from ...pipeline.wire import encode
+from .chat_call import Call
+from .chat_thought import Seal, Thought, text_of
 from .chat_usage import end_of, usage_of
 from .chat_wire import Chunk, Delta, Piece, ToolCall
 from .think_tags import ThinkTags
@@ -37,10 +39,6 @@ class Naming(msgspec.Struct, frozen=True):
     name: str
     namespace: str | None = None
     is_custom: bool = False
-
-
-Seal = Callable[[str, tuple[Any, ...]], str]
-"""Makes `encrypted_content` of the form and the host's own blocks of a reasoning item."""
 
 
 class ChatAnswer:
@@ -69,9 +67,9 @@ class ChatAnswer:
         self._token = token or secrets.token_hex(12)
         self._assembler: Assembler | None = None
         self._message: MessageWriter | None = None
-        self._thought: _Thought | None = None
-        self._calls: dict[int, _Call] = {}  # those that are open
-        self._last_call: _Call | None = None
+        self._thought: Thought | None = None
+        self._calls: dict[int, Call] = {}  # those that are open
+        self._last_call: Call | None = None
         self._call_ids: set[str] = set()
         self._items = 0
         self._annotations: list[Any] = []  # that came while no text was open
@@ -228,7 +226,7 @@ class ChatAnswer:
                 case {"type": "thinking", "thinking": thinking}:
                     thought = self._thinking("content")
                     thought.keep_chunk(part)
-                    if text := _text_of(thinking):
+                    if text := text_of(thinking):
                         thought.writer.text(text)
                 case {"type": "image_url"}:
                     self._image(part)
@@ -254,13 +252,13 @@ class ChatAnswer:
 
     # Reasoning
 
-    def _thinking(self, form: str) -> _Thought:
+    def _thinking(self, form: str) -> Thought:
         thought = self._thought
         if thought is None or thought.form != form:
             self._close_thought()
             self._close_message()
             self._close_whole_calls()
-            thought = self._thought = _Thought(self._out.reasoning({"id": self._item_id("rs")}), form)
+            thought = self._thought = Thought(self._out.reasoning({"id": self._item_id("rs")}), form)
         return thought
 
     def _details(self, details: list[dict[str, Any]], text: str | None) -> None:
@@ -312,23 +310,23 @@ class ChatAnswer:
             self._open_call(call)
         call.write()
 
-    def _call_at(self, index: int | None, call_id: str) -> _Call | None:
+    def _call_at(self, index: int | None, call_id: str) -> Call | None:
         if index is not None:
             return self._calls.get(index)
         last = self._last_call
         return None if last is None or last.is_closed or (call_id and last.call_id != call_id) else last
 
-    def _new_call(self, part: ToolCall, is_custom: bool) -> _Call:
+    def _new_call(self, part: ToolCall, is_custom: bool) -> Call:
         if self._tags is not None:
             self._parted(self._tags.finish())
         self._close_thought()
         self._close_message()
         self._close_whole_calls()
         index = part.index if part.index is not None else max(self._calls, default=-1) + 1
-        call = self._calls[index] = _Call(index, is_custom)
+        call = self._calls[index] = Call(index, is_custom)
         return call
 
-    def _open_call(self, call: _Call) -> None:
+    def _open_call(self, call: Call) -> None:
         if not call.call_id or call.call_id in self._call_ids:
             call.call_id = f"call_{secrets.token_hex(12)}"
         self._call_ids.add(call.call_id)
@@ -346,7 +344,7 @@ class ChatAnswer:
         for call in [call for call in self._calls.values() if call.is_whole]:
             self._close_call(call)
 
-    def _close_call(self, call: _Call, status: str = "completed") -> None:
+    def _close_call(self, call: Call, status: str = "completed") -> None:
         if self._calls.get(call.index) is call:
             del self._calls[call.index]
         if call.writer is None:
@@ -399,148 +397,3 @@ class ChatAnswer:
     def _finish(self, fields: dict[str, Any]) -> None:
         self.is_done = True
         self._out.end(**{**self._extra, **fields, "usage": usage_of(self._usage)})
-
-
-class _Thought:
-    """An open reasoning item, and the host's own form of it."""
-
-    __slots__ = ("blocks", "form", "writer")
-
-    def __init__(self, writer: ReasoningWriter, form: str) -> None:
-        self.writer = writer
-        self.form = form
-        self.blocks: list[dict[str, Any]] = []
-
-    def keep_entry(self, entry: dict[str, Any]) -> None:
-        """Keep an entry of `reasoning_details`; pieces of one are joined."""
-        last = self.blocks[-1] if self.blocks else None
-        if last is None or any(last.get(name) != entry.get(name) for name in ("type", "index")):
-            self.blocks.append({name: [value] if name in _GROWING else value for name, value in entry.items()})
-            return
-        for name, value in entry.items():
-            if name in _GROWING and value is not None:
-                last.setdefault(name, []).append(value)
-            elif value is not None:
-                last[name] = value
-
-    def keep_chunk(self, part: dict[str, Any]) -> None:
-        """Keep a `thinking` part of a message's content; pieces of one are joined."""
-        if not self.blocks:
-            self.blocks.append({**part, "thinking": []})
-        block = self.blocks[-1]
-        block["thinking"].append(_text_of(part.get("thinking")))
-        block.update({name: value for name, value in part.items() if name != "thinking" and value is not None})
-
-    def close(self, seal: Seal, status: str) -> None:
-        sealed = seal(self.form, tuple(map(_joined, self.blocks)))
-        self.writer.close(encrypted_content=sealed, status=status)
-
-
-_GROWING = frozenset({"text", "summary", "data"})
-
-
-def _joined(block: dict[str, Any]) -> dict[str, Any]:
-    """Return a block with its pieces joined."""
-    whole = {
-        name: "".join(piece for piece in value if isinstance(piece, str))
-        if name in _GROWING and isinstance(value, list)
-        else value
-        for name, value in block.items()
-    }
-    if isinstance(pieces := whole.get("thinking"), list):
-        whole["thinking"] = [{"type": "text", "text": "".join(pieces)}]
-    return whole
-
-
-class _Call:
-    """An open call; nothing of it is shown before its name is known."""
-
-    __slots__ = ("_length", "call_id", "early", "index", "is_closed", "is_custom", "is_wrapped", "name", "writer")
-
-    def __init__(self, index: int, is_custom: bool) -> None:
-        self.index = index
-        self.is_custom = is_custom
-        self.is_wrapped = False  # a custom tool that went out as a function: its input is inside the arguments
-        self.is_closed = False
-        self.call_id = ""
-        self.name = ""
-        self.early: list[str] = []  # arguments that are not shown yet
-        self.writer: CallWriter | None = None
-        self._length = 0
-
-    @property
-    def so_far(self) -> str:
-        return (self.writer.so_far if self.writer else "") + "".join(self.early)
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether its arguments are whole JSON."""
-        if self.is_custom or self.writer is None:
-            return False
-        try:
-            msgspec.json.decode(self.so_far)
-        except (msgspec.DecodeError, RecursionError):
-            return False
-        return True
-
-    def is_another(self, call_id: str, name: str, text: str) -> bool:
-        """Tell whether a piece under the same index begins another call."""
-        if not name or self.writer is None:
-            return False
-        if call_id and self.call_id and call_id != self.call_id:
-            return name != self.name or self.is_whole
-        if call_id == self.call_id != "":
-            return False
-        return name != self.name or (text != "" and self.is_whole and text != self.so_far)
-
-    def hear(self, call_id: str, name: str) -> None:
-        """Learn the id and the name, as far as they are not known."""
-        if self.writer is not None:
-            return
-        self.call_id = self.call_id or call_id
-        if name and name != self.name:
-            self.name += name
-
-    def has_said(self, text: str) -> bool:
-        """Tell whether a piece is all the arguments once more."""
-        return len(text) == self._length and text.endswith("}") and text == self.so_far
-
-    def write(self) -> None:
-        """Show what is known of the arguments."""
-        if self.writer is None or self.is_wrapped:
-            return
-        for text in self.early:
-            self._length += len(text)
-            self.writer.write(text)
-        self.early.clear()
-
-    def close(self, status: str) -> None:
-        assert self.writer is not None
-        self.is_closed = True
-        if self.is_wrapped:
-            self.early = [_unwrapped("".join(self.early))]
-            self.is_wrapped = False
-        self.write()
-        # The API's arguments are always JSON; a call without any may come with nothing at all.
-        nothing = "" if self.is_custom or self._length else "{}"
-        self.writer.close(said=nothing or None, status=status)
-
-
-def _unwrapped(arguments: str) -> str:
-    """Return a custom tool's input out of the arguments of the function that it went out as."""
-    try:
-        found = msgspec.json.decode(arguments)
-    except msgspec.DecodeError:
-        return arguments
-    inner = found.get("input") if isinstance(found, dict) else None
-    return inner if isinstance(inner, str) else arguments
-
-
-def _text_of(thinking: Any) -> str:
-    return thinking if isinstance(thinking, str) else "".join(_texts(thinking))
-
-
-def _texts(parts: Any) -> Iterator[str]:
-    for part in parts if isinstance(parts, list) else ():
-        if isinstance(part, dict) and isinstance(text := part.get("text"), str):
-            yield text

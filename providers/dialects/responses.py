@@ -8,6 +8,7 @@ authoritative where the SSE event name is missing (OpenRouter, transformers) or 
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 from urllib.parse import quote
 
@@ -32,6 +33,7 @@ from ...pipeline.response import TERMINAL_STATUSES, CompactedResponse, DeletedRe
 from ...pipeline.secret import Secret, mask
 from ...pipeline.sse import Frame, SSEDecoder
 from ...pipeline.wire import embed, encode, is_absent, loads, merge
+from .envelope import unseal
 from .failures import event_error, excerpt, failed, reported, shown, status_error
 from .http_request import headers_of, query_of
 from .repair import ENDS, WATCHED, Repair
@@ -77,7 +79,7 @@ class ResponsesDialect(msgspec.Struct, frozen=True):
         extra_body, extra_query = options.get("extra_body"), options.get("extra_query")
         path, query = route.path, extra_query
         if isinstance(params, _WITH_BODY):
-            body: bytes | None = encode_body(params, target.model, extra_body, self.typed_input)
+            body: bytes | None = encode_body(params, target.model, drop, extra_body, self.typed_input)
         else:
             path = path.replace("{id}", quote(params.response_id or "", safe=""))
             query = {**_query_of(params), **(extra_query or {})}
@@ -125,17 +127,21 @@ class ResponsesDialect(msgspec.Struct, frozen=True):
 def encode_body(
     params: CreateParams | CompactParams | CountInputTokensParams,
     model: str,
+    drop: Drop,
     extra: dict[str, Any] | None = None,
     typed_input: bool = False,
 ) -> bytes:
     """Return the JSON body of a call; `extra` fields win over parameters, `typed_input` names messages as such.
+
+    Reasoning that a host of another API format made is left out and reported: no other host can read it.
 
     Raises:
         InvalidParameter: a value that has no JSON form.
     """
     changes: dict[str, Any] = {"model": model}
     if not isinstance(params.input, str):
-        changes["input"] = _typed(embed(params.input)) if typed_input else embed(params.input)
+        given = _readable(params.input, drop) if isinstance(params.input, list | tuple) else params.input
+        changes["input"] = _typed(embed(given)) if typed_input else embed(given)
     if getattr(params, "tools", None):
         changes["tools"] = embed(getattr(params, "tools"))  # noqa: B009
     try:
@@ -143,6 +149,18 @@ def encode_body(
         return merge(body, extra) if extra else body
     except TypeError as error:
         raise InvalidParameter(f"the request cannot be encoded: {error}") from None
+
+
+def _readable(given: Sequence[Any], drop: Drop) -> Sequence[Any]:
+    """Return input items without reasoning that is sealed for another dialect."""
+    sealed = {}
+    for at, item in enumerate(given):
+        text = item.get("encrypted_content") if isinstance(item, Mapping) else getattr(item, "encrypted_content", None)
+        if text and (envelope := unseal(text)) is not None:
+            sealed[at] = envelope.provider
+    for at, provider in sealed.items():
+        drop(f"input[{at}] (reasoning)", f"{provider} made it in another API format, which no other host reads")
+    return [item for at, item in enumerate(given) if at not in sealed] if sealed else given
 
 
 def _typed(items: Any) -> Any:

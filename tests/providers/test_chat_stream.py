@@ -642,3 +642,9 @@ def test_a_filtered_answer_may_have_no_message() -> None:
 
     assert response.status == "incomplete"
     assert response.output == ()
+
+
+def test_a_custom_tool_may_be_called_with_nothing() -> None:
+    names = {"run": Naming("run", is_custom=True)}
+
+    assert output(call(0, "a", "run", '{"input":""}'), names=names)[0]["input"] == ""
