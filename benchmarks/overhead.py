@@ -76,7 +76,7 @@ def own_codec(times: int) -> None:
     """The library's own encoding and decoding, without a chain around it."""
     body = payloads.plain()
     for _ in range(times):
-        encode_body(CreateParams(model=MODEL, input=INPUT), "mock")
+        encode_body(CreateParams(model=MODEL, input=INPUT), "mock", lambda name, reason: None)
         Response.from_json(body)
 
 
