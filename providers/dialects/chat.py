@@ -24,7 +24,8 @@ from ..host_errors import read_value
 from ..profiles import UNKNOWN, Profile
 from ..rows import ChatFlags
 from .chat_answer import ChatAnswer
-from .chat_request import encode_body, tool_names
+from .chat_request import encode_body, is_streamed
+from .chat_tools import tool_names
 from .chat_wire import Chunk, host_fields, read_chunk, read_piece
 from .echo import response_fields
 from .envelope import Envelope, seal
@@ -49,7 +50,7 @@ class ChatDialect(msgspec.Struct, frozen=True):
         options, params = request.options, request.params
         assert isinstance(params, CreateParams)
         body = encode_body(params, target, self.flags, self.profile, drop, options.get("extra_body"))
-        streamed = request.streamed if self.flags.streaming == "both" else self.flags.streaming == "always"
+        streamed = is_streamed(params, self.flags)
         return HttpRequest(
             method="POST",
             url=f"{target.base_url}{self.flags.path}{query_of(options.get('extra_query'))}",
@@ -91,7 +92,7 @@ class ChatDialect(msgspec.Struct, frozen=True):
         return ChatAnswer(
             response_fields(params, target),
             functools.partial(_sealed, target.provider, target.model),
-            tool_names(params.tools, self.flags) if params.tools else None,
+            tool_names(params.tools, self.flags),
             self.flags.think_tags,
         )
 

@@ -16,29 +16,14 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
 from ...pipeline.assembler import Assembler, MessageWriter
 from ...pipeline.wire import encode
 from .chat_call import Call
 from .chat_thought import Seal, Thought, text_of
+from .chat_tools import ToolName
 from .chat_usage import end_of, usage_of
 from .chat_wire import Chunk, Delta, Piece, ToolCall
 from .think_tags import ThinkTags
-
-
-class Naming(msgspec.Struct, frozen=True):
-    """What a function's name on the wire stands for.
-
-    Args:
-        name: the tool's own name.
-        namespace: where it is defined, if anywhere.
-        is_custom: whether it is a tool with one text for its input, sent as a function.
-    """
-
-    name: str
-    namespace: str | None = None
-    is_custom: bool = False
 
 
 class ChatAnswer:
@@ -56,7 +41,7 @@ class ChatAnswer:
         self,
         fields: dict[str, Any],
         seal: Seal,
-        names: Mapping[str, Naming] | None = None,
+        names: Mapping[str, ToolName] | None = None,
         has_tags: bool = False,
         token: str | None = None,
     ) -> None:
@@ -330,11 +315,11 @@ class ChatAnswer:
         if not call.call_id or call.call_id in self._call_ids:
             call.call_id = f"call_{secrets.token_hex(12)}"
         self._call_ids.add(call.call_id)
-        naming = self._names.get(call.name)
-        fields = {"call_id": call.call_id, "name": naming.name if naming else call.name}
-        if naming is not None and naming.namespace:
-            fields["namespace"] = naming.namespace
-        if call.is_custom or (naming is not None and naming.is_custom):
+        tool = self._names.get(call.name)
+        fields = {"call_id": call.call_id, "name": tool.name if tool else call.name}
+        if tool is not None and tool.namespace:
+            fields["namespace"] = tool.namespace
+        if call.is_custom or (tool is not None and tool.custom):
             call.is_wrapped = not call.is_custom
             call.writer = self._out.custom_tool_call({"id": self._item_id("ctc"), **fields})
         else:

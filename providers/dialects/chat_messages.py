@@ -21,7 +21,7 @@ from ...pipeline.errors import InvalidParameter, UnsupportedParameter
 from ...pipeline.request import Drop, Target
 from ...pipeline.wire import embed, encode
 from ..rows import ChatFlags
-from .chat_reasoning import add_reasoning
+from .chat_reasoning import add_reasoning, signatures
 from .chat_tools import flat_name
 from .turns import Block, CallIds, Turn, plain, to_turns
 
@@ -161,6 +161,7 @@ class _Writer:
         refusals: list[str] = []
         calls: list[dict[str, Any]] = []
         reasoning: list[Block] = []
+        signed: dict[str, Any] = {}  # of the message, and for the next call
         said_in = -1
         for block in blocks:
             kind = block.value.get("type")
@@ -177,9 +178,13 @@ class _Writer:
                 for name in block.value.keys() - _FIELDS[kind]:
                     self._drop(f"{block.where}.{name}", "text of the assistant has no further fields here")
             elif kind == "reasoning":
-                reasoning.append(block)
+                if found := signatures(block.value, self._target):
+                    signed.update(("call" if "call" in each else "message", each["extra_content"]) for each in found)
+                else:
+                    reasoning.append(block)
             elif kind in ("function_call", "custom_tool_call"):
-                calls.append(self._call(block))
+                call = self._call(block)
+                calls.append({**call, "extra_content": signed.pop("call")} if "call" in signed else call)
             else:
                 raise self._unsupported(block, "takes only text from the assistant", "send it as the user")
         content = "".join(texts)
@@ -188,6 +193,8 @@ class _Writer:
             message["refusal"] = "".join(refusals)
         if calls:
             message["tool_calls"] = calls
+        if "message" in signed:
+            message["extra_content"] = signed["message"]
         if reasoning or (calls and self._flags.reasoning_required):
             add_reasoning(message, reasoning, self._target, self._flags, self._drop)
             if len(message) == 2 and not message["content"] and said_in < 0:

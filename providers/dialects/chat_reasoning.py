@@ -20,6 +20,17 @@ _PLACEHOLDER: Final = " "
 `fill_reasoning_content` of both, read 2026-11); a recording of DeepSeek has "" and was answered all the same."""
 
 
+def signatures(item: dict[str, Any], target: Target) -> tuple[dict[str, Any], ...]:
+    """Return what a reasoning item holds of Gemini's signatures, which are no reasoning but belong to what follows.
+
+    Each is {"extra_content": {...}}, and has "call": True where it belongs to the call behind it.
+    """
+    envelope = unseal(item.get("encrypted_content"))
+    if envelope is None or envelope.form != "extra_content" or envelope.provider != target.provider:
+        return ()
+    return envelope.blocks
+
+
 def add_reasoning(message: dict[str, Any], given: list[Block], target: Target, flags: ChatFlags, drop: Drop) -> None:
     """Put the reasoning items of a turn into the message that the turn became, in the host's form."""
     field = flags.reasoning_field

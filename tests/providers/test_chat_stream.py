@@ -12,7 +12,8 @@ from antiphon.pipeline.errors import APIResponseError
 from antiphon.pipeline.grammar import check_grammar
 from antiphon.pipeline.response import Response
 from antiphon.providers.dialects.chat import ChatStream, read_answer
-from antiphon.providers.dialects.chat_answer import ChatAnswer, Naming
+from antiphon.providers.dialects.chat_answer import ChatAnswer
+from antiphon.providers.dialects.chat_tools import ToolName
 from antiphon.providers.dialects.envelope import Envelope, seal, unseal
 
 Delta = dict[str, Any]
@@ -370,7 +371,7 @@ def test_text_after_a_call_is_a_message_of_its_own() -> None:
 
 
 def test_custom_tools_that_went_out_as_functions_come_back_as_themselves() -> None:
-    names = {"run": Naming("run", is_custom=True)}
+    names = {"run": ToolName("run", custom=True)}
     deltas = [call(0, "a", "run", '{"input":'), call(0, None, None, '"print(1)"}')]
     events, response = told(*deltas, names=names)
 
@@ -390,7 +391,7 @@ def test_custom_calls_of_the_wire_stream_their_input() -> None:
 
 
 def test_tools_of_a_namespace_get_it_back() -> None:
-    (item,) = output(call(0, "a", "crm__find", "{}"), names={"crm__find": Naming("find", "crm")})
+    (item,) = output(call(0, "a", "crm__find", "{}"), names={"crm__find": ToolName("find", "crm")})
 
     assert (item["namespace"], item["name"]) == ("crm", "find")
 
@@ -645,6 +646,6 @@ def test_a_filtered_answer_may_have_no_message() -> None:
 
 
 def test_a_custom_tool_may_be_called_with_nothing() -> None:
-    names = {"run": Naming("run", is_custom=True)}
+    names = {"run": ToolName("run", custom=True)}
 
     assert output(call(0, "a", "run", '{"input":""}'), names=names)[0]["input"] == ""
