@@ -19,11 +19,11 @@ from typing import Any, Final
 
 from ...pipeline.errors import InvalidParameter, UnsupportedParameter
 from ...pipeline.request import Drop, Target
-from ...pipeline.wire import embed, encode
+from ...pipeline.wire import embed
 from ..rows import ChatFlags
 from .chat_reasoning import add_reasoning, signatures
 from .chat_tools import flat_name
-from .turns import Block, CallIds, Turn, plain, to_turns
+from .turns import Block, CallIds, Turn, json_text, plain, to_turns
 
 _NINE: Final = re.compile(r"[A-Za-z0-9]{9}")
 _ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -122,7 +122,7 @@ class _Writer:
         else:
             hint = "known: input_text, input_image, input_file, input_audio"
             raise self._unsupported(block, "takes no such part", hint)
-        for name in part.keys() - _FIELDS[kind]:
+        for name in sorted(part.keys() - _FIELDS[kind]):
             if part[name] is None:
                 continue
             if name == "prompt_cache_breakpoint" and not self._takes_marks:
@@ -175,7 +175,7 @@ class _Writer:
                         into.append("\n\n")
                     into.append(text)
                 said_in = block.item
-                for name in block.value.keys() - _FIELDS[kind]:
+                for name in sorted(block.value.keys() - _FIELDS[kind]):
                     self._drop(f"{block.where}.{name}", "text of the assistant has no further fields here")
             elif kind == "reasoning":
                 if found := signatures(block.value, self._target):
@@ -208,11 +208,11 @@ class _Writer:
             text = _string(block, "input")
             if self._flags.custom_tools:
                 return {"id": item["call_id"], "type": "custom", "custom": {"name": name, "input": text}}
-            arguments = encode({"input": text}).decode()
+            arguments = json_text({"input": text})
         else:
             # Some hosts give no arguments as "", and refuse it when it comes back.
             given = item.get("arguments") or "{}"
-            arguments = given if isinstance(given, str) else encode(given).decode()
+            arguments = given if isinstance(given, str) else json_text(given)
         return {"id": item["call_id"], "type": "function", "function": {"name": name, "arguments": arguments}}
 
     def _results(self, blocks: list[Block]) -> None:
@@ -241,7 +241,7 @@ class _Writer:
                 media.append(sent)
                 sent = {"type": "text", "text": f"[{part.value['type']}: see the next message of the user]"}
             texts.append(sent)
-        if any(len(text) > 2 for text in texts):  # a mark of the prompt cache
+        if any(len(text) > 2 for text in texts):  # a mark of the prompt cache, or a host's own
             return texts
         return "\n".join([text["text"] for text in texts])
 

@@ -20,12 +20,12 @@ import msgspec
 from ...pipeline.errors import InvalidParameter, UnsupportedParameter
 from ...pipeline.params import CreateParams
 from ...pipeline.request import Drop, Target
-from ...pipeline.wire import embed, encode, merge
+from ...pipeline.wire import embed, encode, loads, merge
 from ..profiles import Profile
 from ..rows import ChatFlags
 from .chat_messages import to_messages
 from .chat_tools import add_tools
-from .turns import plain
+from .turns import json_text, plain
 
 _SAME: Final = frozenset(
     {
@@ -149,7 +149,14 @@ def _encode(body: dict[str, Any]) -> bytes:
         # What came from the caller is embedded already; as a mapping that is no dict, the rest is not copied again.
         return encode(MappingProxyType(body))
     except UnicodeEncodeError:  # half a character, as hosts cut them; JSON can say it, UTF-8 cannot
-        return json.dumps(body, separators=(",", ":")).encode()
+        return json.dumps(body, separators=(",", ":"), default=_raw).encode()
+
+
+def _raw(value: object) -> Any:
+    """Return what `embed` made raw JSON of as the value that it is."""
+    if isinstance(value, msgspec.Raw):
+        return loads(bytes(value))
+    raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
 def _add_text(body: dict[str, Any], text: dict[str, Any], flags: ChatFlags, profile: Profile, drop: Drop) -> None:
@@ -185,7 +192,7 @@ def _add_format(body: dict[str, Any], form: dict[str, Any], flags: ChatFlags, pr
         return
     words = _WORDS
     if kind == "json_schema":
-        words += f" It must fit this JSON schema:\n{encode(form.get('schema') or {}).decode()}"
+        words += f" It must fit this JSON schema:\n{json_text(form.get('schema') or {})}"
     if taken:
         body["response_format"] = {"type": taken}
         drop("text.format", "sent as json_object, the schema in words: the host does not enforce it")

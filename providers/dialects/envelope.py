@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 from typing import Any
 
 import msgspec
 
-from ...pipeline.wire import encode
+from ...pipeline.wire import encode, loads
 
 _PREFIX = "antiphon.r1."
 
@@ -37,7 +38,11 @@ class Envelope(msgspec.Struct, frozen=True, omit_defaults=True):
 
 def seal(envelope: Envelope) -> str:
     """Return the text for `encrypted_content`."""
-    return _PREFIX + base64.urlsafe_b64encode(encode(envelope)).decode().rstrip("=")
+    try:
+        data = encode(envelope)
+    except UnicodeEncodeError:  # half a character, as hosts cut them; JSON can say it, UTF-8 cannot
+        data = json.dumps(msgspec.to_builtins(envelope)).encode()
+    return _PREFIX + base64.urlsafe_b64encode(data).decode().rstrip("=")
 
 
 def unseal(text: object) -> Envelope | None:
@@ -46,6 +51,6 @@ def unseal(text: object) -> Envelope | None:
         return None
     try:
         data = base64.urlsafe_b64decode(text[len(_PREFIX) :] + "==")
-        return msgspec.json.decode(data, type=Envelope)
-    except (binascii.Error, ValueError):
+        return msgspec.convert(loads(data), Envelope)
+    except (binascii.Error, ValueError, RecursionError):
         return None

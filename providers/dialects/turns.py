@@ -15,6 +15,7 @@ left out, as no model saw it. The blocks of a turn are otherwise the API's own o
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from typing import Any, Final, Literal
@@ -123,6 +124,14 @@ def plain(value: object, where: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise InvalidParameter(f"{where} is {type(value).__name__}; an object is expected", param=where)
     return found
+
+
+def json_text(value: object) -> str:
+    """Return a value as JSON text; half a character, as hosts cut them, stays one."""
+    try:
+        return encode(value).decode()
+    except UnicodeEncodeError:
+        return json.dumps(value, separators=(",", ":"))
 
 
 class _Call(msgspec.Struct):
@@ -241,11 +250,11 @@ class _Reader:
         if found is None and (found := item.get("error")) is None:
             found = ""
         self._call(at, call_id, item.get("name"), item.get("arguments") or "")
-        self._output(at, call_id, found if isinstance(found, str) else _json(found))
+        self._output(at, call_id, found if isinstance(found, str) else json_text(found))
 
     def computer_call(self, at: int, item: dict[str, Any]) -> None:
         given = {name: item[name] for name in ("action", "actions") if item.get(name) is not None}
-        self._call(at, item.get("call_id"), "computer", _json(given))
+        self._call(at, item.get("call_id"), "computer", json_text(given))
 
     def computer_output(self, at: int, item: dict[str, Any]) -> None:
         screen = plain(item.get("output"), f"input[{at}].output")
@@ -253,7 +262,7 @@ class _Reader:
         self._output(at, item.get("call_id"), [{"type": "input_image", **image}])
 
     def local_shell_call(self, at: int, item: dict[str, Any]) -> None:
-        self._call(at, item.get("call_id"), "local_shell", _json(item.get("action") or {}))
+        self._call(at, item.get("call_id"), "local_shell", json_text(item.get("action") or {}))
         if item.get("id"):
             # Its output names the call by `id` (types of OpenAI's Python package 3.54, read 2026-11).
             self._calls.setdefault(item["id"], self._calls[item["call_id"]])
@@ -262,18 +271,18 @@ class _Reader:
         self._output(at, item.get("call_id") or item.get("id"), item.get("output") or "")
 
     def shell_call(self, at: int, item: dict[str, Any]) -> None:
-        self._call(at, item.get("call_id"), "shell", _json(item.get("action") or {}))
+        self._call(at, item.get("call_id"), "shell", json_text(item.get("action") or {}))
 
     def shell_output(self, at: int, item: dict[str, Any]) -> None:
         found = item.get("output")
-        self._output(at, item.get("call_id"), found if isinstance(found, str) else _json(found or []))
+        self._output(at, item.get("call_id"), found if isinstance(found, str) else json_text(found or []))
 
     def patch_call(self, at: int, item: dict[str, Any]) -> None:
-        self._call(at, item.get("call_id"), "apply_patch", _json(item.get("operation") or {}))
+        self._call(at, item.get("call_id"), "apply_patch", json_text(item.get("operation") or {}))
 
     def patch_output(self, at: int, item: dict[str, Any]) -> None:
         found = {name: item[name] for name in ("status", "output") if item.get(name) is not None}
-        self._output(at, item.get("call_id"), _json(found))
+        self._output(at, item.get("call_id"), json_text(found))
 
     def image(self, at: int, item: dict[str, Any]) -> None:
         if not item.get("result"):
@@ -306,10 +315,6 @@ def _untyped(item: dict[str, Any]) -> str:
     if "role" in item and "content" in item:
         return "message"
     return "item_reference" if item.keys() - {"type"} == {"id"} else ""
-
-
-def _json(value: object) -> str:
-    return encode(value).decode()
 
 
 _READERS: Final[dict[str, Callable[[_Reader, int, dict[str, Any]], None]]] = {

@@ -37,6 +37,23 @@ def test_system_messages_keep_their_places(flags: ChatFlags, expected: list[tupl
     assert sent.dropped == {}
 
 
+def test_a_system_message_of_several_parts_is_joined_where_there_is_only_one() -> None:
+    parts = [{"type": "input_text", "text": each} for each in "ab"]
+
+    sent = Sent(BARE, input=[{"role": "system", "content": parts}, {"role": "user", "content": "Hi"}])
+
+    assert sent.messages[0] == {"role": "system", "content": "a\n\nb"}
+
+
+def test_a_system_message_with_an_image_is_an_error_with_a_way_out() -> None:
+    image = {"type": "input_image", "image_url": "data:,"}
+
+    with pytest.raises(UnsupportedParameter, match=r"input\[0\]\.content\[0\].* only text in developer") as caught:
+        Sent(OPENAI, input=[{"role": "developer", "content": [image]}])
+
+    assert caught.value.hint
+
+
 # --- parts
 
 PART_VALUES: dict[str, dict[str, Any]] = {

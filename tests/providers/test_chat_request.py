@@ -10,6 +10,7 @@ from chat_calls import BARE, NEVER, OPENAI, PLAIN, SCHEMA, Sent, call, function,
 
 from antiphon.pipeline.errors import CallError, InvalidParameter, UnsupportedParameter
 from antiphon.pipeline.params import CreateParams
+from antiphon.pipeline.tools import FunctionTool
 from antiphon.providers.dialects.chat_request import is_streamed, nearest_effort
 from antiphon.providers.profiles import UNKNOWN, Profile
 from antiphon.providers.rows import ChatFlags
@@ -165,6 +166,37 @@ def test_extra_fields_win() -> None:
 
 def test_half_a_character_is_sent_as_json_has_it() -> None:
     assert Sent(PLAIN, input="a\ud83d").messages == [{"role": "user", "content": "a\ud83d"}]
+
+
+def test_half_a_character_in_arguments_made_here_is_kept() -> None:
+    asked = {"type": "custom_tool_call", "call_id": "1", "name": "run", "input": "\ud83d"}
+    given = [asked, {"type": "custom_tool_call_output", "call_id": "1", "output": "\ud83d"}]
+    wire = [FunctionTool.new(name="f", parameters=SCHEMA)]
+
+    sent = Sent(PLAIN, input=given, tools=wire)
+
+    assert json.loads(sent.messages[0]["tool_calls"][0]["function"]["arguments"]) == {"input": "\ud83d"}
+    assert sent.messages[1]["content"] == "\ud83d"
+
+
+@pytest.mark.parametrize(
+    ("flags", "given", "names"),
+    [
+        (BARE, {"include": ["message.output_text.logprobs"]}, ["include"]),
+        (BARE, {"top_logprobs": 2, "include": ["message.output_text.logprobs"]}, ["top_logprobs", "include"]),
+        (PLAIN, {"stream": True, "stream_options": {"include_usage": True, "other": 1}}, ["stream_options.other"]),
+        (
+            PLAIN,
+            {"stream": True, "stream_options": {"include_obfuscation": True}},
+            ["stream_options.include_obfuscation"],
+        ),
+        (PLAIN, {"text": {"tone": "warm"}}, ["text.tone"]),
+    ],
+)
+def test_what_is_inside_a_parameter_is_reported_by_its_place(
+    flags: ChatFlags, given: dict[str, Any], names: list[str]
+) -> None:
+    assert list(Sent(flags, **given).dropped) == names
 
 
 def test_what_has_no_json_form_is_an_error() -> None:
