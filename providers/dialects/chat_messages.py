@@ -122,14 +122,19 @@ class _Writer:
         else:
             hint = "known: input_text, input_image, input_file, input_audio"
             raise self._unsupported(block, "takes no such part", hint)
-        for name in sorted(part.keys() - _FIELDS[kind]):
-            if part[name] is None:
+        if len(part) > 2 and not part.keys() <= _FIELDS[kind]:
+            self._add_own(sent, block, _FIELDS[kind])
+        return sent
+
+    def _add_own(self, sent: dict[str, Any], block: Block, known: frozenset[str]) -> None:
+        """Add the fields of a part that are a host's own."""
+        for name in sorted(block.value.keys() - known):
+            if block.value[name] is None:
                 continue
             if name == "prompt_cache_breakpoint" and not self._takes_marks:
                 self._drop(f"{block.where}.{name}", "")
             else:
-                sent[name] = embed(part[name])
-        return sent
+                sent[name] = embed(block.value[name])
 
     def _image(self, block: Block) -> dict[str, Any]:
         part, allowed = block.value, self._flags.images
@@ -175,7 +180,7 @@ class _Writer:
                         into.append("\n\n")
                     into.append(text)
                 said_in = block.item
-                for name in sorted(block.value.keys() - _FIELDS[kind]):
+                for name in sorted(block.value.keys() - _FIELDS[kind]) if len(block.value) > 2 else ():
                     self._drop(f"{block.where}.{name}", "text of the assistant has no further fields here")
             elif kind == "reasoning":
                 if found := signatures(block.value, self._target):
