@@ -44,8 +44,3 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 UNKNOWN = Profile(models=())
-
-
-def profile_of(model: str, provider: str) -> Profile:
-    """Stub."""
-    return UNKNOWN
