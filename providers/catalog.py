@@ -35,6 +35,14 @@ class _Catalogue(msgspec.Struct, frozen=True):
 USER_FILE = "ANTIPHON_PROVIDERS"
 """Environment variable that may name a TOML file with further rows; read when the catalogue is first asked."""
 
+CHAT_PARAMS = (*CreateParams.__struct_fields__, "text.verbosity")
+"""What `chat.unsupported` may name: parameters, and the one part of a parameter that is a field of its own in chat."""
+
+_ANY_HOST = (
+    "any other host that serves the Responses API: give its address as api_base=; "
+    'for one that serves chat completions, dialect="chat" too'
+)
+
 _catalogue: _Catalogue | None = None
 _lock = threading.Lock()
 
@@ -128,19 +136,33 @@ def _checked(fields: dict[str, Any], where: str) -> Provider:
             raise SetupError(f"{where}: {name!r} cannot stand before the slash of a model string")
     if not row.dialects:
         raise SetupError(f"{where}: dialects is empty", hint=f"known: {', '.join(DIALECTS)}")
-    known = (("dialects", row.dialects, DIALECTS), ("unsupported", row.unsupported, CreateParams.__struct_fields__))
+    known = (
+        ("dialects", row.dialects, DIALECTS),
+        ("unsupported", row.unsupported, CreateParams.__struct_fields__),
+        ("chat.unsupported", row.chat.unsupported, CHAT_PARAMS),
+    )
     for field, given, all_known in known:
         for name in given:
             if name not in all_known:
                 raise SetupError(f'{where}: {field} has "{name}", which is not known{did_you_mean(name, all_known)}')
-    if row.base_path and not row.base_path.startswith("/"):
-        raise SetupError(f"{where}: base_path {row.base_path!r} does not begin with a slash")
-    if not row.base_url:
-        return row
-    try:
-        return msgspec.structs.replace(row, base_url=clean_base(row.base_url, row.name))
-    except AntiphonError as error:
-        raise SetupError(f"{where}: base_url: {error.message.replace('api_base', 'it')}") from None
+    for better in row.prefer:
+        if better.dialect not in row.dialects:
+            raise SetupError(
+                f'{where}: prefer.dialect has "{better.dialect}", which is none of its dialects',
+                hint=f"its dialects: {', '.join(row.dialects)}",
+            )
+    for field, path in (("base_path", row.base_path), ("chat.path", row.chat.path)):
+        if path and not path.startswith("/"):
+            raise SetupError(f"{where}: {field} {path!r} does not begin with a slash")
+
+    def cleaned(field: str, url: str) -> str:
+        try:
+            return clean_base(url, row.name) if url else ""
+        except AntiphonError as error:
+            raise SetupError(f"{where}: {field}: {error.message.replace('api_base', 'it')}") from None
+
+    chat = msgspec.structs.replace(row.chat, base_url=cleaned("chat.base_url", row.chat.base_url))
+    return msgspec.structs.replace(row, base_url=cleaned("base_url", row.base_url), chat=chat)
 
 
 def _index(found: tuple[Provider, ...], planned: dict[str, Planned], where: str) -> _Catalogue:
@@ -171,12 +193,11 @@ def find(name: str) -> Provider:
             raise UnknownProvider(
                 f'there is no provider "{name}" yet: it speaks {planned.speaks}, which is not served',
                 hint="ask its models through a provider that is served, such as openrouter, vercel_ai_gateway or "
-                "litellm_proxy, or through any host that serves the Responses API: give its address as api_base=",
+                f"litellm_proxy, or through {_ANY_HOST}",
             )
         raise UnknownProvider(
             f'there is no provider "{name}"{did_you_mean(name, names())}',
-            hint=f"known: {', '.join(sorted(row.name for row in rows()))}; "
-            "any other host that serves the Responses API: give its address as api_base=",
+            hint=f"known: {', '.join(sorted(row.name for row in rows()))}; {_ANY_HOST}",
         )
     return row
 

@@ -69,6 +69,21 @@ def test_an_address_is_cleaned() -> None:
     )
 
 
+def test_the_address_of_chat_completions_is_cleaned_too() -> None:
+    chat = {"base_url": "https://chat.acme.example/v1/chat/completions", "unsupported": ["store", "text.verbosity"]}
+    found = providers.register({**ROW, "dialects": ["responses", "chat"], "chat": chat})
+
+    assert found.chat.base_url == "https://chat.acme.example/v1"
+    assert found.base_url == ROW["base_url"]
+
+
+def test_a_row_may_prefer_one_of_its_dialects_for_some_calls() -> None:
+    better = {"dialect": "chat", "when": "tools", "unless_models": ["gpt-oss"], "why": "It loses tools."}
+    found = providers.register({**ROW, "dialects": ["responses", "chat"], "prefer": [better]})
+
+    assert [(one.dialect, one.when, one.unless_models) for one in found.prefer] == [("chat", "tools", ("gpt-oss",))]
+
+
 def test_a_taken_name_is_refused_unless_it_is_to_be_replaced() -> None:
     providers.register(ROW)
     other = {**ROW, "base_url": "https://other.example/v1"}
@@ -110,7 +125,7 @@ def test_a_planned_provider_may_be_registered() -> None:
 
     assert url_of("anthropic/claude") == "https://models.acme.example/v1/responses"
     with pytest.raises(UnknownProvider, match="it speaks the Gemini"):
-        providers.find("gemini")
+        providers.find("vertex_ai")
 
 
 def test_a_client_that_runs_already_takes_the_new_row(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,6 +156,22 @@ def test_a_client_that_runs_already_takes_the_new_row(monkeypatch: pytest.Monkey
         ({"dialects": ["respones"]}, 'did you mean "responses"?'),
         ({"operations": ["make"]}, "Invalid enum value 'make'"),
         ({"unsupported": ["stroe"]}, 'did you mean "store"?'),
+        (
+            {"chat": {"unsupported": ["stroe"]}},
+            'chat.unsupported has "stroe", which is not known; did you mean "store"?',
+        ),
+        ({"chat": {"unsupported": ["verbosity"]}}, 'chat.unsupported has "verbosity"'),
+        ({"chat": {"path": "chat"}}, "chat.path 'chat' does not begin with a slash"),
+        ({"chat": {"base_url": "acme.example"}}, "chat.base_url: it is no http(s) address"),
+        ({"chat": {"base_url": "https://u:canary@acme.example"}}, "chat.base_url: it carries credentials"),
+        ({"chat": {"max_token": "max_tokens"}}, "unknown field `max_token`"),
+        ({"chat": {"max_tokens": "max_output_tokens"}}, "Invalid enum value 'max_output_tokens'"),
+        (
+            {"prefer": [{"dialect": "chat", "when": "tools", "why": "w"}]},
+            'prefer.dialect has "chat", which is none of its',
+        ),
+        ({"prefer": [{"dialect": "responses", "when": "never", "why": "w"}]}, "Invalid enum value 'never'"),
+        ({"prefer": [{"dialect": "responses", "when": "tools"}]}, "missing required field `why`"),
         ({"auth": "basic"}, "Invalid enum value 'basic'"),
         ({"key_env": "ACME_API_KEY"}, "Expected `array`"),
     ],
