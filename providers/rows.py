@@ -40,7 +40,8 @@ class ChatFlags(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         call_ids: what ids of tool calls may look like: "any", or "9" for nine letters or digits (Mistral).
         images: whether an image may be a URL, or only a data URL; "" takes none.
         files, audio: whether such parts are taken in messages.
-        unsupported: API parameters that it refuses or ignores, beside those that no chat completions have.
+        unsupported: API parameters that it refuses or ignores, beside those that no chat completions have;
+            "text.verbosity" is that part of `text`.
     """
 
     base_url: str = ""
@@ -109,7 +110,8 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         launcher: "local" starts a model on this machine, "scripted" answers in this process.
         bare_models: beginnings of model names that mean this provider without being prefixed by its name.
         operations: which calls of the API the host serves.
-        unsupported: API parameters that the host refuses or ignores; they are reported as dropped.
+        unsupported: API parameters that the host's Responses API refuses or ignores; they are reported as dropped.
+            Those of its chat completions are in `chat`.
         output_mode: how a typed answer is asked for by default: "prompt" where the host ignores `text.format`.
         typed_input: whether the host wants `type` on every input item; messages without one get it.
         prefer: when another of its dialects than the first one is the better choice.

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import date
 from typing import get_args
 
+import msgspec
 import pytest
 
 import antiphon
@@ -15,7 +16,7 @@ from antiphon.pipeline.params import CreateParams, Operation
 from antiphon.providers import catalog
 from antiphon.providers.catalog import split_model
 from antiphon.providers.dialects import DIALECTS
-from antiphon.providers.rows import Provider
+from antiphon.providers.rows import ChatFlags, Provider
 
 GOOD: dict[str, tuple[str | None, bool, str, str]] = {
     # model string: provider given, address given, provider meant, model meant
@@ -35,6 +36,9 @@ GOOD: dict[str, tuple[str | None, bool, str, str]] = {
     "some-model": (None, True, "openai_compatible", "some-model"),
     "meta-llama/Llama-3": (None, True, "openai_compatible", "meta-llama/Llama-3"),
     "a/b/c": (None, True, "openai_compatible", "a/b/c"),
+    "google/gemma-3-4b": (None, True, "openai_compatible", "google/gemma-3-4b"),
+    "qwen/qwen3-4b": (None, True, "openai_compatible", "qwen/qwen3-4b"),
+    "zai-org/GLM-5": (None, True, "openai_compatible", "zai-org/GLM-5"),
     "/models/x.gguf": (None, True, "openai_compatible", "/models/x.gguf"),
     "any": ("openai", False, "openai", "any"),
     "org/any": ("openai", False, "openai", "org/any"),
@@ -109,6 +113,7 @@ def test_an_unknown_provider_is_named_with_what_is_close(
     hint = caught.value.hint or ""
     assert all(row.name in hint for row in catalog.rows())
     assert "api_base=" in hint
+    assert 'dialect="chat"' in hint
 
 
 def test_an_unknown_provider_that_is_given_is_refused_even_with_an_address() -> None:
@@ -148,6 +153,47 @@ def test_every_row_is_sourced_and_usable() -> None:
         assert all(catalog.find(alias) is row for alias in row.aliases)
 
 
+@pytest.mark.parametrize("row", catalog.rows(), ids=lambda row: row.name)
+def test_every_row_would_pass_as_a_users_own(row: Provider) -> None:
+    assert catalog._checked(msgspec.to_builtins(row), "test") == row
+
+
+def test_every_row_with_chat_flags_speaks_chat_completions() -> None:
+    assert [row.name for row in catalog.rows() if row.chat != ChatFlags() and "chat" not in row.dialects] == []
+
+
+def test_what_can_be_asked_by_the_names_of_litellm() -> None:
+    names = """
+        ai21 aiml amazon_nova azure baseten cerebras chutes cloudflare crusoe custom_openai dashscope databricks
+        deepinfra deepseek docker_model_runner featherless_ai fireworks_ai friendliai gemini github gmi groq heroku
+        hosted_vllm huggingface hyperbolic inception lemonade litellm_proxy llamafile lm_studio meta meta_llama minimax
+        mistral modelscope moonshot nebius novita nscale nvidia_nim ollama openai openrouter ovhcloud perplexity poe
+        publicai reka sambanova scaleway snowflake tencent together_ai v0 veniceai vercel_ai_gateway volcengine wandb
+        xai xiaomi_mimo zai
+    """
+
+    assert [name for name in names.split() if name not in catalog.names()] == []
+
+
+@pytest.mark.parametrize(
+    ("alias", "name"),
+    [
+        ("kimi", "moonshot"),
+        ("glm", "zai"),
+        ("alibaba", "dashscope"),
+        ("together", "together_ai"),
+        ("fireworks", "fireworks_ai"),
+        ("featherless", "featherless_ai"),
+        ("friendli", "friendliai"),
+        ("lmstudio", "lm_studio"),
+        ("vllm", "hosted_vllm"),
+        ("venice", "veniceai"),
+    ],
+)
+def test_an_alias_means_its_row(alias: str, name: str) -> None:
+    assert catalog.find(alias).name == name
+
+
 def test_no_two_rows_share_a_name() -> None:
     row = Provider(name="a", dialects=("responses",), source="s", checked="2026-11-22")
     other = Provider(name="b", aliases=("a",), dialects=("responses",), source="s", checked="2026-11-22")
@@ -169,9 +215,9 @@ def test_no_variable_may_hold_the_keys_of_two_providers() -> None:
     ("model", "provider", "speaks"),
     [
         ("anthropic/claude-5", None, "the Anthropic Messages API"),
-        ("gemini/flash", None, "the Gemini generateContent API"),
+        ("vertexai/flash", None, "the Gemini generateContent API"),
         ("bedrock/us.amazon.nova", None, "the Bedrock Converse API"),
-        ("kimi/k3", None, "the Chat Completions API"),
+        ("github_copilot/m", None, "chat completions and the Responses API behind a login of its own"),
         ("any", "cohere", "the Cohere v2 chat API"),
     ],
 )
@@ -198,7 +244,7 @@ def test_with_an_address_the_name_of_an_unserved_provider_belongs_to_the_model()
 def test_no_planned_provider_is_served() -> None:
     planned = catalog._load().planned
 
-    assert {"anthropic", "gemini", "vertex_ai", "bedrock", "cohere"} <= set(planned)
+    assert {"anthropic", "vertex_ai", "bedrock", "cohere", "watsonx"} <= set(planned)
     assert set(planned).isdisjoint(catalog.names())
 
 

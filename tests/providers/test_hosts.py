@@ -19,10 +19,13 @@ from antiphon.providers.rows import Provider
 KEY = "sk-test-canary0123456789"
 ANSWER = Answer.json(b'{"id":"r","object":"response","status":"completed","output":[]}')
 ROWS = [row for row in catalog.rows() if not row.launcher]
+# Calls are made to hosts that speak the Responses API first: chat completions are not encoded yet.
+CALLED = [row for row in ROWS if row.dialects[0] == "responses"]
 MINE = "https://mine.example"
-ACCOUNT = {"CLOUDFLARE_ACCOUNT_ID": "acct/1"}
+ACCOUNT = {"CLOUDFLARE_ACCOUNT_ID": "acct/1", "SNOWFLAKE_ACCOUNT": "org-acct"}
+PATHS = {"responses": "/responses", "chat": "/chat/completions"}
 
-# The whole address of POST responses. Rows without an address of their own get MINE.
+# The whole address of POST in the row's first dialect. Rows without an address of their own get MINE.
 URLS = {
     "openai": "https://api.openai.com/v1/responses",
     "azure": f"{MINE}/openai/v1/responses",
@@ -37,17 +40,58 @@ URLS = {
     "minimax": "https://api.minimax.io/v1/responses",
     "dashscope": "https://dashscope-intl.aliyuncs.com/compatible-mode/v1/responses",
     "volcengine": "https://ark.cn-beijing.volces.com/api/v3/responses",
-    "databricks": f"{MINE}/serving-endpoints/responses",
-    "cloudflare": "https://api.cloudflare.com/client/v4/accounts/acct%2F1/ai/v1/responses",
+    "databricks": f"{MINE}/serving-endpoints/chat/completions",
+    "cloudflare": "https://api.cloudflare.com/client/v4/accounts/acct%2F1/ai/v1/chat/completions",
     "meta": "https://api.meta.ai/v1/responses",
     "nebius": "https://api.tokenfactory.nebius.com/v1/responses",
     "huggingface": "https://router.huggingface.co/v1/responses",
     "vercel_ai_gateway": "https://ai-gateway.vercel.sh/v1/responses",
-    "ollama": "http://localhost:11434/v1/responses",
+    "gemini": "https://generativelanguage.googleapis.com/v1beta/openai/chat/completions",
+    "cerebras": "https://api.cerebras.ai/v1/chat/completions",
+    "moonshot": "https://api.moonshot.ai/v1/chat/completions",
+    "zai": "https://api.z.ai/api/paas/v4/chat/completions",
+    "sambanova": "https://api.sambanova.ai/v1/chat/completions",
+    "nvidia_nim": "https://integrate.api.nvidia.com/v1/chat/completions",
+    "github": "https://models.github.ai/inference/chat/completions",
+    "meta_llama": "https://api.llama.com/compat/v1/chat/completions",
+    "deepinfra": "https://api.deepinfra.com/v1/openai/chat/completions",
+    "snowflake": "https://org-acct.snowflakecomputing.com/api/v2/cortex/v1/chat/completions",
+    "heroku": "https://us.inference.heroku.com/v1/chat/completions",
+    "crusoe": "https://api.inference.crusoecloud.com/v1/chat/completions",
+    "ai21": "https://api.ai21.com/studio/v1/chat/completions",
+    "aiml": "https://api.aimlapi.com/v1/chat/completions",
+    "amazon_nova": "https://api.nova.amazon.com/v1/chat/completions",
+    "baseten": "https://inference.baseten.co/v1/chat/completions",
+    "chutes": "https://llm.chutes.ai/v1/chat/completions",
+    "featherless_ai": "https://api.featherless.ai/v1/chat/completions",
+    "friendliai": "https://api.friendli.ai/serverless/v1/chat/completions",
+    "gmi": "https://api.gmi-serving.com/v1/chat/completions",
+    "hyperbolic": "https://api.hyperbolic.xyz/v1/chat/completions",
+    "inception": "https://api.inceptionlabs.ai/v1/chat/completions",
+    "modelscope": "https://api-inference.modelscope.cn/v1/chat/completions",
+    "novita": "https://api.novita.ai/v3/openai/chat/completions",
+    "nscale": "https://inference.api.nscale.com/v1/chat/completions",
+    "ovhcloud": "https://oai.endpoints.kepler.ai.cloud.ovh.net/v1/chat/completions",
+    "poe": "https://api.poe.com/v1/chat/completions",
+    "publicai": "https://api.publicai.co/v1/chat/completions",
+    "reka": "https://api.reka.ai/v1/chat/completions",
+    "requesty": "https://router.requesty.ai/v1/chat/completions",
+    "scaleway": "https://api.scaleway.ai/v1/chat/completions",
+    "siliconflow": "https://api.siliconflow.com/v1/chat/completions",
+    "stepfun": "https://api.stepfun.ai/v1/chat/completions",
+    "tencent": "https://tokenhub-intl.tencentcloudmaas.com/v1/chat/completions",
+    "upstage": "https://api.upstage.ai/v1/chat/completions",
+    "v0": "https://api.v0.dev/v1/chat/completions",
+    "veniceai": "https://api.venice.ai/api/v1/chat/completions",
+    "wandb": "https://api.inference.wandb.ai/v1/chat/completions",
+    "xiaomi_mimo": "https://api.xiaomimimo.com/v1/chat/completions",
+    "ollama": "http://localhost:11434/v1/chat/completions",
     "lm_studio": "http://localhost:1234/v1/responses",
     "hosted_vllm": "http://localhost:8000/v1/responses",
-    "sglang": "http://localhost:30000/v1/responses",
+    "sglang": "http://localhost:30000/v1/chat/completions",
     "llama_cpp": "http://127.0.0.1:8080/v1/responses",
+    "docker_model_runner": "http://localhost:12434/engines/v1/chat/completions",
+    "lemonade": "http://localhost:8000/api/v1/chat/completions",
     "litellm_proxy": f"{MINE}/responses",
     "openai_compatible": f"{MINE}/responses",
 }
@@ -86,7 +130,7 @@ def test_every_host_is_looked_at_here() -> None:
     assert list(URLS) == [row.name for row in ROWS]
 
 
-@pytest.mark.parametrize("row", ROWS, ids=by_name)
+@pytest.mark.parametrize("row", CALLED, ids=by_name)
 def test_a_call_goes_to_the_address_of_its_row_with_the_key_masked(row: Provider) -> None:
     base = {} if row.base_url else {"api_base": MINE}
 
@@ -109,7 +153,7 @@ def test_the_key_of_the_environment_goes_to_the_rows_own_host_only(row: Provider
 
         assert own.api_key is not None
         assert own.api_key.reveal() == KEY
-        assert f"{own.base_url}/responses" == URLS[row.name]
+        assert own.base_url + PATHS[row.dialects[0]] == URLS[row.name]
         host = own.base_url.split("/")[2]
         for base in (
             "https://evil.example/v1",
@@ -145,9 +189,10 @@ def test_the_key_of_another_provider_is_never_taken(row: Provider) -> None:
 @pytest.mark.parametrize("row", [row for row in ROWS if not row.key_required and row.base_url], ids=by_name)
 def test_a_server_of_ones_own_needs_no_key(row: Provider) -> None:
     assert find_access(row, {}, {}) == Access(row.base_url, None)
+    assert row.base_url + PATHS[row.dialects[0]] == URLS[row.name]
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if "previous_response_id" in row.unsupported], ids=by_name)
+@pytest.mark.parametrize("row", [row for row in CALLED if "previous_response_id" in row.unsupported], ids=by_name)
 def test_what_a_stateless_host_would_forget_is_refused(row: Provider) -> None:
     call = {"model": f"{row.name}/m", "api_key": KEY}
 
@@ -159,14 +204,85 @@ def test_what_a_stateless_host_would_forget_is_refused(row: Provider) -> None:
 
 def test_asking_for_what_happens_anyway_is_no_error() -> None:
     explanation = presets.responses.explain(
-        "Hi", model="ollama/m", background=False, store=False, tool_choice="auto", temperature=0
+        "Hi", model="ollama/m", dialect="responses", background=False, store=False, tool_choice="auto", temperature=0
     )
 
     assert explanation.request is not None
     assert explanation.request.body == {"model": "m", "input": "Hi", "temperature": 0}
     assert {item.name for item in explanation.dropped} == {"background", "store", "tool_choice"}
     with pytest.raises(UnsupportedParameter, match="tool_choice"):
-        presets.responses.explain("Hi", model="ollama/m", tool_choice="required")
+        presets.responses.explain("Hi", model="ollama/m", dialect="responses", tool_choice="required")
+
+
+# --- chat completions ------------------------------------------------------------------------------------------------
+
+
+def test_hosts_with_both_apis_speak_the_one_that_loses_less_first() -> None:
+    both = [row for row in ROWS if row.dialects != ("chat",)]
+
+    assert {row.dialects for row in both} == {("responses", "chat"), ("chat", "responses")}
+    assert [row.name for row in both if row.dialects[0] == "chat"] == ["databricks", "cloudflare", "ollama", "sglang"]
+
+
+def test_a_host_of_chat_completions_only_serves_nothing_else() -> None:
+    for row in ROWS:
+        if row.dialects == ("chat",):
+            assert (row.operations, row.unsupported, row.typed_input) == (frozenset({"create"}), frozenset(), False)
+
+
+@pytest.mark.parametrize(
+    ("name", "flags"),
+    [
+        ("openai", {"max_tokens": "max_completion_tokens", "developer_role": True, "custom_tools": True}),
+        ("groq", {"max_tokens": "max_completion_tokens", "reasoning_field": "reasoning"}),
+        ("openrouter", {"max_tokens": "max_tokens", "reasoning_field": "reasoning_details", "effort": "reasoning"}),
+        ("deepseek", {"reasoning_field": "reasoning_content", "reasoning_required": True, "effort": "thinking"}),
+        ("moonshot", {"reasoning_field": "reasoning_content", "tool_choices": frozenset({"auto", "none", "function"})}),
+        (
+            "zai",
+            {"reasoning_field": "reasoning_content", "reasoning_replay": "all", "structured_output": "json_object"},
+        ),
+        ("mistral", {"reasoning_field": "content", "call_ids": "9", "developer_role": False}),
+        ("perplexity", {"base_url": "https://api.perplexity.ai", "path": "/chat/completions"}),
+        ("dashscope", {"effort": "enable_thinking", "strict_tools": False}),
+        ("snowflake", {"effort": "reasoning", "reasoning_field": "reasoning_details"}),
+        ("ollama", {"reasoning_field": "reasoning", "images": "data", "structured_output": "json_schema"}),
+        ("hosted_vllm", {"reasoning_field": "reasoning", "one_system": True}),
+        ("sglang", {"reasoning_field": "reasoning_content"}),
+        ("cerebras", {"max_tokens": "max_completion_tokens", "reasoning_field": "reasoning"}),
+        ("nvidia_nim", {"images": "data"}),
+    ],
+)
+def test_what_is_particular_in_the_chat_completions_of_a_host(name: str, flags: dict[str, object]) -> None:
+    chat = catalog.find(name).chat
+
+    assert {field: getattr(chat, field) for field in flags} == flags
+
+
+def test_only_openai_gets_what_only_openai_has() -> None:
+    for name in ("metadata", "store", "safety_identifier", "prompt_cache_retention", "text.verbosity"):
+        assert name not in catalog.find("openai").chat.unsupported
+        for host in ("groq", "cerebras", "gemini", "deepseek", "xai"):
+            assert name in catalog.find(host).chat.unsupported
+
+
+@pytest.mark.parametrize(
+    ("name", "dialect", "when", "unless"),
+    [
+        ("hosted_vllm", "chat", "tools", ("gpt-oss",)),
+        ("llama_cpp", "chat", "structured_output", ()),
+        ("local", "chat", "structured_output", ()),
+    ],
+)
+def test_a_host_is_spoken_to_otherwise_where_that_loses_less(
+    name: str, dialect: str, when: str, unless: tuple[str, ...]
+) -> None:
+    row = catalog.find(name)
+
+    assert [(one.dialect, one.when, one.unless_models) for one in row.prefer] == [(dialect, when, unless)]
+    assert row.prefer[0].why.endswith(".")
+    assert row.dialects[0] == "responses"
+    assert row.output_mode == "native"
 
 
 # --- addresses -------------------------------------------------------------------------------------------------------
@@ -186,6 +302,13 @@ def test_asking_for_what_happens_anyway_is_no_error() -> None:
         ),
         ("groq", "https://api.groq.com", "https://api.groq.com/openai/v1"),
         ("perplexity", "https://api.perplexity.ai", "https://api.perplexity.ai/v1"),
+        (
+            "gemini",
+            "https://generativelanguage.googleapis.com",
+            "https://generativelanguage.googleapis.com/v1beta/openai",
+        ),
+        ("heroku", "https://eu.inference.heroku.com", "https://eu.inference.heroku.com/v1"),
+        ("heroku", "https://eu.inference.heroku.com/v1/chat/completions", "https://eu.inference.heroku.com/v1"),
         ("databricks", "https://adb-1.example.net/", "https://adb-1.example.net/serving-endpoints"),
         ("ollama", "http://gpu:11434", "http://gpu:11434/v1"),
         ("hosted_vllm", "http://gpu:8000/prefix/v1", "http://gpu:8000/prefix/v1"),
@@ -231,14 +354,24 @@ def test_a_wrong_host_is_refused_unshown(written: str) -> None:
     assert "canary" not in str(caught.value)
 
 
-def test_an_address_with_an_account_needs_the_account() -> None:
-    row = catalog.find("cloudflare")
+@pytest.mark.parametrize(
+    ("name", "account"), [("cloudflare", "CLOUDFLARE_ACCOUNT_ID"), ("snowflake", "SNOWFLAKE_ACCOUNT")]
+)
+def test_an_address_with_an_account_needs_the_account(name: str, account: str) -> None:
+    row = catalog.find(name)
 
-    with pytest.raises(InvalidParameter, match="CLOUDFLARE_ACCOUNT_ID, which is not set") as caught:
+    with pytest.raises(InvalidParameter, match=f"{account}, which is not set") as caught:
         find_access(row, {"api_key": KEY}, {})
 
     assert "api_base=" in (caught.value.hint or "")
-    assert find_access(row, {"api_key": KEY, "api_base": MINE}, {}).base_url == MINE
+    assert find_access(row, {"api_key": KEY, "api_base": MINE}, {}).base_url == f"{MINE}{row.base_path}"
+
+
+@pytest.mark.parametrize("account", ["evil.example/", "evil.example#", "evil.example?", "a@evil.example:1", "..\\evil"])
+def test_an_account_cannot_name_another_host(account: str) -> None:
+    access = find_access(catalog.find("snowflake"), {"api_key": KEY}, {"SNOWFLAKE_ACCOUNT": account})
+
+    assert access.base_url.split("/")[2].endswith(".snowflakecomputing.com")
 
 
 @pytest.mark.parametrize(("name", "env"), [("azure", "AZURE_OPENAI_ENDPOINT"), ("databricks", "DATABRICKS_HOST")])
