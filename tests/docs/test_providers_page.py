@@ -1,15 +1,18 @@
-"""docs/providers.md is made from the catalogue; `python -P tests/docs/test_providers_page.py` writes it."""
+"""docs/providers.md is made from catalogue and profiles; `python -P tests/docs/test_providers_page.py` writes it."""
 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from antiphon.pipeline.params import PARAMS
 from antiphon.providers.catalog import rows
-from antiphon.providers.rows import Provider
+from antiphon.providers.profiles import Profile, profiles
+from antiphon.providers.rows import ChatFlags, Preference, Provider
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = DOCS / "providers.md"
@@ -17,8 +20,8 @@ PAGE = DOCS / "providers.md"
 HEAD = """\
 # Providers
 
-Who can be asked by `model="provider/model"`: hosts that serve the Responses API themselves. This page is made from
-`providers/catalog.toml`.
+Who can be asked by `model="provider/model"`: hosts that serve the Responses API themselves, and hosts without it, which
+are served through chat completions. This page is made from `providers/catalog.toml` and `providers/profiles.toml`.
 
 What a table cannot say:
 
@@ -28,11 +31,25 @@ What a table cannot say:
   the host of its row, or to the one that the row's address variable names, and to no other that a call may bring.
 - **Address**: `api_base=` wins over the variables, they win over the row. "…" is yours to name; a part in braces is the
   value of that environment variable. An address without any path gets the path that stands behind "+".
-- **Not taken**: parameters that the host refuses or ignores. They are reported in `response.meta.dropped`, except those
-  without which the call would mean something else, such as `previous_response_id`: these are an `UnsupportedParameter`.
+- **Speaks**: API formats, the preferred one first; `dialect=` of a call chooses another one. In chat completions the
+  call is translated, and what has no place there is reported or refused, see below.
+- **Not taken**: parameters that the host's Responses API refuses or ignores. They are reported in
+  `response.meta.dropped`, except those without which the call would mean something else, such as
+  `previous_response_id`: these are an `UnsupportedParameter`.
 - A call that a host does not serve is an `UnsupportedOperation`. Hosts behind a gateway may serve less than it does.
 - With `api_base=` the provider's name before the first slash still names the provider. For a host whose own model names
   begin like that, write `openai_compatible/openai/gpt-oss-20b`, or name the provider by `custom_llm_provider=`.
+"""
+
+CHAT = """\
+## Chat completions of single hosts
+
+What is not as with most hosts; the fields are explained at the end of this page. A host that is missing here is taken
+to be like most, which may only mean that nothing is known of it. "OpenAI's own" are OPENAIS.
+"""
+
+PREFER = """\
+The other format is taken by itself, unless the call says `dialect=`, where it loses less:
 """
 
 NOTES = """\
@@ -41,14 +58,25 @@ NOTES = """\
 - **azure**: the v1 form only. `AZURE_OPENAI_ENDPOINT="https://NAME.openai.azure.com"` is enough; the model is the name
   of your deployment. A key goes out in the header `api-key`; an Entra token is `api_key="Bearer TOKEN"`, a function
   that returns that, or one of the token variables.
-- **deepseek**: refuses assistant messages between two function calls of one turn (recorded 2026); put the calls behind
-  them.
+- **deepseek**: its Responses API refuses assistant messages between two function calls of one turn (recorded 2026); put
+  the calls behind them. Its chat completions refuse a forced `tool_choice` while the model reasons.
 - **xai**: does not take `instructions` together with `previous_response_id`.
-- **fireworks_ai**: wants `system` where others take `developer`.
+- **fireworks_ai**: its Responses API wants `system` where others take `developer`.
+- **databricks**, **cloudflare**: have the Responses API for some models only (`gpt` in the name; gpt-oss); ask for it
+  by `dialect="responses"`.
+- **gemini**: through its address for OpenAI's clients, which has less than Gemini's own API.
+- **snowflake**: `SNOWFLAKE_ACCOUNT` is what stands before `.snowflakecomputing.com`; `SNOWFLAKE_TOKEN` is a
+  programmatic access token.
 - **ollama**: `OLLAMA_HOST` may be a host alone. Its Responses route always says `completed`, also of an answer that
-  was cut.
+  was cut, so chat completions are preferred.
 - **hosted_vllm**: keeps responses only when started with `VLLM_ENABLE_RESPONSES_API_STORE=1`.
-- **perplexity**: wants `type` on every input item; messages without one get it.
+"""
+
+PROFILES = """\
+## Models
+
+What is particular in a family of models, whoever serves it: `antiphon.providers.profile("openai/gpt-5")` is its row.
+Sampling parameters that a model refuses are left out and reported. A model without a row is taken as it comes.
 """
 
 OWN = """\
@@ -87,19 +115,109 @@ base_url = "https://models.acme.example/v1"
 key_env = ["ACME_API_KEY"]
 ```
 
-A row decides which variables' keys its host gets, so take such a file only from whom you would trust with them.
+A host that has chat completions only says so by `dialects = ["chat"]`, and what is particular in them is a table
+`[provider.chat]`. A row decides which variables' keys its host gets, so take such a file only from whom you would trust
+with them.
 """
+
+
+OPENAIS = frozenset(
+    {
+        "metadata",
+        "moderation",
+        "prompt_cache_key",
+        "prompt_cache_options",
+        "prompt_cache_retention",
+        "safety_identifier",
+        "service_tier",
+        "store",
+        "text.verbosity",
+    }
+)
+"""Parameters that many hosts do not take, since they are of OpenAI's chat completions only."""
 
 
 def page() -> str:
     """Return the page as it should be."""
-    return "\n".join([HEAD, *table(), "", NOTES, OWN, *fields()])
+    kinds = (
+        ("The fields of a row; only `name` has to be there:", Provider),
+        ("The fields of `chat`, none of which has to be there:", ChatFlags),
+        ("The fields of an entry of `prefer`:", Preference),
+        ("The fields of a row of `providers/profiles.toml`:", Profile),
+    )
+    explained = [text for head, kind in kinds for text in ("", head, "", *fields(kind))]
+    chat = CHAT.replace("OPENAIS", names(sorted(OPENAIS)))
+    made = [HEAD, *table(), "", chat, *flags_table(), "", PREFER, *prefer_table(), "", NOTES]
+    return "\n".join([*made, PROFILES, *profiles_table(), "", OWN.rstrip("\n"), *explained, ""])
 
 
 def table() -> list[str]:
-    heads = ("name", "address", "key", "operations", "not taken", "verified", "source", "checked")
-    lines = [line(heads), line(["---"] * len(heads))]
-    return [*lines, *(line(cells(row)) for row in rows())]
+    heads = ("name", "speaks", "address", "key", "operations", "not taken", "verified", "source", "checked")
+    return ruled(heads, [cells(row) for row in rows()])
+
+
+def flags_table() -> list[str]:
+    found = [(row, differing(row.chat)) for row in rows() if "chat" in row.dialects]
+    taken = [
+        (names([row.name]), ", ".join(flags) or "–", not_taken(row.chat.unsupported) or "–")
+        for row, flags in found
+        if flags or row.chat.unsupported
+    ]
+    return ruled(("name", "not as usual", "not taken"), taken)
+
+
+def not_taken(found: frozenset[str]) -> str:
+    if found >= OPENAIS:
+        return ", ".join(filter(None, ["OpenAI's own", names(sorted(found - OPENAIS))]))
+    return names(sorted(found))
+
+
+def differing(flags: ChatFlags) -> list[str]:
+    usual = ChatFlags()
+    given = {name: getattr(flags, name) for name in flags.__struct_fields__ if name != "unsupported"}
+    return [f"`{name}`: {shown(value)}" for name, value in given.items() if value != getattr(usual, name)]
+
+
+def shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, frozenset):
+        return " ".join(sorted(value)) or "nothing"
+    return " ".join(value) if isinstance(value, tuple) else f"`{value}`" if value else "nothing"
+
+
+def prefer_table() -> list[str]:
+    return ruled(
+        ("name", "to", "when", "except", "why"),
+        [
+            (names([row.name]), better.dialect, better.when, names(better.unless_models) or "–", better.why)
+            for row in rows()
+            for better in row.prefer
+        ],
+    )
+
+
+def profiles_table() -> list[str]:
+    return ruled(
+        ("models", "at", "sampling", "reasons by default", "efforts", "output tokens", "structured output", "source"),
+        [
+            (
+                names(row.models),
+                names(row.providers) or "all",
+                row.sampling.replace("_", " "),
+                "yes" if row.reasons else "no",
+                " ".join(row.efforts) or "–",
+                f"{row.max_output_tokens:,}" if row.max_output_tokens else "–",
+                row.structured_output or "–",
+                row.source,
+            )
+            for row in profiles()
+        ],
+    )
+
+
+def ruled(heads: tuple[str, ...], found: Sequence[tuple[str, ...] | list[str]]) -> list[str]:
+    return [line(heads), line(["---"] * len(heads)), *map(line, found)]
 
 
 def line(texts: tuple[str, ...] | list[str]) -> str:
@@ -109,6 +227,7 @@ def line(texts: tuple[str, ...] | list[str]) -> str:
 def cells(row: Provider) -> list[str]:
     return [
         names((row.name, *row.aliases)),
+        ", ".join(row.dialects),
         address(row),
         key(row),
         "all" if row.operations >= set(PARAMS) else names([name for name in PARAMS if name in row.operations]),
@@ -140,9 +259,9 @@ def names(found: tuple[str, ...] | list[str]) -> str:
     return ", ".join(f"`{name}`" for name in found)
 
 
-def fields() -> list[str]:
-    """Return the table of a row's fields, with the words of the class itself."""
-    text = inspect.cleandoc(Provider.__doc__ or "").partition("Args:\n")[2]
+def fields(kind: type[msgspec.Struct]) -> list[str]:
+    """Return the table of a struct's fields, with the words of the class itself."""
+    text = inspect.cleandoc(kind.__doc__ or "").partition("Args:\n")[2]
     entries: list[tuple[str, str]] = []
     for raw in text.splitlines():
         if raw.startswith(" " * 8) and entries:
@@ -150,25 +269,29 @@ def fields() -> list[str]:
         elif raw.strip():
             name, _, meaning = raw.strip().partition(": ")
             entries.append((name, meaning))
-    shown = [line((names(name.split(", ")), meaning.rstrip("."))) for name, meaning in entries]
-    return [
-        "The fields of a row; only `name` has to be there:",
-        "",
-        line(("field", "meaning")),
-        line(("---", "---")),
-        *shown,
-        "",
-    ]
+    return ruled(
+        ("field", "meaning"),
+        [
+            (names(name.split(", ")), meaning.rstrip(".").replace("|", "\\|").replace("<", "&lt;"))
+            for name, meaning in entries
+        ],
+    )
 
 
 def test_the_page_says_what_the_catalogue_does() -> None:
     assert PAGE.read_text("utf-8") == page(), "write it again: python -P tests/docs/test_providers_page.py"
 
 
-def test_every_field_of_a_row_is_explained() -> None:
-    explained = "\n".join(fields())
+@pytest.mark.parametrize("kind", [Provider, ChatFlags, Preference, Profile])
+def test_every_field_of_a_row_is_explained(kind: type[msgspec.Struct]) -> None:
+    explained = "\n".join(fields(kind))
 
-    assert [field.name for field in msgspec.structs.fields(Provider) if f"`{field.name}`" not in explained] == []
+    assert [field.name for field in msgspec.structs.fields(kind) if f"`{field.name}`" not in explained] == []
+
+
+def test_every_line_of_a_table_has_as_many_cells() -> None:
+    for lines in (table(), flags_table(), prefer_table(), profiles_table(), fields(ChatFlags)):
+        assert {line.replace("\\|", "").count("|") for line in lines} == {lines[0].count("|")}
 
 
 if __name__ == "__main__":
