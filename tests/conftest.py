@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any, Literal, TypeVar
 
 import anyio
@@ -14,6 +14,7 @@ from antiphon.pipeline.event_stream import EventStream
 from antiphon.pipeline.events import Event
 from antiphon.pipeline.response import Response
 from antiphon.pipeline.runtime import drive
+from antiphon.providers import catalog
 
 T = TypeVar("T")
 
@@ -75,6 +76,14 @@ def run(mode: Mode) -> Callable[[Callable[[], Coroutine[Any, Any, Any]]], Any]:
 def streamed(request: pytest.FixtureRequest) -> bool:
     value: bool = request.param
     return value
+
+
+@pytest.fixture
+def own_catalogue() -> Iterator[None]:
+    """Let a test register rows: afterwards the catalogue is as before."""
+    before = catalog._catalogue
+    yield
+    catalog._catalogue = before
 
 
 @pytest.fixture(autouse=True)

@@ -76,7 +76,7 @@ def test_secrets_are_masked() -> None:
 def picky(request: Request) -> Request:
     """Make the target one that does not take `user`."""
     assert request.target is not None
-    return request.replace(target=msgspec.structs.replace(request.target, unsupported=frozenset({"user"})))
+    return request.replace(target=msgspec.structs.replace(request.target, unsupported={"user": ""}))
 
 
 def test_what_would_be_dropped_is_listed() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +19,7 @@ from antiphon.testing import ScriptedHost
 ROW: dict[str, Any] = {"name": "acme", "base_url": "https://models.acme.example/v1", "key_env": ["ACME_API_KEY"]}
 
 
-@pytest.fixture(autouse=True)
-def same_catalogue_afterwards() -> Iterator[None]:
-    before = catalog._catalogue
-    yield
-    catalog._catalogue = before
+pytestmark = pytest.mark.usefixtures("own_catalogue")
 
 
 def url_of(model: str) -> str:
