@@ -21,8 +21,10 @@ class ChatFlags(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         max_tokens: the field that bounds the answer.
         developer_role: whether messages of role "developer" are known; else they are sent as "system".
         one_system: whether there may be one system message only, the first; later ones become user messages.
-        reasoning_field: where the reasoning of earlier turns goes: a field of the assistant's message, or "content" for
-            a part of its content (Mistral); "" leaves it out.
+        openai_fields: whether it takes what only OpenAI's own API has: `refusal` in messages of the assistant, marks of
+            the prompt cache, `include_obfuscation`.
+        reasoning_field: where the reasoning of earlier turns goes: a field of the assistant's message; "content" for a
+            part of its content (Mistral); "think_tags" for text in front of it; "" leaves it out.
         reasoning_replay: which assistant messages take it: "calls" those with tool calls, "all" every one.
         reasoning_required: whether the host refuses an assistant message with tool calls that has none.
         effort: how `reasoning.effort` is asked for: "reasoning_effort" as that field, "reasoning" as an object of that
@@ -37,7 +39,8 @@ class ChatFlags(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         structured_output: the strongest `response_format` that is taken; "" takes none.
         usage_option: whether `stream_options.include_usage` is taken, without which some hosts send no usage.
         streaming: "never" or "always", where the host can do only one of the two.
-        call_ids: what ids of tool calls may look like: "any", or "9" for nine letters or digits (Mistral).
+        call_ids: what ids of tool calls may look like: "any", "40" for at most so many characters (OpenAI), or "9" for
+            nine letters or digits (Mistral).
         images: whether an image may be a URL, or only a data URL; "" takes none.
         files, audio: whether such parts are taken in messages.
         unsupported: API parameters that it refuses or ignores, beside those that no chat completions have;
@@ -49,7 +52,8 @@ class ChatFlags(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     max_tokens: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     developer_role: bool = False
     one_system: bool = False
-    reasoning_field: Literal["", "reasoning_content", "reasoning", "reasoning_details", "content"] = ""
+    openai_fields: bool = False
+    reasoning_field: Literal["", "reasoning_content", "reasoning", "reasoning_details", "content", "think_tags"] = ""
     reasoning_replay: Literal["calls", "all"] = "all"
     reasoning_required: bool = False
     effort: Literal["", "reasoning_effort", "reasoning", "thinking", "thinking_only", "enable_thinking", "template"] = (
@@ -65,7 +69,7 @@ class ChatFlags(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     structured_output: Literal["", "json_object", "json_schema"] = "json_schema"
     usage_option: bool = True
     streaming: Literal["both", "never", "always"] = "both"
-    call_ids: Literal["any", "9"] = "any"
+    call_ids: Literal["any", "40", "9"] = "any"
     images: Literal["", "url", "data"] = "url"
     files: bool = True
     audio: bool = True

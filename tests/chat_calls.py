@@ -18,6 +18,8 @@ PLAIN = ChatFlags()
 OPENAI = ChatFlags(
     max_tokens="max_completion_tokens",
     developer_role=True,
+    openai_fields=True,
+    call_ids="40",
     custom_tools=True,
     tool_choices=frozenset({"auto", "none", "required", "function", "allowed_tools"}),
 )

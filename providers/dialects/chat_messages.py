@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable
 from typing import Any, Final
 
 from ...pipeline.errors import InvalidParameter, UnsupportedParameter
@@ -26,6 +27,7 @@ from .chat_tools import flat_name
 from .turns import Block, CallIds, Turn, json_text, plain, to_turns
 
 _NINE: Final = re.compile(r"[A-Za-z0-9]{9}")
+_FORTY: Final = re.compile(r".{1,40}", re.DOTALL)
 _ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _TEXTS: Final = ("input_text", "output_text")
 
@@ -50,7 +52,7 @@ def to_messages(instructions: str | None, given: object, target: Target, flags: 
     writer = _Writer(target, flags, drop)
     if instructions:
         writer.system("developer", instructions)
-    for turn in to_turns(given, drop, CallIds(_NINE, _nine) if flags.call_ids == "9" else None):
+    for turn in to_turns(given, drop, _CALL_IDS[flags.call_ids]()):
         writer.add(turn)
     return writer.messages
 
@@ -61,13 +63,25 @@ def _nine(text: str) -> str:
     return "".join(_ALPHABET[number // 62**place % 62] for place in range(9))
 
 
+def _forty(text: str) -> str:
+    """Return at most 40 characters, mostly different ones for different texts."""
+    return f"call_{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:24]}"
+
+
+_CALL_IDS: Final[dict[str, Callable[[], CallIds]]] = {
+    "any": CallIds,
+    # OpenAI's error names this limit (many public reports, 2025 to 2026); in July 2026 it took longer ones once.
+    "40": lambda: CallIds(_FORTY, _forty),
+    "9": lambda: CallIds(_NINE, _nine),
+}
+
+
 class _Writer:
     __slots__ = ("_drop", "_flags", "_takes_marks", "_target", "messages")
 
     def __init__(self, target: Target, flags: ChatFlags, drop: Drop) -> None:
         self._target, self._flags, self._drop = target, flags, drop
-        # OpenAI's alone, like the developer's role (types of its Python package 3.54, read 2026-11).
-        self._takes_marks = flags.developer_role and "prompt_cache_options" not in flags.unsupported
+        self._takes_marks = flags.openai_fields and "prompt_cache_options" not in flags.unsupported
         self.messages: list[dict[str, Any]] = []
 
     def add(self, turn: Turn) -> None:
@@ -172,7 +186,7 @@ class _Writer:
             kind = block.value.get("type")
             if kind in _TEXTS or kind == "refusal":
                 # A refusal has a field at OpenAI, which most others do not read.
-                has_field = kind == "refusal" and self._flags.developer_role
+                has_field = kind == "refusal" and self._flags.openai_fields
                 text = _string(block, "refusal" if kind == "refusal" else "text")
                 if text:
                     into = refusals if has_field else texts

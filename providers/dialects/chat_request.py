@@ -294,8 +294,8 @@ def _add_logprobs(body: dict[str, Any], params: CreateParams, flags: ChatFlags, 
 def _add_stream_options(body: dict[str, Any], given: dict[str, Any], flags: ChatFlags, drop: Drop) -> None:
     for name, value in given.items():
         if name == "include_obfuscation":
-            # OpenAI's alone, like the developer's role; elsewhere there is none to switch off.
-            if flags.developer_role and body.get("stream"):
+            # Elsewhere there is none to switch off.
+            if flags.openai_fields and body.get("stream"):
                 body.setdefault("stream_options", {})[name] = value
             elif value:
                 drop(f"stream_options.{name}", "")

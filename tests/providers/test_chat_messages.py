@@ -10,6 +10,7 @@ from chat_calls import BARE, OPENAI, PLAIN, Sent, call, output, sealed, sent_cal
 
 from antiphon.pipeline.errors import InvalidParameter, UnsupportedParameter
 from antiphon.pipeline.parts import PARTS, InputImage, InputText
+from antiphon.providers.dialects.envelope import Envelope, seal
 from antiphon.providers.rows import ChatFlags
 
 # --- system messages
@@ -463,6 +464,7 @@ def test_histories_that_real_hosts_took_are_made_again() -> None:
             reasoning_field=field,
             reasoning_required=field == "reasoning_content",
             developer_role=recording.dialect == "openai-chat",
+            openai_fields=recording.dialect == "openai-chat",
         )
 
         sent = Sent(flags, input=_as_input(messages))
@@ -471,3 +473,51 @@ def test_histories_that_real_hosts_took_are_made_again() -> None:
         assert sent.dropped == {}
         made += any(message["role"] == "assistant" for message in messages)
     assert made > 20
+
+
+def test_long_ids_of_calls_are_shortened_where_the_host_wants_that() -> None:
+    long, short = "call_" + "x" * 60, "call_short"
+    given = [
+        {"type": "function_call", "call_id": long, "name": "f", "arguments": "{}"},
+        {"type": "function_call", "call_id": short, "name": "f", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": long, "output": "1"},
+        {"type": "function_call_output", "call_id": short, "output": "2"},
+    ]
+    calling, one, two = Sent(OPENAI, input=given).messages
+
+    ids = [call["id"] for call in calling["tool_calls"]]
+    assert ids[1] == short
+    assert len(ids[0]) <= 40
+    assert [one["tool_call_id"], two["tool_call_id"]] == ids
+    assert Sent(PLAIN, input=given).messages[0]["tool_calls"][0]["id"] == long
+
+
+def test_reasoning_goes_back_between_tags_where_it_came_so() -> None:
+    thought = {"type": "reasoning", "summary": [], "content": [{"type": "reasoning_text", "text": "Hm."}]}
+    given = [thought, {"role": "assistant", "content": "Yes."}, {"role": "user", "content": "Sure?"}]
+    (said, _) = Sent(ChatFlags(reasoning_field="think_tags", think_tags=True), input=given).messages
+
+    assert said == {"role": "assistant", "content": "<think>\nHm.\n</think>\n\nYes."}
+
+
+def test_signatures_go_back_to_the_message_or_the_call_that_they_came_with() -> None:
+    def signed(**block: Any) -> dict[str, Any]:
+        envelope = Envelope("acme", "m", "chat", "extra_content", ({"extra_content": {"google": block}},))
+        return {"type": "reasoning", "summary": [], "encrypted_content": seal(envelope)}
+
+    of_call = Envelope("acme", "m", "chat", "extra_content", ({"extra_content": {"google": 2}, "call": True},))
+    given = [
+        signed(a=1),
+        {"type": "function_call", "call_id": "a", "name": "f", "arguments": "{}"},
+        {"type": "reasoning", "summary": [], "encrypted_content": seal(of_call)},
+        {"type": "function_call", "call_id": "b", "name": "g", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "a", "output": "1"},
+        {"type": "function_call_output", "call_id": "b", "output": "2"},
+    ]
+    sent = Sent(PLAIN, input=given)
+
+    said = sent.messages[0]
+    assert said["extra_content"] == {"google": {"a": 1}}
+    assert ["extra_content" in call for call in said["tool_calls"]] == [False, True]
+    assert said["tool_calls"][1]["extra_content"] == {"google": 2}
+    assert sent.dropped == {}
