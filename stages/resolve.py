@@ -141,8 +141,8 @@ def _unsupported(names: frozenset[str], profile: Profile, request: Request) -> M
     refused = profile.refused(request.params) if isinstance(request.params, CreateParams) else ()
     if not names and not refused:
         return _NOTHING
-    model = request.model
-    return {**dict.fromkeys(names, ""), **dict.fromkeys(refused, f"{model} does not take it while it reasons")}
+    when = "" if profile.sampling == "never" else " while it reasons"
+    return {**dict.fromkeys(names, ""), **dict.fromkeys(refused, f"{request.model} does not take it{when}")}
 
 
 def _offline(row: Provider, model: str, options: Mapping[str, Any]) -> Transport | None:
