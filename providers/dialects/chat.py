@@ -7,7 +7,7 @@ events (`chat_answer`), plain and streamed by the same code: a plain answer is a
 from __future__ import annotations
 
 import functools
-from typing import Any, ClassVar
+from typing import Any
 
 import msgspec
 
@@ -44,7 +44,9 @@ class ChatDialect(msgspec.Struct, frozen=True):
     flags: ChatFlags = ChatFlags()
     profile: Profile = UNKNOWN
 
-    name: ClassVar[str] = "chat"
+    @property
+    def name(self) -> str:
+        return "chat"
 
     def encode(self, request: Request, target: Target, drop: Drop) -> HttpRequest:
         options, params = request.options, request.params

@@ -54,7 +54,8 @@ def add_reasoning(message: dict[str, Any], given: list[Block], target: Target, f
         message["reasoning_details"] = blocks
     named = field if field in ("reasoning_content", "reasoning") else "reasoning"
     if texts and field == "think_tags":
-        message["content"] = "".join([f"<think>\n{text}\n</think>\n\n" for text in texts]) + (message["content"] or "")
+        tagged = "".join([f"<think>\n{text}\n</think>\n\n" for text in texts])
+        message["content"] = f"{tagged}{message['content'] or ''}"
     elif texts:
         message[named] = "\n\n".join(texts)
     elif calls and flags.reasoning_required and not blocks:

@@ -185,10 +185,10 @@ def _add_format(body: dict[str, Any], form: dict[str, Any], flags: ChatFlags, pr
     if profile.structured_output is not None:
         taken = min(taken, profile.structured_output, key=_FORMATS.index)
     if taken == "json_schema" or taken == kind:
-        body["response_format"] = {"type": kind}
+        asked: dict[str, Any] = {"type": kind}
         if kind == "json_schema":
-            given = {name: embed(value) for name, value in form.items() if name != "type" and value is not None}
-            body["response_format"]["json_schema"] = given
+            asked[kind] = {name: embed(value) for name, value in form.items() if name != "type" and value is not None}
+        body["response_format"] = asked
         return
     words = _WORDS
     if kind == "json_schema":

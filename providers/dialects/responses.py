@@ -9,7 +9,7 @@ authoritative where the SSE event name is missing (OpenRouter, transformers) or 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 from urllib.parse import quote
 
 import msgspec
@@ -72,7 +72,9 @@ class ResponsesDialect(msgspec.Struct, frozen=True):
 
     typed_input: bool = False
 
-    name: ClassVar[str] = "responses"
+    @property
+    def name(self) -> str:
+        return "responses"
 
     def encode(self, request: Request, target: Target, drop: Drop) -> HttpRequest:
         options, params, route = request.options, request.params, _ROUTES[request.operation]

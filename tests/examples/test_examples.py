@@ -62,6 +62,11 @@ OFFLINE = {
         r"^second answer: Step\(text='boil water', minutes=3\)$",
         r"^Recipe\(title='Echo', steps=\[\]\)$",
     ],
+    "function_calls": [
+        r"^responses - It is sunny there\.$",
+        r"^user \| What is the weather in Rome\?\nassistant \| {'name': 'get_weather', ",
+        r"^tool \| It is sunny in Rome\.\nassistant \| It is sunny there\.$",
+    ],
 }
 
 # And with the real model, whose words are its own.
@@ -73,6 +78,7 @@ WITH_THE_MODEL = {
     "hooks": [r"  attempt\.start\n  attempt\.end\n  call\.end\n", r"\d+ tokens, 1 attempt\n  abandoned after "],
     "errors": [r"^1 attempt$", r"\w+"],
     "structured": [r"^second answer: ", r"^(Recipe\(|Output(Invalid|Incomplete): )"],
+    "function_calls": [r"^responses - ", r"^chat - ", r"^user \| .*\nassistant \| ", r"^tool \| It is sunny in "],
 }
 
 CHAIN = [rf"^  {stage} +\d+\.\d\d" for stage in (stage.name for stage in presets.responses)]

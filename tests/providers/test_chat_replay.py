@@ -21,7 +21,7 @@ CALL = {"input": "Hi", "model": "openai_compatible/some-model", "dialect": "chat
 
 
 async def ask(mode: Mode, url: str, **more: Any) -> Any:
-    call = {**CALL, "api_base": f"{url}/v1", **more}
+    call: dict[str, Any] = {**CALL, "api_base": f"{url}/v1", **more}
     return await mode.either(lambda: antiphon.responses(**call), lambda: antiphon.aresponses(**call))
 
 
