@@ -149,3 +149,12 @@ PARAMS: Final[dict[Operation, type[Params]]] = {
 
 NAMES: Final = {operation: frozenset(kind.__struct_fields__) for operation, kind in PARAMS.items()}
 """Their names."""
+
+HAPPENS_ANYWAY: Final[dict[str, object]] = {
+    "store": False,
+    "background": False,
+    "truncation": "disabled",
+    "parallel_tool_calls": True,
+    "tool_choice": "auto",
+}
+"""Values that ask for what a host without the parameter does: leaving them out changes nothing."""

@@ -6,6 +6,7 @@ import functools
 from typing import Literal, get_args
 
 from ..pipeline.errors import InvalidParameter, SetupError, UnsupportedParameter
+from ..pipeline.params import HAPPENS_ANYWAY
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request
 from ..pipeline.stage import Option, Stage
@@ -54,7 +55,8 @@ class Transform(Stage, frozen=True):
         if target.unsupported:
             refused = [name for name in sorted(target.unsupported) if getattr(request.params, name, None) is not None]
             for name in refused:
-                drop(name, target.unsupported[name])
+                if HAPPENS_ANYWAY.get(name) != getattr(request.params, name):
+                    drop(name, target.unsupported[name])
             if refused:
                 request = request.with_params(**dict.fromkeys(refused))
         return await call_next(request.replace(wire=target.dialect.encode(request, target, drop)))
@@ -64,9 +66,7 @@ def _drop(request: Request, policy: Policy, name: str, reason: str) -> None:
     """Do what the policy says with something that does not reach the host. "" as reason: it does not take it."""
     target = request.target
     assert target is not None
-    given = getattr(request.params, name, None)
-    # Such a value asks for what happens anyway.
-    if policy == "error" or (name in _NEVER_DROPPED and given is not False and given != "auto"):
+    if policy == "error" or name in _NEVER_DROPPED:
         may_drop = ', or pass drop="report" to go on without it' if name not in _NEVER_DROPPED else ""
         raise UnsupportedParameter(
             f"{target.provider} does not take {name}" + (f": {reason}" if reason else ""),

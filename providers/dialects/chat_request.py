@@ -18,7 +18,7 @@ from typing import Any, Final
 import msgspec
 
 from ...pipeline.errors import InvalidParameter, UnsupportedParameter
-from ...pipeline.params import CreateParams
+from ...pipeline.params import HAPPENS_ANYWAY, CreateParams
 from ...pipeline.request import Drop, Target
 from ...pipeline.wire import embed, encode, loads, merge
 from ..profiles import Profile
@@ -65,8 +65,6 @@ _WRITTEN: Final = frozenset(
 
 _OTHERS: Final = tuple(name for name in CreateParams.__struct_fields__ if name not in _WRITTEN)
 
-_HAPPENS_ANYWAY: Final = {"store": False, "background": False, "truncation": "disabled", "parallel_tool_calls": True}
-
 _LACKING: Final = {
     "previous_response_id": "chat completions keep no responses; send the whole conversation",
     "conversation": "chat completions keep no conversations; send the items",
@@ -101,7 +99,7 @@ def encode_body(
     """
     refused = [name for name in sorted(flags.unsupported) if getattr(params, name, None) is not None]
     for name in refused:
-        if _HAPPENS_ANYWAY.get(name) != getattr(params, name):
+        if HAPPENS_ANYWAY.get(name) != getattr(params, name):
             drop(name, "")
     if refused:
         params = msgspec.structs.replace(params, **dict.fromkeys(refused))
@@ -115,7 +113,7 @@ def encode_body(
             continue
         if name in _SAME:
             body[name] = embed(given)
-        elif _HAPPENS_ANYWAY.get(name) != given:
+        elif HAPPENS_ANYWAY.get(name) != given:
             drop(name, _LACKING.get(name, "chat completions have no such parameter"))
     if params.max_output_tokens is not None:
         body[flags.max_tokens] = params.max_output_tokens
