@@ -92,11 +92,15 @@ class Assembler:
 
     def add(self, cls: type[ev.Event], **fields: Any) -> None:
         """Make one event of this class; its number is set here."""
-        event = cls(sequence_number=self.number, **fields)
+        self.events.append(cls(sequence_number=self.number, **fields))
+        self.number += 1
+
+    def add_said(self, cls: type[ev.Event], field: str, text: str, **fields: Any) -> None:
+        """Make the event that says a finished text."""
+        event = cls(sequence_number=self.number, **{field: text}, **fields)
         self.number += 1
         # The encoder leaves out what equals the default; an empty text belongs on the wire all the same.
-        empty = [name for name, value in fields.items() if value == ""]
-        self.events.append(event.replace(**dict.fromkeys(empty, "")) if empty else event)
+        self.events.append(event if text else event.replace(**{field: text}))
 
     def open(self, item: dict[str, Any]) -> int:
         """Open an item as it stands, return its index. For the writers."""
@@ -221,7 +225,7 @@ class _PartsWriter(_ItemWriter):
         whole = dict(part) if part is not None else {**kind.part, kind.text: text}
         if part is None and kind is _TEXT:
             whole |= {"annotations": self._annotations, "logprobs": logprobs}
-        self._assembler.add(kind.said, **{kind.text: text}, **said, **where)
+        self._assembler.add_said(kind.said, kind.text, text, **said, **where)
         self._assembler.add(kind.done, part_json=Raw(encode(whole)), **where)
         self._list(kind).append(whole)
         self._kind = None
@@ -337,9 +341,10 @@ class CallWriter(_ItemWriter):
         text = self.so_far if said is None else said
         where: dict[str, Any] = {"item_id": self.id, "output_index": self.index}
         if self._field == "arguments":
-            self._assembler.add(ev.FunctionCallArgumentsDone, arguments=text, name=self.fields.get("name"), **where)
+            name = self.fields.get("name")
+            self._assembler.add_said(ev.FunctionCallArgumentsDone, "arguments", text, name=name, **where)
         else:
-            self._assembler.add(ev.CustomToolCallInputDone, input=text, **where)
+            self._assembler.add_said(ev.CustomToolCallInputDone, "input", text, **where)
         super().close(**{self._field: text}, **fields)
 
 
