@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias
 
 import msgspec
 
@@ -116,7 +116,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     base_url: str
     dialect: Dialect
     api_key: Secret | None = None
-    auth: Literal["bearer", "api-key"] = "bearer"
+    auth: str = "bearer"
     headers: tuple[tuple[str, str | Secret], ...] = ()
     unsupported: Mapping[str, str] = {}
     why: str = ""

@@ -8,7 +8,7 @@ import msgspec
 
 from ..pipeline.params import Operation
 
-Auth = Literal["bearer", "api-key"]
+Auth = Literal["bearer", "api-key", "x-api-key", "x-goog-api-key"]
 Feature = Literal["always", "tools", "structured_output", "reasoning"]
 
 
@@ -108,8 +108,8 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         base_env: environment variables that may hold another address.
         header_env: headers that are sent when the named environment variable is set.
         key_required: whether a call without a key is refused before it is sent.
-        auth: how the key is sent; "bearer" is `Authorization: Bearer KEY`, "api-key" is `api-key: KEY`, or the former
-            for a key that begins with "Bearer ".
+        auth: how the key is sent; "bearer" is `Authorization: Bearer KEY`, all others name the header that takes it, or
+            the former for a key that begins with "Bearer ".
         dialects: API formats that the host speaks, the preferred one first.
         launcher: "local" starts a model on this machine, "scripted" answers in this process.
         bare_models: beginnings of model names that mean this provider without being prefixed by its name.
