@@ -23,7 +23,7 @@ from .views import (
     text_or_number,
     texts,
 )
-from .wire import Lazy, Raw, Wire, decode, many, one, raw_field
+from .wire import Lazy, Raw, Wire, decode, many, merge, one, raw_field
 from .wire import _set_cache as set_cache
 from .wire import _set_raw as set_raw
 from .wire import _Slots as Slots
@@ -34,16 +34,25 @@ if TYPE_CHECKING:
 TERMINAL_STATUSES = frozenset({"completed", "incomplete", "failed", "cancelled"})
 
 
-class _MetaSlot(Slots):
-    __slots__ = ("_meta", "_more", "_parsed")
+class _Beside(msgspec.Struct, frozen=True):
+    """What a returned object holds beside its JSON."""
+
+    meta: Meta | None = None
+    more: Any = None
+    parsed: Any = None
+
+
+_NOTHING = _Beside()
+
+
+class _BesideSlot(Slots):
+    __slots__ = ("_beside",)
 
     if TYPE_CHECKING:  # msgspec would resolve it
-        _meta: Meta | None
-        _more: Any
-        _parsed: Any
+        _beside: _Beside
 
 
-class Returned(Wire, _MetaSlot, frozen=True, kw_only=True):
+class Returned(Wire, _BesideSlot, frozen=True, kw_only=True):
     """Base of what a call returns: beside the JSON it carries `meta`, the facts of the call."""
 
     _object: ClassVar[str]
@@ -51,43 +60,37 @@ class Returned(Wire, _MetaSlot, frozen=True, kw_only=True):
     @property
     def meta(self) -> Meta | None:
         """Facts of the call that this came from; None when it came from none. Not part of the JSON."""
-        try:
-            return self._meta
-        except AttributeError:
-            return None
+        return getattr(self, "_beside", _NOTHING).meta
 
     def with_meta(self, meta: Meta | None) -> Self:
         """Return a copy with these facts; it shares the JSON and what is decoded of it."""
-        copy = self._like(msgspec.structs.replace(self))
-        _set_meta(copy, meta)
-        return copy
+        return self._with_beside(meta=meta)
 
     def stamp(self, meta: Meta) -> Self:
         """Set the facts on this object itself, and return it: for whoever has just decoded it."""
-        _set_meta(self, meta)
+        _set_beside(self, _Beside(meta))
         return self
 
     def with_text(self, name: str, text: str) -> Self:
-        """Return a copy with one text field changed. Cheap where the old text stands in the JSON just once."""
-        raw, old = self.raw, msgspec.json.encode(getattr(self, name))
-        key = b'"%b":' % name.encode()
-        at = raw.find(key + old)
-        if at < 0:
-            key += b" "
-            at = raw.find(key + old)
-        if at < 0 or raw.count(old) != 1:  # written otherwise, or it stands elsewhere too
-            return self.replace(**{name: text})
-        at += len(key)
-        copy = self._like(msgspec.structs.replace(self, **{name: text}))
-        set_raw(copy, raw[:at] + msgspec.json.encode(text) + raw[at + len(old) :])
+        """Return a copy with one text field changed. Its JSON is written when it is first looked at."""
+        copy = msgspec.structs.replace(self, **{name: text})
+        self._share(copy, getattr(self, "_beside", None))
+        set_raw(copy, _Retold(self, name, text))
         return copy
 
-    def _like(self, copy: Self) -> Self:
-        """Give a copy what this object holds beside its fields."""
-        for name, write in _BESIDE:
-            if hasattr(self, name):
-                write(copy, getattr(self, name))
+    def _with_beside(self, **changes: object) -> Self:
+        copy = msgspec.structs.replace(self)
+        if hasattr(self, "_raw"):  # not where it was made here, of fields
+            set_raw(copy, self._raw)
+        self._share(copy, msgspec.structs.replace(getattr(self, "_beside", _NOTHING), **changes))
         return copy
+
+    def _share(self, copy: Self, beside: _Beside | None) -> None:
+        """Give a copy what is decoded of the JSON, and what it holds beside it."""
+        if (cache := getattr(self, "_cache", None)) is not None:
+            set_cache(copy, cache)
+        if beside is not None:
+            _set_beside(copy, beside)
 
     @classmethod
     def new(cls, **fields: object) -> Self:
@@ -102,16 +105,34 @@ class Returned(Wire, _MetaSlot, frozen=True, kw_only=True):
         return _restore, (self.raw, type(self), self.meta)
 
 
-_set_meta = vars(_MetaSlot)["_meta"].__set__  # the way around `frozen`
-_set_more = vars(_MetaSlot)["_more"].__set__
-_set_parsed = vars(_MetaSlot)["_parsed"].__set__
-_BESIDE = (
-    ("_raw", set_raw),
-    ("_cache", set_cache),
-    ("_meta", _set_meta),
-    ("_more", _set_more),
-    ("_parsed", _set_parsed),
-)
+_set_beside = vars(_BesideSlot)["_beside"].__set__  # the way around `frozen`
+
+
+class _Retold:
+    """The JSON of an object with one text changed. Most responses are never asked for their JSON."""
+
+    __slots__ = ("_name", "_of", "_raw", "_text")
+
+    def __init__(self, of: Returned, name: str, text: str) -> None:
+        self._of: Returned | None = of
+        self._name = name
+        self._text = text
+        self._raw = b""
+
+    def __bytes__(self) -> bytes:
+        of = self._of
+        if of is not None:
+            self._raw = _retold(of.raw, self._name, getattr(of, self._name), self._text)
+            self._of = None  # last, for another thread may be here too
+        return self._raw
+
+
+def _retold(raw: bytes, name: str, old: str, new: str) -> bytes:
+    quoted, key = msgspec.json.encode(old), b'"%b":' % name.encode()
+    at = raw.find(quoted)
+    if at < 0 or raw.rfind(quoted) != at or not raw.endswith((key, key + b" "), 0, at):
+        return merge(raw, {name: new})  # written otherwise, or it stands elsewhere too
+    return raw[:at] + msgspec.json.encode(new) + raw[at + len(quoted) :]
 
 
 def _restore(raw: bytes, cls: type[Returned], meta: Meta | None) -> Returned:
@@ -421,24 +442,21 @@ class Response(Returned, frozen=True, kw_only=True):
 
         Not part of the JSON; it goes along with copies, unless their `output` is replaced.
         """
-        return getattr(self, "_parsed", None)
+        return getattr(self, "_beside", _NOTHING).parsed
 
     def with_parsed(self, value: Any) -> Self:
         """Return a copy with this `output_parsed`."""
-        copy = self.with_meta(self.meta)
-        _set_parsed(copy, value)
-        return copy
+        return self._with_beside(parsed=value)
 
     def replace(self, **fields: Any) -> Self:
         """Return a copy with these API fields set; all others, known or not, `meta` and `output_parsed` stay."""
         copy = super().replace(**fields)
-        if hasattr(self, "_parsed") and "output" not in fields:
-            _set_parsed(copy, self._parsed)
-        return copy
+        parsed = self.output_parsed
+        return copy if parsed is None or "output" in fields else copy.with_parsed(parsed)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        if hasattr(self, "_parsed"):
-            return _restore_parsed, (self.raw, self.meta, self._parsed)
+        if (parsed := self.output_parsed) is not None:
+            return _restore_parsed, (self.raw, self.meta, parsed)
         return super().__reduce__()
 
     @property
@@ -513,9 +531,7 @@ class ItemPage(Returned, frozen=True, kw_only=True):
 
     def with_more(self, more: Callable[[str], Any], *, sync: bool) -> Self:
         """Return the page with what fetches the next one: `more(after)`, which returns a page, or awaits to one."""
-        copy = self.with_meta(self.meta)
-        _set_more(copy, (more, sync))
-        return copy
+        return self._with_beside(more=(more, sync))
 
     @property
     def next_after(self) -> str | None:
@@ -550,7 +566,7 @@ class ItemPage(Returned, frozen=True, kw_only=True):
                 return
 
     def _next(self, after: str, *, sync: bool) -> Any:
-        more, for_sync = getattr(self, "_more", (None, sync))
+        more, for_sync = getattr(self, "_beside", _NOTHING).more or (None, sync)
         if more is None:
             raise SetupError(
                 "this page does not know how to fetch the next one", hint="use list_input_items(after=...)"

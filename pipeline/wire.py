@@ -12,7 +12,7 @@ import functools
 import json
 import types
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Union, get_args, get_origin, overload
+from typing import TYPE_CHECKING, Any, Generic, Self, SupportsBytes, TypeVar, Union, get_args, get_origin, overload
 
 import msgspec
 
@@ -30,7 +30,7 @@ class _Slots:
     __slots__ = ("_cache", "_raw")
 
     if TYPE_CHECKING:
-        _raw: bytes | Raw
+        _raw: bytes | Raw | SupportsBytes
         _cache: dict[str, Any]
 
 
