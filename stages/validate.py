@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -33,16 +34,30 @@ class Validate(Stage, frozen=True):
 
 def check(params: Params) -> None:
     """Raise InvalidParameter for the first wrong parameter."""
+    kind = type(params)
     try:
-        msgspec.convert(msgspec.structs.asdict(params), type(params))
-    except msgspec.ValidationError as error:
-        raise _wrong_type(error) from None
+        msgspec.convert(msgspec.structs.astuple(params), _row_of(kind))
+    except msgspec.ValidationError:
+        _check_by_name(params, kind)
     if isinstance(params, CreateParams):
         _check_create(params)
     elif isinstance(params, CompactParams | CountInputTokensParams):
         _check_input(params.input, bool(params.previous_response_id or getattr(params, "conversation", None)))
     elif not params.response_id:
         raise InvalidParameter("response_id is empty", param="response_id", hint="pass the id of a response")
+
+
+@functools.cache
+def _row_of(kind: type[Params]) -> type[msgspec.Struct]:
+    """Return the same fields as an array, which is checked in half the time: no names have to be looked up."""
+    return msgspec.defstruct(kind.__name__, [(f.name, f.type) for f in msgspec.structs.fields(kind)], array_like=True)
+
+
+def _check_by_name(params: Params, kind: type[Params]) -> None:
+    try:
+        msgspec.convert(msgspec.structs.asdict(params), kind)
+    except msgspec.ValidationError as error:
+        raise _wrong_type(error) from None
 
 
 def _check_create(params: CreateParams) -> None:
