@@ -50,7 +50,8 @@ class Retry(Stage, frozen=True):
 
     async def __call__(self, request: Request, call_next: Handler) -> Reply:
         try:
-            return await _committed(request, call_next)
+            reply = await call_next(request)
+            return await _committed(reply, request) if isinstance(reply, EventStream) else reply
         except AntiphonError as error:  # the good path pays nothing; tenacity decides from here
             if not error.retryable:
                 raise
@@ -65,7 +66,8 @@ class Retry(Stage, frozen=True):
         async def attempt() -> Reply:
             if failed:
                 raise failed.pop()  # the first failure, which has happened already
-            return await _committed(request, call_next)
+            reply = await call_next(request)
+            return await _committed(reply, request) if isinstance(reply, EventStream) else reply
 
         last_attempt = tenacity.stop_after_attempt(self._attempts(request))
 
@@ -118,8 +120,6 @@ class Retry(Stage, frozen=True):
         return self.attempts if retries is None else max(0, retries) + 1
 
 
-async def _committed(request: Request, call_next: Handler) -> Reply:
-    reply = await call_next(request)
-    if isinstance(reply, EventStream):
-        await reply.commit("head" if getattr(request.params, "background", None) else "content")
-    return reply
+async def _committed(stream: EventStream, request: Request) -> EventStream:
+    await stream.commit("head" if request.param("background") else "content")
+    return stream
