@@ -16,7 +16,7 @@ from .function_stages import FunctionStage
 from .reply import Reply
 from .request import Handler, Request
 from .response import CompactedResponse, DeletedResponse, InputTokens, ItemPage, Response
-from .stage import Option, Scope, Stage
+from .stage import Option, Scope, Stage, StageFunction
 
 if TYPE_CHECKING:
     from .chain import Chain
@@ -116,33 +116,35 @@ def link(stages: list[Stage], *, traced: bool = False) -> Handler:
     """Return one handler that runs the stages, the first one outermost."""
     handler: Handler = _nothing_after
     for index in range(len(stages) - 1, -1, -1):
-        call: Callable[[Request, Handler], Awaitable[Reply]] = stages[index].__call__
+        stage = stages[index]
+        # A function by itself runs without the coroutine of the stage around it.
+        call: StageFunction = stage.function if isinstance(stage, FunctionStage) else stage.__call__
         if traced:
-            call = _timed(call, index, stages[index].name)
-        if traced or isinstance(stages[index], FunctionStage) or _is_users(stages[index]):
-            handler = _checked(call, handler, stages[index].name)
+            call = _timed(call, index, stage.name)
+        if traced or isinstance(stage, FunctionStage) or _is_users(stage):
+            handler = _checked(call, handler, stage.name)
         else:
             handler = _plain(call, handler)
     return handler
 
 
-def _plain(call: Callable[[Request, Handler], Awaitable[Reply]], call_next: Handler) -> Handler:
+def _plain(call: StageFunction, call_next: Handler) -> Handler:
     def handler(request: Request) -> Awaitable[Reply]:
         return call(request, call_next)
 
     return handler
 
 
-def _checked(call: Callable[[Request, Handler], Awaitable[Reply]], call_next: Handler, name: str) -> Handler:
+def _checked(call: StageFunction, call_next: Handler, name: str) -> Handler:
     """A handler that holds a user's stage to the contract: a reply comes back, and nothing else."""
 
-    async def handler(request: Request) -> Reply:
+    async def checked(request: Request) -> Reply:
         reply = await call(request, call_next)
-        if reply.__class__ in _REPLIES:
+        if reply.__class__ is Response or reply.__class__ in _REPLIES:  # the usual one first
             return reply
         _refuse(name, reply)
 
-    return handler
+    return checked
 
 
 def _refuse(name: str, reply: object) -> NoReturn:
@@ -162,9 +164,7 @@ def _nothing_after(request: Request) -> Awaitable[Reply]:
     raise StageError("the last stage of the chain called call_next, and nothing comes after it")
 
 
-def _timed(
-    call: Callable[[Request, Handler], Awaitable[Reply]], index: int, name: str
-) -> Callable[[Request, Handler], Awaitable[Reply]]:
+def _timed(call: StageFunction, index: int, name: str) -> StageFunction:
     """Note the stage's own time, that of the stages inside it taken off, and apart from it its wait for the host."""
 
     async def timed(request: Request, call_next: Handler) -> Reply:

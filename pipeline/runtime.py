@@ -48,7 +48,7 @@ class Runtime(Protocol):
 
     is_async: bool
 
-    async def open(self, request: HttpRequest, pace: Pace) -> Exchange:
+    def open(self, request: HttpRequest, pace: Pace) -> Coroutine[Any, Any, Exchange]:
         """Send an HTTP request, return when the head of the answer is there. Raises as `Transport.open`."""
         ...
 
@@ -86,8 +86,8 @@ class SyncRuntime:
     def __init__(self, transport: Callable[[], Transport]) -> None:
         self._transport = transport
 
-    async def open(self, request: HttpRequest, pace: Pace) -> Exchange:
-        return await self._transport().open(request, pace)
+    def open(self, request: HttpRequest, pace: Pace) -> Coroutine[Any, Any, Exchange]:
+        return self._transport().open(request, pace)
 
     async def call(self, fn: Callable[..., T], *args: Any) -> T:
         return fn(*args)
@@ -237,8 +237,8 @@ class AsyncRuntime:
     def __init__(self, transport: Callable[[], Transport]) -> None:
         self._transport = transport
 
-    async def open(self, request: HttpRequest, pace: Pace) -> Exchange:
-        return await self._transport().open(request, pace)
+    def open(self, request: HttpRequest, pace: Pace) -> Coroutine[Any, Any, Exchange]:
+        return self._transport().open(request, pace)
 
     async def call(self, fn: Callable[..., T], *args: Any) -> T:
         import anyio.to_thread
@@ -420,7 +420,9 @@ def _stage_in_traceback(error: BaseException) -> str:
 
 
 def _stage_of(frame: Any) -> str | None:
-    """Tell which stage a frame runs: the one that was handed `call_next`."""
+    """Tell which stage a frame runs: the one that was handed `call_next`, or that `build` holds to the contract."""
+    if frame.f_code.co_name == "checked" and "name" in frame.f_code.co_freevars:
+        return f"stage {frame.f_locals['name']}"
     names = frame.f_code.co_varnames[: frame.f_code.co_argcount]
     if len(names) == 2 and names[1] == "call_next" and not frame.f_code.co_name.startswith("_"):
         return f"stage {frame.f_code.co_name}"
