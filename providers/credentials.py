@@ -43,8 +43,7 @@ def find_access(row: Provider, options: Mapping[str, Any], environ: Mapping[str,
         InvalidParameter: no address, or one that is no http(s) address.
     """
     given, key = options.get("api_base") or options.get("base_url"), options.get("api_key")
-    base_name = None if given and key is not None else _first_set(row.base_env, environ)
-    from_env = environ[base_name].strip() if base_name else None
+    _, from_env = (None, "") if given and key is not None else _first_set(row.base_env, environ)
     if row.bare_base and from_env and "://" not in from_env:
         from_env = _completed(from_env, row.base_url)
     base = given or from_env or (row.base_url if "{" not in row.base_url else _filled(row, environ))
@@ -53,9 +52,9 @@ def find_access(row: Provider, options: Mapping[str, Any], environ: Mapping[str,
         secret = _secret(key() if callable(key) else key, "api_key", row.name)
         return Access(base_url, secret) if row.auth == "bearer" else _key_or_token(base_url, secret, row)
     trusted = not given or _host(base_url) in {_host(base) for base in (row.base_url, from_env) if base}
-    name = _first_set(row.key_env + row.token_env, environ)
+    name, found = _first_set(row.key_env + row.token_env, environ)
     if name is not None and trusted:
-        secret = _secret(environ[name], name, row.name)
+        secret = Secret(found)
         if row.auth == "bearer" or name in row.token_env:
             return Access(base_url, secret)
         return _key_or_token(base_url, secret, row)
@@ -76,11 +75,15 @@ def find_headers(row: Provider, environ: Mapping[str, str] = os.environ) -> tupl
     return tuple([(name, value) for name, env in row.header_env.items() if (value := environ.get(env, "").strip())])
 
 
-def _first_set(names: tuple[str, ...], environ: Mapping[str, str]) -> str | None:
+def _first_set(names: tuple[str, ...], environ: Mapping[str, str]) -> tuple[str | None, str]:
+    """Return the name and the value of the first variable that is set; None and "" when none is.
+
+    They are looked up anew for every call, since programs set them late; a variable that is not set costs most.
+    """
     for name in names:
-        if environ.get(name, "").strip():
-            return name
-    return None
+        if value := environ.get(name, "").strip():
+            return name, value
+    return None, ""
 
 
 def _key_or_token(base_url: str, secret: Secret, row: Provider) -> Access:
