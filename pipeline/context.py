@@ -170,16 +170,14 @@ class CallContext:
             dialect=target.dialect.name if target else None,
             status=self.status,
             request_id=self.request_id,
-            headers=self.headers or _NO_HEADERS,
+            headers=_NO_HEADERS if self.headers is None else self.headers,
             attempts=tuple([replace(attempt) for attempt in self.attempts]),
             dropped=tuple(self.dropped),
             duration_s=self.runtime.now() - self.started_at,
             first_event_s=self.first_event_s,
-            stages=self._stages(),
+            stages=() if self.stage_times is None else _stage_times(self.stage_times),
         )
 
-    def _stages(self) -> tuple[StageTime, ...]:
-        if not self.stage_times:
-            return ()
-        times = self.stage_times
-        return tuple(StageTime(*times[index]) for index in sorted(times))
+
+def _stage_times(times: dict[int, list[Any]]) -> tuple[StageTime, ...]:
+    return tuple(StageTime(*times[index]) for index in sorted(times))
