@@ -282,18 +282,18 @@ class Chain:
             keywords: API parameters and call options.
             dropped: what an entry point already had to leave out; reported with the reply.
         """
-        return self.engine.run(self, operation, {**self._defaults_of(operation), **keywords}, dropped)
+        return self.engine.run(self, operation, self._with_defaults(operation, keywords), dropped)
 
     async def arun(self, operation: Operation, keywords: dict[str, Any], dropped: Iterable[Dropped] = ()) -> Reply:
         """Run the chain for one operation (async). As `run`."""
-        return await self.engine.arun(self, operation, {**self._defaults_of(operation), **keywords}, dropped)
+        return await self.engine.arun(self, operation, self._with_defaults(operation, keywords), dropped)
 
-    def _defaults_of(self, operation: Operation) -> dict[str, Any]:
-        """Return what is bound, without the parameters of `create` that the operation does not have."""
-        if operation == "create" or not self._defaults:
-            return self._defaults
+    def _with_defaults(self, operation: Operation, keywords: dict[str, Any]) -> dict[str, Any]:
+        """Add what is bound, but not the parameters of `create` that the operation does not have."""
+        if not self._defaults:
+            return keywords
         others = NAMES["create"] - NAMES[operation]
-        return {name: value for name, value in self._defaults.items() if name not in others}
+        return {**{name: value for name, value in self._defaults.items() if name not in others}, **keywords}
 
     @property
     def engine(self) -> Engine:

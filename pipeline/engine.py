@@ -18,7 +18,6 @@ from .event_stream import EventStream
 from .params import NAMES, PARAMS, Null, Operation, Params
 from .reply import Dropped, Reply
 from .request import Handler, Request
-from .response import Returned
 from .runtime import AsyncRuntime, Portal, Runtime, SyncRuntime, drive
 from .signals import Sink
 from .stage import Option
@@ -96,10 +95,10 @@ class Engine:
             portal = self._open_portal()
             handler, request = self._prepare(chain, operation, keywords, self._async, portal.run)
             request.context.dropped.extend(dropped)
-            return _left(portal.run(_finish(handler, request)), sync=True)
+            return portal.run(_finish(handler, request, sync=True))
         handler, request = self._prepare(chain, operation, keywords, self._sync, drive)
         request.context.dropped.extend(dropped)
-        return _left(drive(_finish(handler, request)), sync=True)
+        return drive(_finish(handler, request, sync=True))
 
     async def arun(
         self, chain: Chain, operation: Operation, keywords: dict[str, Any], dropped: Iterable[Dropped] = ()
@@ -107,7 +106,7 @@ class Engine:
         """Run a chain for one operation (async)."""
         handler, request = self._prepare(chain, operation, keywords, self._async, _not_sync)
         request.context.dropped.extend(dropped)
-        return _left(await _finish(handler, request), sync=False)
+        return await _finish(handler, request, sync=False)
 
     def gather(self, jobs: Sequence[Callable[[], Coroutine[Any, Any, T]]], limit: int) -> list[T]:
         """Run sync jobs side by side in threads."""
@@ -259,23 +258,18 @@ class Engine:
         await self._async.call(self.close)
 
 
-async def _finish(handler: Handler, request: Request) -> Reply:
-    """Run the chain; give every error the facts of the call."""
+async def _finish(handler: Handler, request: Request, *, sync: bool = True) -> Reply:
+    """Run the chain; give every reply and every error the facts of the call, and a stream its way of being read."""
     try:
         reply = await handler(request)
     except AntiphonError as error:
         if error.meta is None:
             error.meta = request.context.meta()
         raise
-    context = request.context
-    if isinstance(reply, Returned) and (reply.meta is None or context.stage_times is not None):
-        return reply.with_meta(context.meta())
-    return reply
-
-
-def _left(reply: Reply, *, sync: bool) -> Reply:
     if isinstance(reply, EventStream):
         reply.leave(sync=sync)
+    elif reply.meta is None or request.context.stage_times is not None:
+        return reply.with_meta(request.context.meta())
     return reply
 
 

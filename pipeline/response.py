@@ -69,6 +69,7 @@ class Returned(Wire, _BesideSlot, frozen=True, kw_only=True):
     def stamp(self, meta: Meta) -> Self:
         """Set the facts on this object itself, and return it: for whoever has just decoded it."""
         _set_beside(self, _Beside(meta))
+        set_cache(self, {})  # shared with all copies, so that each nested object is decoded once
         return self
 
     def with_text(self, name: str, text: str) -> Self:

@@ -47,7 +47,7 @@ def find_access(row: Provider, options: Mapping[str, Any], environ: Mapping[str,
     if row.bare_base and from_env and "://" not in from_env:
         from_env = _completed(from_env, row.base_url)
     base = given or from_env or (row.base_url if "{" not in row.base_url else _filled(row, environ))
-    base_url = clean_base(str(base), row.name, next(iter(row.base_env), None), row.base_path)
+    base_url = clean_base(str(base), row.name, row.base_env, row.base_path)
     if key is not None:
         secret = _secret(key() if callable(key) else key, "api_key", row.name)
         return Access(base_url, secret) if row.auth == "bearer" else _key_or_token(base_url, secret, row)
@@ -118,10 +118,11 @@ def _filled(row: Provider, environ: Mapping[str, str]) -> str:
 
 
 @functools.lru_cache(maxsize=256)
-def clean_base(base_url: str, provider: str, env: str | None = None, base_path: str = "") -> str:
+def clean_base(base_url: str, provider: str, env: tuple[str, ...] = (), base_path: str = "") -> str:
     """Return an address to which paths can be added; a pasted endpoint is cut back to its base.
 
     Args:
+        env: environment variables that may hold it, for the message.
         base_path: what an address without any path gets, e.g. "/v1".
 
     Raises:
@@ -131,7 +132,7 @@ def clean_base(base_url: str, provider: str, env: str | None = None, base_path: 
         raise InvalidParameter(
             f"{provider} has no address of its own",
             param="api_base",
-            hint='pass api_base="https://host/v1"' + (f", or set {env}" if env else ""),
+            hint='pass api_base="https://host/v1"' + (f", or set {env[0]}" if env else ""),
         )
     parts = _split(base_url.strip())
     if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
