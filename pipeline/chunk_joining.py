@@ -34,6 +34,8 @@ class ChunkJoiner:
             return data
         if self._state == _HEAD:
             return self._head(data)
+        if self._state == _SIZE and not self._held and _is_one_chunk(data):
+            return data
         return self._chunks(data)
 
     def _head(self, data: bytes) -> bytes:
@@ -95,6 +97,15 @@ class ChunkJoiner:
 
     def _pass(self) -> None:
         self._state, self._held = _PASS, b""
+
+
+def _is_one_chunk(data: bytes) -> bool:
+    """Tell whether this is one whole chunk: the usual read where events come one at a time."""
+    line = _SIZE_LINE.match(data)
+    if line is None:
+        return False
+    size = int(line[1], 16)
+    return size > 0 and line.end() + size + 2 == len(data) and data.endswith(b"\r\n")
 
 
 def _framed(pieces: list[bytes]) -> bytes:
