@@ -101,8 +101,9 @@ class EventStream:
     def __next__(self) -> ev.AnyEvent:
         ready = self._ready
         if not ready:
-            self._read_as(sync=True)
-            self._context.drive(self._fill())
+            if self._for_sync is False:
+                self._read_as(sync=True)  # raises
+            self._context.drive(self._end() if self._ended else self._advance())
             if not ready:
                 raise StopIteration
         event: ev.AnyEvent = ready.popleft()
@@ -117,8 +118,9 @@ class EventStream:
     async def __anext__(self) -> ev.AnyEvent:
         ready = self._ready
         if not ready:
-            self._read_as(sync=False)
-            await self._fill()
+            if self._for_sync is True:
+                self._read_as(sync=False)  # raises
+            await (self._end() if self._ended else self._advance())
             if not ready:
                 raise StopAsyncIteration
         event: ev.AnyEvent = ready.popleft()
@@ -282,9 +284,10 @@ class EventStream:
             self._ready.clear()
             if self._last is not None:
                 self._settle_last()
-            await self._fill()
-            if not self._ready:
+            if self._ended:
+                await self._end()
                 break
+            await self._advance()
         response = self.response
         assert response is not None  # a stream without terminal event has raised
         return response
@@ -317,19 +320,15 @@ class EventStream:
         hint = "use `for`, `with`, `stream.until_done()`, `stream.close()`, or make the call with its async twin"
         raise SetupError("this stream came from a sync call; it would block the event loop", hint=hint)
 
-    async def _fill(self) -> None:
-        """Make an event ready; none is left ready at the end. After a reported failure, raise it."""
-        while not self._ready:
-            if self._error is not None:
-                error, self._error = self._error, None
-                await self._close()
-                raise error
-            if self._ended:
-                await self._close()
-                return
-            await self._advance()
+    async def _end(self) -> None:
+        """Let go of the source; after a reported failure, raise it. For a stream whose events have all been shown."""
+        error, self._error = self._error, None
+        await self._close()
+        if error is not None:
+            raise error
 
     async def _advance(self) -> None:
+        """Make at least one event ready, of a stream that has not ended."""
         try:
             batch = await self._context.waiting(self._source.pull())
             if batch:

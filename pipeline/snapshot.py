@@ -13,20 +13,23 @@ from .wire import Raw, loads
 class _Text:
     """Text that grows by pieces; many small ones are joined now and then, for each costs more than its letters."""
 
-    __slots__ = ("_chunks", "_pieces", "write")
+    __slots__ = ("_chunks", "pieces", "write")
 
     def __init__(self) -> None:
         self._chunks: list[str] = []
-        self._pieces: list[str] = []
-        self.write = self._pieces.append
+        self.pieces: list[str] = []
+        self.write = self.pieces.append
 
     def settle(self) -> None:
-        if len(self._pieces) > 4096:
-            self._chunks.append("".join(self._pieces))
-            self._pieces.clear()
+        """Join what has come. Called when there are more than `_MANY` pieces."""
+        self._chunks.append("".join(self.pieces))
+        self.pieces.clear()
 
     def getvalue(self) -> str:
-        return "".join((*self._chunks, *self._pieces))
+        return "".join((*self._chunks, *self.pieces))
+
+
+_MANY = 4096
 
 
 class Snapshot:
@@ -35,7 +38,7 @@ class Snapshot:
     Memory is that of the answer itself, whatever the number of events.
     """
 
-    __slots__ = ("_base", "_items", "_open", "_text_at", "_texts", "_write_text", "final")
+    __slots__ = ("_base", "_items", "_open", "_text", "_text_at", "_texts", "final")
 
     def __init__(self) -> None:
         self.final: Response | None = None
@@ -43,13 +46,12 @@ class Snapshot:
         self._items: dict[int, Raw] = {}
         self._open: dict[int, Raw] = {}
         self._texts: dict[tuple[int, str, int], _Text] = {}
-        self._write_text: Callable[[str], object] = len
         self._close_text()
 
     def follow(self, events: list[ev.Event]) -> int | None:
         """Take note of events; return the index of the one that ends the stream, if it is there. The rest is left."""
         # The hot loop: nearly every event is a piece of the same text.
-        write = self._write_text
+        write = self._text.write
         output_index, content_index = self._text_at
         for index, event in enumerate(events):
             if isinstance(event, ev.OutputTextDelta):
@@ -61,10 +63,10 @@ class Snapshot:
                 handle(self, event)
                 if event.__class__ in _ENDS:
                     return index
-                write = self._write_text
+                write = self._text.write
                 output_index, content_index = self._text_at
-        if (text := self._texts.get((output_index, "text", content_index))) is not None:
-            text.settle()
+        if len(self._text.pieces) > _MANY:
+            self._text.settle()
         return None
 
     def response(self) -> Response | None:
@@ -94,14 +96,14 @@ class Snapshot:
             fields[field] = [parts[at] for at in sorted(parts)]
         return fields
 
-    def _open_text(self, index: int, part: int) -> Callable[[str], object]:
+    def _open_text(self, index: int, part: int) -> Callable[[str], None]:
         self._text_at = (index, part)
-        self._write_text = self._text_of(index, "text", part).write
-        return self._write_text
+        self._text = self._text_of(index, "text", part)
+        return self._text.write
 
     def _close_text(self) -> None:
         self._text_at = (-2, -2)
-        self._write_text = len  # never called: no event has this place
+        self._text = _Text()  # never written to: no event has this place
 
     def _text_of(self, index: int, kind: str, part: int) -> _Text:
         key = (index, kind, part)

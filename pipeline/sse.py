@@ -62,7 +62,8 @@ class SSEDecoder:
                 pending += data[end + 2 :] if end >= 0 else data
                 data = data[: end + 2] if end >= 0 else b""
         self._searched = len(pending)
-        self._check(self._searched - 1)
+        if pending:
+            self._check(self._searched - 1)
         if len(data) > self._max:
             self._check(max(map(len, data.split(b"\n\n"))))
         return _frames(data) if data else []
