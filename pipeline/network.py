@@ -101,7 +101,7 @@ class Link:
         seconds, self.limit = pace.next_read(monotonic())
         if seconds <= 0.0:
             raise httpcore.ReadTimeout
-        return None if seconds == float("inf") else min(seconds, _LONGEST_WAIT_S)
+        return seconds if seconds < _LONGEST_WAIT_S else _long(seconds)
 
     def connect_wait(self) -> float | None:
         """Return the seconds that the next step of connecting may take; None for any time. Raises as `read_wait`."""
@@ -114,7 +114,7 @@ class Link:
         seconds, self.limit = pace.next_connect(now)
         if seconds <= 0.0:
             raise httpcore.ConnectTimeout
-        return None if seconds == float("inf") else min(seconds, _LONGEST_WAIT_S)
+        return seconds if seconds < _LONGEST_WAIT_S else _long(seconds)
 
     def connected(self) -> None:
         """Say that one step of connecting is done. Raises as `connect_wait`."""
@@ -200,21 +200,41 @@ class Link:
 
 
 class _BlockingStream(httpcore.NetworkStream):
-    def __init__(self, link: BlockingLink, inner: httpcore.NetworkStream) -> None:
+    """A stream of a link. It reads its socket itself where it can: httpcore takes ten calls more for every read.
+
+    Args:
+        sock: None where the bytes of the socket are not those of the stream: TLS inside of TLS.
+    """
+
+    def __init__(self, link: BlockingLink, inner: httpcore.NetworkStream, sock: socket.socket | None) -> None:
         self._link = link
         self._inner = inner
+        self._sock = sock
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         link = self._link
         # In this order: `BlockingLink.close_from_elsewhere` sets closed first and looks at busy then.
         link.busy = True
         try:
-            while data := link.took(self._inner.read(max_bytes, link.read_wait())):
+            while data := link.took(self._receive(max_bytes, link.read_wait())):
                 if joined := link.joiner.feed(data):
                     return joined
             return b""
         finally:
             link.busy = False
+
+    def _receive(self, max_bytes: int, wait_s: float | None) -> bytes:
+        sock = self._sock
+        if sock is None:
+            return self._inner.read(max_bytes, wait_s)
+        try:
+            if sock.gettimeout() != wait_s:  # setting it is a system call
+                sock.settimeout(wait_s)
+            return sock.recv(max_bytes)
+        except TimeoutError as error:
+            raise httpcore.ReadTimeout(error) from error
+        except OSError as error:
+            raise httpcore.ReadError(error) from error
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         link = self._link
@@ -262,7 +282,7 @@ class BlockingLink(Link, httpcore.NetworkBackend):
         wait = self.connect_wait()
         self._inner = self._network.connect_tcp(host, port, wait, local_address, socket_options or ())
         self.connected()
-        return _BlockingStream(self, self._inner)
+        return _BlockingStream(self, self._inner, self._inner.get_extra_info("socket"))
 
     def secure(
         self, stream: httpcore.NetworkStream, context: ssl.SSLContext, server_hostname: str | None
@@ -270,9 +290,10 @@ class BlockingLink(Link, httpcore.NetworkBackend):
         """Put TLS on top of `stream`."""
         wait = self.connect_wait()
         self.handshaking = True
+        nested = stream.get_extra_info("ssl_object") is not None
         self._inner = stream.start_tls(context, server_hostname, wait)
         self.connected()
-        return _BlockingStream(self, self._inner)
+        return _BlockingStream(self, self._inner, None if nested else self._inner.get_extra_info("socket"))
 
     def has_expired(self) -> bool:
         return self._connection.has_expired()
@@ -621,6 +642,10 @@ def _created(create: Callable[[httpcore.Origin], Connection], address: Address) 
         raise MissingExtra(
             "a SOCKS proxy is set, and the package socksio is not installed", hint="pip install 'httpcore[socks]'"
         ) from error
+
+
+def _long(seconds: float) -> float | None:
+    return None if seconds == float("inf") else _LONGEST_WAIT_S
 
 
 def _pieces(data: bytes) -> Iterator[memoryview]:
