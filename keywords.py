@@ -70,7 +70,7 @@ def translate(keywords: dict[str, Any]) -> tuple[dict[str, Any], list[Dropped]]:
         InvalidParameter: a renamed keyword of the wrong type.
     """
     kept = {name: value for name, value in keywords.items() if value is not None}  # None: not given
-    if kept.keys() <= _PLAIN:
+    if _PLAIN.issuperset(kept):
         return kept, []
     return _translated(kept)
 

@@ -320,15 +320,15 @@ def split_keywords(
     options: dict[str, Any] = {}
     nulls: dict[str, None] = {}
     for name, value in keywords.items():
-        if value is None:
-            if name in names or name in known or name in ENGINE_OPTIONS:
-                continue
-        elif name in names:
+        if name in names:
             if isinstance(value, Null):
                 nulls[name] = None
-            else:
+            elif value is not None:
                 params[name] = value
             continue
+        if value is None:
+            if name in known or name in ENGINE_OPTIONS:
+                continue
         elif (option := known.get(name) or ENGINE_OPTIONS.get(name)) is not None:
             option.check(value)
             options[name] = option.masked(value)

@@ -109,23 +109,20 @@ class Returned(Wire, _BesideSlot, frozen=True, kw_only=True):
 _set_beside = vars(_BesideSlot)["_beside"].__set__  # the way around `frozen`
 
 
-class _Retold:
+class _Retold(msgspec.Struct, eq=False):
     """The JSON of an object with one text changed. Most responses are never asked for their JSON."""
 
-    __slots__ = ("_name", "_of", "_raw", "_text")
-
-    def __init__(self, of: Returned, name: str, text: str) -> None:
-        self._of: Returned | None = of
-        self._name = name
-        self._text = text
-        self._raw = b""
+    of: Returned | None
+    name: str
+    text: str
+    written: bytes = b""
 
     def __bytes__(self) -> bytes:
-        of = self._of
+        of = self.of
         if of is not None:
-            self._raw = _retold(of.raw, self._name, getattr(of, self._name), self._text)
-            self._of = None  # last, for another thread may be here too
-        return self._raw
+            self.written = _retold(of.raw, self.name, getattr(of, self.name), self.text)
+            self.of = None  # last, for another thread may be here too
+        return self.written
 
 
 def _retold(raw: bytes, name: str, old: str, new: str) -> bytes:

@@ -76,7 +76,7 @@ def _inbound(request: Request, key: bytes | None) -> Request:
     params = request.params
     for name in ("response_id", "previous_response_id"):
         public = getattr(params, name, None)
-        if not isinstance(public, str) or not public:
+        if not public or not isinstance(public, str):
             continue
         found = decode_id(public, key)
         if found.upstream == public:
