@@ -216,6 +216,39 @@ def test_what_is_no_object_is_an_error(data: bytes) -> None:
         Response.from_json(data)
 
 
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (b'{"id":"a","model":"m","x":1}', b'{"id":"b","model":"m","x":1}'),
+        (b'{ "id": "a" , "x":1}', b'{ "id": "b" , "x":1}'),
+        (b'{"x":{"id":"a"},"id":"a"}', b'{"x":{"id":"a"},"id":"b"}'),
+        (b'{"x":"a","id":"a"}', b'{"x":"a","id":"b"}'),
+        (rb'{"id":"\u0061"}', b'{"id":"b"}'),
+        (b'{"id"\n:\n"a"}', b'{"id":"b"}'),
+        (b'{"x":1}', b'{"x":1,"id":"b"}'),
+    ],
+)
+def test_one_text_is_changed_wherever_it_stands(data: bytes, told: bytes) -> None:
+    old = Response.from_json(data)
+
+    new = old.with_text("id", "b")
+
+    assert new.id == "b"
+    assert old.raw == data
+    assert new.raw == new.raw == told
+    assert new.with_text("id", "c").with_meta(None).raw == told.replace(b'"b"', b'"c"')
+    assert pickle.loads(pickle.dumps(new)) == new
+
+
+def test_copies_share_what_is_decoded(full: Response) -> None:
+    stamped = full.stamp(Meta(call_id="call"))
+
+    copied = stamped.with_text("id", "resp_2")
+
+    assert copied.output is stamped.output
+    assert copied.meta is stamped.meta
+
+
 def test_meta_is_no_part_of_the_json(full: Response) -> None:
     meta = Meta(call_id="call")
     output = full.output

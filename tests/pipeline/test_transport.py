@@ -816,6 +816,22 @@ def test_a_connect_proxy_from_the_environment_tunnels(
     assert len(server.requests) == 4
 
 
+def test_a_tunnel_through_a_proxy_that_speaks_tls_itself(run: Run[Any], make: Make) -> None:
+    async def body() -> None:
+        transport = make(verify=client_context(), proxy=f"https://127.0.0.1:{proxy.port}")
+        for _ in range(2):
+            assert await call(transport, "https://far.test/v1") == b"hi"
+
+    with (
+        serving(echo, tls=server_context("far.test")) as server,
+        serving(proxy_to(server.port), tls=server_context("127.0.0.1")) as proxy,
+    ):
+        run(body)
+
+    assert [received.line for received in proxy.requests] == ["CONNECT far.test:443 HTTP/1.1"]
+    assert len(server.requests) == 2
+
+
 def test_a_proxy_that_refuses_is_told_without_its_credentials(run: Run[Any], make: Make) -> None:
     def refuse(connection: Connection) -> None:
         connection.request()
