@@ -67,7 +67,9 @@ class Resolve(Stage, frozen=True):
                 provider=row.name,
                 hint=f"it serves: {', '.join(sorted(row.operations))}",
             )
-        access = await self._access(row, model, request)
+        is_offline = row.launcher == "scripted" or "mock_response" in options
+        usual = not row.launcher and not is_offline
+        access = find_access(row, options) if usual else await self._access(row, model, request)
         expected = options.get(DEPLOYMENT)
         if expected is not None and expected != deployment_of(access.base_url, row.base_url):
             raise InvalidParameter(
@@ -75,8 +77,7 @@ class Resolve(Stage, frozen=True):
                 param="response_id" if hasattr(request.params, "response_id") else "previous_response_id",
                 hint="pass the api_base that the response was made with",
             )
-        transport = _offline(row, model, options)
-        choice, model = _choice(row, model, request, transport is not None)
+        choice, model = _choice(row, model, request, is_offline)
         profile = profile_of(model, row.name)
         is_chat = choice.dialect == "chat"
         base_url = row.chat.base_url if is_chat and access.base_url == row.base_url else ""
@@ -91,7 +92,7 @@ class Resolve(Stage, frozen=True):
             unsupported=_unsupported(row.chat.unsupported if is_chat else row.unsupported, profile, request),
             why=choice.why,
             key_note=access.note,
-            transport=transport,
+            transport=_offline(model, options) if is_offline else None,
         )
         request.context.target = target
         return await call_next(request.replace(target=target))
@@ -145,11 +146,9 @@ def _unsupported(names: frozenset[str], profile: Profile, request: Request) -> M
     return {**dict.fromkeys(names, ""), **dict.fromkeys(refused, f"{request.model} does not take it{when}")}
 
 
-def _offline(row: Provider, model: str, options: Mapping[str, Any]) -> Transport | None:
-    """Return what answers in this process instead of the network, if anything."""
-    if "mock_response" in options:
-        return ScriptedHost([options["mock_response"]])
-    return echo_host(model) if row.launcher == "scripted" else None
+def _offline(model: str, options: Mapping[str, Any]) -> Transport:
+    """Return what answers in this process instead of the network."""
+    return ScriptedHost([options["mock_response"]]) if "mock_response" in options else echo_host(model)
 
 
 class _Surroundings:

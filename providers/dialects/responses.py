@@ -60,6 +60,7 @@ _ROUTES: dict[Operation, _Route] = {
 
 
 _STATUSES = TERMINAL_STATUSES | {"queued", "in_progress"}
+_NO_ERROR = (b"", b"null")
 _WITH_BODY = (CreateParams, CompactParams, CountInputTokensParams)
 
 
@@ -79,7 +80,7 @@ class ResponsesDialect(msgspec.Struct, frozen=True):
     def encode(self, request: Request, target: Target, drop: Drop) -> HttpRequest:
         options, params, route = request.options, request.params, _ROUTES[request.operation]
         extra_body, extra_query = options.get("extra_body"), options.get("extra_query")
-        path, query = route.path, extra_query
+        path, query, streamed = route.path, extra_query, request.streamed
         if isinstance(params, _WITH_BODY):
             body: bytes | None = encode_body(params, target.model, drop, extra_body, self.typed_input)
         else:
@@ -88,10 +89,10 @@ class ResponsesDialect(msgspec.Struct, frozen=True):
             body = encode(extra_body) if extra_body else None
         return HttpRequest(
             method=route.method,
-            url=f"{target.base_url}/responses{path}{query_of(query)}",
-            headers=headers_of(target, options.get("extra_headers"), body is not None, request.streamed),
+            url=f"{target.base_url}/responses{path}{query_of(query) if query else ''}",
+            headers=headers_of(target, options.get("extra_headers"), body is not None, streamed),
             body=body,
-            streamed=request.streamed,
+            streamed=streamed,
         )
 
     def decode(self, body: bytes, request: Request) -> PlainReply:
@@ -190,6 +191,8 @@ def _query_of(params: GetParams | DeleteParams | CancelParams | ListInputItemsPa
 
 def _checked(response: Response, body: bytes, request: Request) -> Response:
     """Raise for a response that is an error in spite of its HTTP status."""
+    if response.status == "completed" and bytes(response.error_json) in _NO_ERROR:
+        return response  # nearly every one
     if response.status == "failed" or (not is_absent(response.error_json) and not response.output):
         raise failed(response, request)
     if not _is_meant(response):
