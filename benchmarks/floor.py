@@ -166,11 +166,91 @@ class TextDone(Event, tag="response.output_text.done"):
     logprobs: list[Any] | None = None
 
 
+class Called(Base):
+    name: str | None = None
+    arguments: str | None = None
+
+
+class ToolCall(Base):
+    index: int | None = None
+    id: str | None = None
+    type: str | None = None
+    function: Called | None = None
+
+
+class Said(Base):
+    role: str | None = None
+    content: str | None = None
+    refusal: str | None = None
+    tool_calls: list[ToolCall] | None = None
+    annotations: list[Any] | None = None
+
+
+class ChunkChoice(Base):
+    index: int
+    delta: Said
+    finish_reason: str | None = None
+    logprobs: Any = None
+
+
+class Choice(Base):
+    index: int
+    message: Said
+    finish_reason: str | None = None
+    logprobs: Any = None
+
+
+class PromptDetails(Base):
+    cached_tokens: int = 0
+    audio_tokens: int = 0
+
+
+class CompletionDetails(Base):
+    reasoning_tokens: int = 0
+    audio_tokens: int = 0
+    accepted_prediction_tokens: int = 0
+    rejected_prediction_tokens: int = 0
+
+
+class ChatUsage(Base):
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: PromptDetails | None = None
+    completion_tokens_details: CompletionDetails | None = None
+
+
+class Chat(Base):
+    id: str
+    created: int
+    model: str
+    object: str
+    service_tier: str | None = None
+    system_fingerprint: str | None = None
+    usage: ChatUsage | None = None
+
+
+class Chunk(Chat, kw_only=True):
+    choices: list[ChunkChoice]
+    obfuscation: str | None = None
+
+
+class Completion(Chat, kw_only=True):
+    choices: list[Choice]
+
+
 encode = msgspec.json.Encoder().encode
 decode_response = msgspec.json.Decoder(Response).decode
 decode_event = msgspec.json.Decoder(
     Created | InProgress | Completed | ItemAdded | ItemDone | PartAdded | PartDone | TextDelta | TextDone
 ).decode
+decode_completion = msgspec.json.Decoder(Completion).decode
+_decode_chunk = msgspec.json.Decoder(Chunk).decode
+
+
+def decode_chunk(data: bytes) -> Chunk | None:
+    """Decode the data of one event of a chat stream; None for the mark of its end."""
+    return None if data == b" [DONE]" else _decode_chunk(data)
 
 
 class Splitter:

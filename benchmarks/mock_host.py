@@ -1,6 +1,7 @@
-"""A loopback host of the Responses API that costs little itself. Standard library only; it prints its port.
+"""A loopback host that costs little itself. Standard library only; it prints its port.
 
-What it answers is chosen by the model's name, so that every peer can ask for it unchanged:
+It serves `…/responses` and `…/chat/completions`. What it answers there is chosen by the model's name, so that every
+peer can ask for it unchanged:
 
     mock                one plain response; streamed, 20 text deltas
     mock-n1000          1000 text deltas, all written at once
@@ -34,19 +35,24 @@ _STREAM_HEAD = _COMMON + b"content-type: text/event-stream; charset=utf-8\r\ntra
 _NOT_FOUND = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n"
 
 
-@lru_cache
-def _plain() -> bytes:
-    return _PLAIN_HEAD % len(payloads.plain()) + payloads.plain()
+_PLAIN = {b"/responses": payloads.plain, b"/chat/completions": payloads.chat_plain}
+_FRAMES = {b"/responses": payloads.frames, b"/chat/completions": payloads.chat_frames}
 
 
 @lru_cache
-def _chunks(deltas: int) -> tuple[bytes, ...]:
-    return (*(b"%x\r\n%b\r\n" % (len(frame), frame) for frame in payloads.frames(deltas)), b"0\r\n\r\n")
+def _plain(path: bytes) -> bytes:
+    body = _PLAIN[path]()
+    return _PLAIN_HEAD % len(body) + body
 
 
 @lru_cache
-def _burst(deltas: int) -> bytes:
-    return _STREAM_HEAD + b"".join(_chunks(deltas))
+def _chunks(path: bytes, deltas: int) -> tuple[bytes, ...]:
+    return (*(b"%x\r\n%b\r\n" % (len(frame), frame) for frame in _FRAMES[path](deltas)), b"0\r\n\r\n")
+
+
+@lru_cache
+def _burst(path: bytes, deltas: int) -> bytes:
+    return _STREAM_HEAD + b"".join(_chunks(path, deltas))
 
 
 class Connection(asyncio.Protocol):
@@ -75,24 +81,26 @@ class Connection(asyncio.Protocol):
             self._answer(head, body)
 
     def _answer(self, head: bytes, body: bytes) -> None:
-        if b"/responses " not in head.split(b"\r\n", 1)[0]:
+        asked = head.split(b"\r\n", 1)[0].split(b" ")[1]
+        path = next((path for path in _PLAIN if asked.endswith(path)), None)
+        if path is None:
             self._transport.write(_NOT_FOUND)
             return
         if not _STREAM.search(body):
-            self._transport.write(_plain())
+            self._transport.write(_plain(path))
             return
         model = found[1] if (found := _MODEL.search(body)) else b""
         deltas = int(found[1]) if (found := _DELTAS.search(model)) else 20
         if found := _DRIP_US.search(model):
-            self._dripping = asyncio.create_task(self._drip(deltas, int(found[1]) / 1e6))
+            self._dripping = asyncio.create_task(self._drip(path, deltas, int(found[1]) / 1e6))
         else:
-            self._transport.write(_burst(deltas))
+            self._transport.write(_burst(path, deltas))
 
-    async def _drip(self, deltas: int, gap_s: float) -> None:
+    async def _drip(self, path: bytes, deltas: int, gap_s: float) -> None:
         loop = asyncio.get_running_loop()
         self._transport.write(_STREAM_HEAD)
         due = time.monotonic()
-        for chunk in _chunks(deltas):
+        for chunk in _chunks(path, deltas):
             self._transport.write(chunk)
             due += gap_s
             # A thread sleeps, since the event loop's own timers round up to milliseconds.

@@ -1,6 +1,7 @@
 """What the mock host answers: one plain response (1.6 KB), and whole streams of any number of text deltas.
 
-Written from the documented format. Source: OpenAI API reference, Responses › The response object, and › Streaming,
+The same in two APIs: Responses, and chat completions (`chat_…`). Written from the documented formats. Sources: OpenAI
+API reference, Responses › The response object, and › Streaming; Chat › The chat completion object, and › Streaming;
 read 2026-11.
 """
 
@@ -18,6 +19,7 @@ _STORY = (
 WORDS = _STORY.split()
 _RESPONSE_ID = "resp_67ccd2bed1ec8190b14f964abc0542670bb6a6b452d3795b"
 _MESSAGE_ID = "msg_67ccd2bf17f0819081ff3bb2cf6508e60bb6a6b452d3795b"
+_CHAT_ID = "chatcmpl-B9MBs8CjcvOU2jLn4n570S5qMJKcT"
 _PADDING = "b7Qx9ZfKpL2mT4"
 _USAGE = {
     "input_tokens": 36,
@@ -26,13 +28,24 @@ _USAGE = {
     "output_tokens_details": {"reasoning_tokens": 0},
     "total_tokens": 123,
 }
+_CHAT_USAGE = {
+    "prompt_tokens": 36,
+    "completion_tokens": 87,
+    "total_tokens": 123,
+    "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
+    "completion_tokens_details": {
+        "reasoning_tokens": 0,
+        "audio_tokens": 0,
+        "accepted_prediction_tokens": 0,
+        "rejected_prediction_tokens": 0,
+    },
+}
 
 
 @lru_cache
 def plain() -> bytes:
     """Return the body of a typical plain answer."""
-    text = " ".join(WORDS[index % len(WORDS)] for index in range(100))
-    return _json(_response("completed", [_message(text, "completed")], _USAGE))
+    return _json(_response("completed", [_message(_plain_text(), "completed")], _USAGE))
 
 
 def frames(deltas: int) -> Iterator[bytes]:
@@ -70,12 +83,53 @@ def tail(number: int, text: str) -> Iterator[bytes]:
     yield _frame("response.completed", number + 3, response=_response("completed", [message], _USAGE))
 
 
+@lru_cache
+def chat_plain() -> bytes:
+    """Return the body of a typical plain chat completion."""
+    message = {"role": "assistant", "content": _plain_text(), "refusal": None, "annotations": []}
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
+    return _json(_completion("chat.completion", [choice], _CHAT_USAGE))
+
+
+def chat_frames(deltas: int) -> Iterator[bytes]:
+    """Yield the SSE frames of one chat stream: role, text deltas (about 310 bytes each), end, usage, mark."""
+    yield _chunk(0, {"role": "assistant", "content": "", "refusal": None})
+    for index in range(deltas):
+        yield _chunk(index, {"content": WORDS[index % len(WORDS)] + " "})
+    yield _chunk(0, {}, "stop")
+    yield b"data: %b\n\n" % _json(_completion("chat.completion.chunk", [], _CHAT_USAGE) | {"obfuscation": ""})
+    yield b"data: [DONE]\n\n"
+
+
 _PLACE: dict[str, Any] = {"item_id": _MESSAGE_ID, "output_index": 0, "content_index": 0}
 
 
 def _frame(kind: str, number: int, **fields: Any) -> bytes:
     data = _json({"type": kind, "sequence_number": number, **fields})
     return b"event: %b\ndata: %b\n\n" % (kind.encode(), data)
+
+
+def _chunk(number: int, delta: dict[str, Any], finish_reason: str | None = None) -> bytes:
+    choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+    chunk = _completion("chat.completion.chunk", [choice], None) | {"obfuscation": _PADDING[: 4 + number % 10]}
+    return b"data: %b\n\n" % _json(chunk)
+
+
+def _completion(kind: str, choices: list[Any], usage: object) -> dict[str, Any]:
+    return {
+        "id": _CHAT_ID,
+        "object": kind,
+        "created": 1741569952,
+        "model": "mock",
+        "service_tier": "default",
+        "system_fingerprint": "fp_44709d6fcb",
+        "choices": choices,
+        "usage": usage,
+    }
+
+
+def _plain_text() -> str:
+    return " ".join(WORDS[index % len(WORDS)] for index in range(100))
 
 
 def _json(value: object) -> bytes:

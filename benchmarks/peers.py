@@ -1,15 +1,19 @@
 """The peers: the same call through each library. None of them is imported before it is asked for.
 
-A peer has `call` and `acall` (one plain response) and `stream` and `astream` (all events of one stream).
+A peer has `call` and `acall` (one plain response) and `stream` and `astream` (all events of one stream). `PEERS` call
+a host of the Responses API. `CHAT_PEERS` call one that serves chat completions only: the Responses API over it where
+the library bridges the two, its chunks as they are where the line says so.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 INPUT = "Tell me a short story about a lazy dog and seven wizards."
+MESSAGES = [{"role": "user", "content": INPUT}]
+WITH_USAGE: dict[str, Any] = {"stream_options": {"include_usage": True}}
 KEY = "sk-mock-000000000000000000000000"
 
 
@@ -49,6 +53,7 @@ class Httpx(Peer):
 
     imports: tuple[str, ...] = ("import httpx", "import httpx, msgspec")
     module = "httpx"
+    path = "responses"
 
     def open(self) -> None:
         self._prepare()
@@ -63,26 +68,28 @@ class Httpx(Peer):
 
         import floor
 
-        self.floor = floor
+        self.encode = floor.encode
+        self.decode: Callable[[bytes], object] = floor.decode_response
+        self.decode_event: Callable[[bytes], object] = floor.decode_event
+        self.splitter = floor.Splitter
         self.library: Any = importlib.import_module(self.module)
         self.limits = self.library.Limits(max_connections=1000, max_keepalive_connections=1000)
-        self.address = self.library.URL(f"{self.base}/responses")
+        self.address = self.library.URL(f"{self.base}/{self.path}")
         self.headers = {"authorization": f"Bearer {KEY}", "content-type": "application/json"}
 
     def _body(self, model: str, **more: object) -> bytes:
-        body: bytes = self.floor.encode({"model": model, "input": INPUT, **more})
-        return body
+        return self.encode({"model": model, "input": INPUT, **more})
 
     def call(self, model: str) -> object:
         answer = self.client.post(self.address, content=self._body(model), headers=self.headers)
-        return self.floor.decode_response(answer.content)
+        return self.decode(answer.content)
 
     async def acall(self, model: str) -> object:
         answer = await self.aclient.post(self.address, content=self._body(model), headers=self.headers)
-        return self.floor.decode_response(answer.content)
+        return self.decode(answer.content)
 
     def stream(self, model: str) -> Iterator[object]:
-        splitter, decode = self.floor.Splitter(), self.floor.decode_event
+        splitter, decode = self.splitter(), self.decode_event
         body = self._body(model, stream=True)
         with self.client.stream("POST", self.address, content=body, headers=self.headers) as answer:
             for data in answer.iter_raw():
@@ -90,7 +97,7 @@ class Httpx(Peer):
                     yield decode(event)
 
     async def astream(self, model: str) -> AsyncIterator[object]:
-        splitter, decode = self.floor.Splitter(), self.floor.decode_event
+        splitter, decode = self.splitter(), self.decode_event
         body = self._body(model, stream=True)
         async with self.aclient.stream("POST", self.address, content=body, headers=self.headers) as answer:
             async for data in answer.aiter_raw():
@@ -98,10 +105,31 @@ class Httpx(Peer):
                     yield decode(event)
 
 
+class HttpxChat(Httpx):
+    """The chunks of chat completions as they are, decoded by hand."""
+
+    path = "chat/completions"
+
+    def _prepare(self) -> None:
+        import floor
+
+        super()._prepare()
+        self.decode, self.decode_event = floor.decode_completion, floor.decode_chunk
+
+    def _body(self, model: str, **more: object) -> bytes:
+        return self.encode({"model": model, "messages": MESSAGES, **(WITH_USAGE if more else {}), **more})
+
+
 class Httpx2(Httpx):
     """The same over httpx2, on which openai >= 3 stands."""
 
     imports = ("import httpx2",)
+    module = "httpx2"
+
+
+class Httpx2Chat(HttpxChat):
+    """The same over httpx2."""
+
     module = "httpx2"
 
 
@@ -136,6 +164,13 @@ class Antiphon(Peer):
             yield event
 
 
+class AntiphonChat(Antiphon):
+    """The same over chat completions."""
+
+    def _arguments(self, model: str) -> dict[str, Any]:
+        return {**super()._arguments(model), "model": f"openai_compatible/{model}", "dialect": "chat"}
+
+
 class OpenAI(Peer):
     """The official SDK, its clients kept."""
 
@@ -163,6 +198,24 @@ class OpenAI(Peer):
     async def astream(self, model: str) -> AsyncIterator[object]:
         async for event in await self.aclient.responses.create(model=model, input=INPUT, stream=True):
             yield event
+
+
+class OpenAIChat(OpenAI):
+    """Its chat client: what reading the chunks costs with typed objects. It has no bridge."""
+
+    def call(self, model: str) -> object:
+        return self.client.chat.completions.create(model=model, messages=MESSAGES)
+
+    async def acall(self, model: str) -> object:
+        return await self.aclient.chat.completions.create(model=model, messages=MESSAGES)
+
+    def stream(self, model: str) -> Iterator[object]:
+        yield from self.client.chat.completions.create(model=model, messages=MESSAGES, stream=True, **WITH_USAGE)
+
+    async def astream(self, model: str) -> AsyncIterator[object]:
+        create = self.aclient.chat.completions.create
+        async for chunk in await create(model=model, messages=MESSAGES, stream=True, **WITH_USAGE):
+            yield chunk
 
 
 class LiteLLM(Peer):
@@ -203,6 +256,13 @@ class LiteLLM(Peer):
             yield event
 
 
+class LiteLLMChat(LiteLLM):
+    """`litellm.responses` and `aresponses` over one of its providers that have chat completions only."""
+
+    def _arguments(self, model: str) -> dict[str, Any]:
+        return {"model": f"deepseek/{model}", "input": INPUT, "api_base": self.base, "api_key": KEY}
+
+
 class AnyLLM(Peer):
     """any-llm with its client kept; its one-call functions make a client for each call."""
 
@@ -241,6 +301,15 @@ PEERS: dict[str, type[Peer]] = {
     "litellm": LiteLLM,
     "any-llm": AnyLLM,
 }
+CHAT_PEERS: dict[str, type[Peer]] = {
+    BASE: HttpxChat,
+    "httpx2": Httpx2Chat,
+    "antiphon": AntiphonChat,
+    "openai": OpenAIChat,
+    "litellm": LiteLLMChat,
+}
+"""any-llm has no bridge."""
+APIS = {"responses": PEERS, "chat": CHAT_PEERS}
 
 # Set before any peer is imported: no key is looked for, and no price list is downloaded.
 ENVIRONMENT = {"OPENAI_API_KEY": KEY, "LITELLM_LOCAL_MODEL_COST_MAP": "True"}

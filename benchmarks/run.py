@@ -26,7 +26,7 @@ from typing import IO, Any, NamedTuple
 sys.path.insert(0, str(Path(__file__).parent))
 
 from measuring import machine, table
-from peers import BASE, ENVIRONMENT, PEERS
+from peers import APIS, BASE, ENVIRONMENT, PEERS
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "bench-results" / "run.json"
@@ -41,6 +41,8 @@ class Scenario(NamedTuple):
         unit: what the figures are per.
         budget: seconds of one measurement, as a multiple of --budget.
         target: the ratio to raw httpx that antiphon must not exceed.
+        api: which of the host's APIs the peers call.
+        deltas: of one stream of the host, where the figures are per delta and not per event that a peer makes.
     """
 
     operation: str
@@ -48,6 +50,8 @@ class Scenario(NamedTuple):
     unit: str
     budget: float = 1.0
     target: float | None = None
+    api: str = "responses"
+    deltas: int | None = None
 
 
 SCENARIOS = {
@@ -58,6 +62,12 @@ SCENARIOS = {
     "drip": Scenario("stream", "mock-n500-d500", "event"),
     "adrip": Scenario("astream", "mock-n500-d500", "event"),
     "conc": Scenario("conc", "mock", "call", budget=3.0),
+    "chat": Scenario("call", "mock", "call", api="chat"),
+    "achat": Scenario("acall", "mock", "call", api="chat"),
+    "chat1k": Scenario("stream", "mock-n1000", "delta", target=1.15, api="chat", deltas=1000),
+    "achat1k": Scenario("astream", "mock-n1000", "delta", target=1.15, api="chat", deltas=1000),
+    "chatdrip": Scenario("stream", "mock-n500-d500", "delta", api="chat", deltas=500),
+    "achatdrip": Scenario("astream", "mock-n500-d500", "delta", api="chat", deltas=500),
 }
 IMPORTS = "imports"
 IMPORT_TARGETS = {"import antiphon": 1.3}
@@ -68,9 +78,9 @@ Rounds = dict[str, list[dict[str, float]]]
 class WorkerProcess:
     """A peer's process. `asked` answers with figures, or with {"error": ...}."""
 
-    def __init__(self, python: str, peer: str, url: str, errors: IO[str]) -> None:
+    def __init__(self, python: str, api: str, peer: str, url: str, errors: IO[str]) -> None:
         self._process = subprocess.Popen(
-            [python, str(HERE / "worker.py"), peer, url],
+            [python, str(HERE / "worker.py"), api, peer, url],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
@@ -122,13 +132,32 @@ def mock_host() -> Iterator[str]:
         process.wait()
 
 
+@contextmanager
+def started(api: str, pythons: dict[str, str]) -> Iterator[dict[str, WorkerProcess]]:
+    """Start the mock host and the peers that can call this API of it; yield the peers."""
+    with mock_host() as url, tempfile.TemporaryFile("w") as errors, ExitStack() as stack:
+        workers: dict[str, WorkerProcess] = {}
+        for peer, python in pythons.items():
+            if peer not in APIS[api]:
+                print(f"left out: {peer}: it has no bridge to {api} hosts", flush=True)
+                continue
+            worker = WorkerProcess(python, api, peer, url, errors)
+            stack.callback(worker.close)
+            if "error" in worker.hello:
+                print(f"left out: {peer}: {worker.hello['error']}", flush=True)
+            else:
+                workers[peer] = worker
+        yield workers
+
+
 def measure(scenario: Scenario, workers: dict[str, WorkerProcess], rounds: int, budget_s: float, width: int) -> Rounds:
     """Return each peer's figures, one per round."""
 
     def asked(peer: str, units: int) -> dict[str, Any]:
-        return workers[peer].asked(
+        figures = workers[peer].asked(
             operation=scenario.operation, model=scenario.model, units=units, in_flight=min(width, units)
         )
+        return figures if scenario.deltas is None or "error" in figures else per_delta(figures, scenario.deltas)
 
     least = width if scenario.operation == "conc" else 1
     units: dict[str, int] = {}
@@ -145,6 +174,13 @@ def measure(scenario: Scenario, workers: dict[str, WorkerProcess], rounds: int, 
         for peer in random.sample(list(units), len(units)):
             figures[peer].append(asked(peer, units[peer]))
     return figures
+
+
+def per_delta(figures: dict[str, Any], deltas: int) -> dict[str, Any]:
+    """Return figures per event as figures per delta that the host has sent; libraries make other numbers of events."""
+    events, count = figures["count"], figures["units"] * deltas
+    shares = {name: figures[name] * events / count for name in ("cpu_us", "wall_us")}
+    return {**figures, **shares, "count": count, "events": events}
 
 
 _IMPORT_PROBE = """
@@ -296,19 +332,12 @@ def main() -> None:
     print(f"{machine()}; {options.rounds} rounds", flush=True)
     results: dict[str, Any] = {}
     scenarios = [name for name in options.scenarios if name != IMPORTS]
-    with ExitStack() as stack:
-        if scenarios:
-            url = stack.enter_context(mock_host())
-            errors = stack.enter_context(tempfile.TemporaryFile("w"))
-            workers = {}
-            for peer, python in pythons.items():
-                worker = WorkerProcess(python, peer, url, errors)
-                stack.callback(worker.close)
-                if "error" in worker.hello:
-                    print(f"left out: {peer}: {worker.hello['error']}", flush=True)
-                else:
-                    workers[peer] = worker
-            for name in scenarios:
+    for api in APIS:
+        chosen = [name for name in scenarios if SCENARIOS[name].api == api]
+        if not chosen:
+            continue
+        with started(api, pythons) as workers:
+            for name in chosen:
                 print(f"measuring {name}", file=sys.stderr, flush=True)
                 results[name] = measure(SCENARIOS[name], workers, options.rounds, options.budget, options.in_flight)
     if scenarios:

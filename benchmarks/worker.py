@@ -18,7 +18,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 
 from measuring import rss_kib
-from peers import PEERS, Peer
+from peers import APIS, Peer
 
 Figures = dict[str, float]
 
@@ -127,9 +127,9 @@ def main() -> None:
     def answer(value: dict[str, Any]) -> None:
         print(json.dumps(value), file=answers)
 
-    name, url = sys.argv[1:]
+    api, name, url = sys.argv[1:]
     try:
-        worker = Worker(PEERS[name](url))
+        worker = Worker(APIS[api][name](url))
     except Exception as error:
         return answer({"error": f"{type(error).__name__}: {error}"[:300]})
     answer({"ready": True})
