@@ -1,4 +1,4 @@
-"""What the library itself costs, without I/O: the stock chain, its streams, stages, hooks and log lines.
+"""What the library itself costs, without I/O: the stock chain, its streams and bridge, stages, hooks and log lines.
 
     python benchmarks/overhead.py
     python benchmarks/overhead.py --repeats 200 --only call
@@ -35,10 +35,12 @@ from antiphon.pipeline.params import CreateParams
 from antiphon.pipeline.request import Handler, Request
 from antiphon.pipeline.response import Response
 from antiphon.pipeline.sse import SSEDecoder
+from antiphon.providers.dialects.chat_wire import read_piece
 from antiphon.providers.dialects.responses import encode_body
 
 DELTAS = 2000
 MODEL = "openai/mock"
+CHAT = {"api_base": "http://127.0.0.1:8000/v1", "api_key": "sk-mock", "dialect": "chat"}
 
 Body = Callable[[int], object]
 """Does one thing so many times."""
@@ -50,7 +52,7 @@ class Figure(NamedTuple):
     Args:
         name: what is measured.
         case, over: names of the two bodies whose difference it is.
-        share: how many stages or events the difference is spread over.
+        share: how many stages, events or chunks the difference is spread over.
         target: what it must not exceed, µs.
     """
 
@@ -99,6 +101,18 @@ def split_and_decode(reads: list[bytes]) -> Body:
     return body
 
 
+def split_and_decode_chat(reads: list[bytes]) -> Body:
+    def body(times: int) -> None:
+        for _ in range(times):
+            decoder = SSEDecoder()
+            for data in reads:
+                for _name, payload in decoder.feed(data):
+                    if payload != b"[DONE]":
+                        read_piece(payload)
+
+    return body
+
+
 def calls(client: antiphon.Client, **keywords: Any) -> Body:
     def body(times: int) -> None:
         responses = client.responses
@@ -108,10 +122,10 @@ def calls(client: antiphon.Client, **keywords: Any) -> Body:
     return body
 
 
-def streams(client: antiphon.Client) -> Body:
+def streams(client: antiphon.Client, **keywords: Any) -> Body:
     def body(times: int) -> None:
         for _ in range(times):
-            for _event in client.responses(INPUT, MODEL, stream=True):
+            for _event in client.responses(INPUT, MODEL, stream=True, **keywords):
                 pass
 
     return body
@@ -126,10 +140,10 @@ def acalls(client: antiphon.Client) -> Callable[[int], Awaitable[None]]:
     return body
 
 
-def astreams(client: antiphon.Client) -> Callable[[int], Awaitable[None]]:
+def astreams(client: antiphon.Client, **keywords: Any) -> Callable[[int], Awaitable[None]]:
     async def body(times: int) -> None:
         for _ in range(times):
-            async for _event in await client.aresponses(INPUT, MODEL, stream=True):
+            async for _event in await client.aresponses(INPUT, MODEL, stream=True, **keywords):
                 pass
 
     return body
@@ -160,6 +174,10 @@ def cases(loop: asyncio.AbstractEventLoop, deltas: int) -> dict[str, Body]:
     large_reads = pieces(b"".join(one_read_an_event))
     burst, drip = Canned(lambda: large_reads), Canned(lambda: one_read_an_event)
     stock, dripped = antiphon.Client(transport=burst), antiphon.Client(transport=drip)
+    one_read_a_chunk = list(payloads.chat_frames(deltas))
+    large_chat_reads = pieces(b"".join(one_read_a_chunk))
+    chat = antiphon.Client(transport=Canned(lambda: large_chat_reads))
+    dripped_chat = antiphon.Client(transport=Canned(lambda: one_read_a_chunk))
     given = {"api_base": "http://127.0.0.1:8000/v1", "api_key": "sk-mock"}
     return {
         "own encode + decode": own_codec,
@@ -180,11 +198,17 @@ def cases(loop: asyncio.AbstractEventLoop, deltas: int) -> dict[str, Body]:
         "stream, drip": streams(dripped),
         "astream, burst": on_loop(astreams(stock)),
         "astream, drip": on_loop(astreams(dripped)),
+        "chat: split + decode, burst": split_and_decode_chat(large_chat_reads),
+        "chat: split + decode, drip": split_and_decode_chat(one_read_a_chunk),
+        "chat: stream, burst": streams(chat, **CHAT),
+        "chat: stream, drip": streams(dripped_chat, **CHAT),
+        "chat: astream, burst": on_loop(astreams(chat, **CHAT)),
+        "chat: astream, drip": on_loop(astreams(dripped_chat, **CHAT)),
     }
 
 
 def figures(deltas: int) -> list[Figure]:
-    codec, events = "own encode + decode", deltas + 8
+    codec, events, chunks = "own encode + decode", deltas + 8, deltas + 3
     return [
         Figure("a call", "call", codec, target=20),
         Figure("a call, async", "acall", codec, target=20),
@@ -201,6 +225,10 @@ def figures(deltas: int) -> list[Figure]:
         Figure("an event, 64 KB reads, async", "astream, burst", "split + decode, burst", events, 0.5),
         Figure("an event, one per read", "stream, drip", "split + decode, drip", events, 0.5),
         Figure("an event, one per read, async", "astream, drip", "split + decode, drip", events, 0.5),
+        Figure("a chat chunk, 64 KB reads", "chat: stream, burst", "chat: split + decode, burst", chunks),
+        Figure("a chat chunk, 64 KB reads, async", "chat: astream, burst", "chat: split + decode, burst", chunks),
+        Figure("a chat chunk, one per read", "chat: stream, drip", "chat: split + decode, drip", chunks),
+        Figure("a chat chunk, one per read, async", "chat: astream, drip", "chat: split + decode, drip", chunks),
     ]
 
 
