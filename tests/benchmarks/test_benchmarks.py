@@ -39,6 +39,7 @@ def first_cells(printed: str) -> list[tuple[str, str]]:
 def test_run_prints_every_scenario_and_writes_the_figures(tmp_path: Path) -> None:
     out = tmp_path / "made" / "out.json"
     scenarios = ["call", "acall", "stream1k", "astream1k", "drip", "adrip", "conc"]
+    scenarios += ["chat", "achat", "chat1k", "achat1k", "chatdrip", "achatdrip"]
 
     printed = run("run.py", "--peers=httpx,antiphon", "--rounds=1", "--budget=0.001", "--in-flight=3", f"--json={out}")
 
@@ -69,6 +70,32 @@ def test_run_leaves_out_a_peer_that_is_not_installed(tmp_path: Path) -> None:
     assert ("call", "litellm") not in first_cells(printed)
 
 
+def test_chat_streams_are_divided_by_the_hosts_deltas(tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+
+    run("run.py", "--peers=httpx,antiphon", "--scenarios=chat1k", "--rounds=1", "--budget=0.001", f"--json={out}")
+
+    figures = {peer: found[0] for peer, found in json.loads(out.read_text())["results"]["chat1k"].items()}
+    assert {peer: found["count"] / found["units"] for peer, found in figures.items()} == {
+        "httpx": 1000,
+        "antiphon": 1000,
+    }
+    # Role, end, usage and mark, if one counts chunks; the events that open and close the response, if one counts those.
+    assert {peer: found["events"] / found["units"] for peer, found in figures.items()} == {
+        "httpx": 1004,
+        "antiphon": 1008,
+    }
+
+
+def test_run_leaves_out_a_peer_without_a_bridge_to_chat(tmp_path: Path) -> None:
+    out = f"--json={tmp_path / 'out.json'}"
+
+    printed = run("run.py", "--peers=httpx,any-llm", "--scenarios=chat", "--rounds=1", "--budget=0.001", out)
+
+    assert "left out: any-llm: it has no bridge to chat hosts" in printed
+    assert ("chat", "httpx") in first_cells(printed)
+
+
 def test_overhead_prints_every_figure() -> None:
     printed = run("overhead.py", "--repeats=1", "--budget=0.001", "--deltas=10")
 
@@ -76,6 +103,7 @@ def test_overhead_prints_every_figure() -> None:
     assert ("a call", "own encode + decode") in cells
     assert ("a stage, of 50", "call") in cells
     assert ("an event, one per read", "split + decode, drip") in cells
+    assert ("a chat chunk, 64 KB reads", "chat: split + decode, burst") in cells
 
 
 def test_memory_prints_both_modes_and_lengths() -> None:
