@@ -661,3 +661,15 @@ def test_an_unasked_stream_that_breaks_is_repeated_as_nobody_saw_it(mode: Mode) 
 
     assert response.output_text == "Hello"
     assert len(response.meta.attempts) == 2
+
+
+# --- odd chunks -------------------------------------------------------------------------------------------------------
+
+
+def test_an_answer_inside_a_list_is_the_answer(mode: Mode, streamed: bool) -> None:
+    wrapped = b"data: [" + chunk({"content": "Hello"}, "stop").removeprefix(b"data: ").strip() + b"]\n\n"
+    server = stepping(streams(wrapped, DONE) if streamed else says(b"[" + WHOLE + b"]"))
+
+    response = run(mode, server, lambda client: read(mode, client, server, streamed=streamed))
+
+    assert (response.status, response.output_text) == ("completed", "Hello")
