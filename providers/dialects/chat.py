@@ -26,7 +26,7 @@ from ..rows import ChatFlags
 from .chat_answer import ChatAnswer
 from .chat_request import encode_body, is_streamed
 from .chat_tools import tool_names
-from .chat_wire import Chunk, host_fields, read_chunk, read_piece
+from .chat_wire import Chunk, host_fields, read_chunk, read_odd, read_piece
 from .echo import response_fields
 from .envelope import Envelope, seal
 from .failures import event_error, excerpt, failed, reported, shown, status_error
@@ -170,7 +170,7 @@ class ChatStream:
                 )
                 break
             if piece.is_error:
-                said = read_value(loads(payload), "the host reported an error inside the stream")
+                said = read_value(read_odd(payload), "the host reported an error inside the stream")
                 answer.fail(said.code or said.kind, mask(said.message, self._secrets), piece.usage)
                 break
             if isinstance(piece, Chunk):

@@ -112,20 +112,21 @@ def read_piece(data: bytes) -> Piece:
         return _read_odd(data, Piece)
 
 
+def read_odd(data: bytes) -> Any:
+    """Return JSON as plain values that JSON can carry on, without the list that Google wraps an error in."""
+    found = loads(data)
+    return _whole_text(found[0] if isinstance(found, list) and len(found) == 1 else found)
+
+
 def _read_odd(data: bytes, kind: type[P]) -> P:
     """Decode legal oddities: lone surrogates, NaN, numbers for texts. What is wrong in earnest is refused here too."""
-    return msgspec.convert(_whole_text(_unwrapped(loads(data))), kind, strict=False)
+    return msgspec.convert(read_odd(data), kind, strict=False)
 
 
 def host_fields(data: bytes) -> dict[str, Any]:
     """Return the top-level fields that are the host's own, e.g. `citations`."""
-    found = _unwrapped(loads(data))
+    found = read_odd(data)
     return {name: value for name, value in found.items() if name not in _KNOWN and value not in (None, "", [], {})}
-
-
-def _unwrapped(found: Any) -> Any:
-    """Return what is alone in a list (Google wraps an error so), everything else as it is."""
-    return found[0] if isinstance(found, list) and len(found) == 1 else found
 
 
 def _whole_text(value: Any) -> Any:

@@ -673,3 +673,33 @@ def test_an_answer_inside_a_list_is_the_answer(mode: Mode, streamed: bool) -> No
     response = run(mode, server, lambda client: read(mode, client, server, streamed=streamed))
 
     assert (response.status, response.output_text) == ("completed", "Hello")
+
+
+def odd(name: str, fields: str) -> bytes:
+    """Return an answer that says "Hello" in a delta or a message, with further fields as they are written."""
+    said = '{"role":"assistant","content":"Hello"}'
+    return f'{{"id":"c","choices":[{{"index":0,"{name}":{said},"finish_reason":"stop"}}],{fields}}}'.encode()
+
+
+def odd_server(streamed: bool, fields: str) -> Server:
+    if streamed:
+        return stepping(streams(b"data: " + odd("delta", fields) + b"\n\n", DONE))
+    return stepping(says(odd("message", fields)))
+
+
+def test_half_a_character_in_a_field_of_the_hosts_own_is_replaced(mode: Mode, streamed: bool) -> None:
+    server = odd_server(streamed, r'"citations":["\ud83d"]')
+
+    response = run(mode, server, lambda client: read(mode, client, server, streamed=streamed))
+
+    assert response.output_text == "Hello"
+    assert response.to_dict()["citations"] == ["\N{REPLACEMENT CHARACTER}"]
+
+
+def test_half_a_character_in_an_error_is_replaced(mode: Mode) -> None:
+    server = stepping(streams(ROLE, *HELLO, rb'data: {"error":{"message":"no \ud83d","code":"\ud83d"}}' + b"\n\n"))
+
+    events, error = run(mode, server, lambda client: broken(mode, client, server, InternalServerError))
+
+    assert error.message == "no \N{REPLACEMENT CHARACTER}"
+    assert deltas(events) == error.response.output_text == "Hello"
