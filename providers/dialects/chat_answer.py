@@ -12,6 +12,7 @@ several calls under one index; arguments as an object, or once more in full at t
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Mapping
 from typing import Any
@@ -129,7 +130,7 @@ class ChatAnswer:
 
     def _start(self, chunk: Chunk) -> None:
         fields = {**self._fields, "id": chunk.id or f"resp_{self._token}"}
-        if chunk.created:
+        if chunk.created and math.isfinite(chunk.created):
             fields["created_at"] = int(chunk.created)
         if chunk.model:
             fields["model"] = chunk.model
@@ -217,13 +218,13 @@ class ChatAnswer:
                     self._image(part)
                 case dict():  # a reference to a source, for one
                     self._annotate([part])
-                case _:
+                case _ if part is not None:
                     self._text(str(part), None)
 
     def _annotate(self, annotations: list[Any]) -> None:
         for found in annotations:
             annotation = found
-            if isinstance(found, dict) and isinstance(inner := found.get(found.get("type", "")), dict):
+            if isinstance(found, dict) and isinstance(inner := found.get(str(found.get("type"))), dict):
                 annotation = {"type": found["type"], **inner}
             if self._message is not None:
                 self._message.annotation(annotation)

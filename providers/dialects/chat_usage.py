@@ -86,4 +86,6 @@ def _first(values: dict[str, Any], *names: str) -> int:
 
 
 def _count(value: object) -> int:
-    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) and value > 0 else 0
+    return (
+        int(value) if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf") else 0
+    )

@@ -703,3 +703,30 @@ def test_half_a_character_in_an_error_is_replaced(mode: Mode) -> None:
 
     assert error.message == "no \N{REPLACEMENT CHARACTER}"
     assert deltas(events) == error.response.output_text == "Hello"
+
+
+@pytest.mark.parametrize("fields", ['"created":1e999', '"created":NaN', '"usage":{"prompt_tokens":1e999}'])
+def test_a_number_that_is_none_breaks_nothing(mode: Mode, streamed: bool, fields: str) -> None:
+    server = odd_server(streamed, fields)
+
+    response = run(mode, server, lambda client: read(mode, client, server, streamed=streamed))
+
+    assert (response.status, response.output_text) == ("completed", "Hello")
+
+
+def test_a_part_that_is_null_is_no_text(mode: Mode) -> None:
+    server = stepping(streams(ROLE, chunk({"content": ["Hel", None, {"type": "text", "text": "lo"}]}), STOP, DONE))
+
+    response = run(mode, server, lambda client: read(mode, client, server, streamed=True))
+
+    assert response.output_text == "Hello"
+
+
+def test_an_annotation_of_no_known_shape_breaks_nothing(mode: Mode) -> None:
+    note = {"type": ["x"]}
+    server = stepping(streams(ROLE, *HELLO, chunk({"annotations": [note]}), STOP, DONE))
+
+    response = run(mode, server, lambda client: read(mode, client, server, streamed=True))
+
+    assert response.output_text == "Hello"
+    assert response.to_dict()["output"][0]["content"][0]["annotations"] == [note]
