@@ -108,9 +108,10 @@ class ChatAnswer:
         if self._assembler is None:
             self._start(Chunk())
         end = end_of(self.finish_reason)
-        if not self._items and not self._audio and end.status == "completed":
-            self._text_item().empty_text()
         self._close_all(end.status)
+        if not self._items and end.status == "completed":
+            self._text_item().empty_text()
+            self._close_message()
         fields: dict[str, Any] = {"status": end.status}
         if end.reason is not None:
             fields["incomplete_details"] = {"reason": end.reason}

@@ -730,3 +730,13 @@ def test_an_annotation_of_no_known_shape_breaks_nothing(mode: Mode) -> None:
 
     assert response.output_text == "Hello"
     assert response.to_dict()["output"][0]["content"][0]["annotations"] == [note]
+
+
+def test_a_call_without_arguments_is_all_there_is(mode: Mode) -> None:
+    part = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "look"}}
+    server = stepping(streams(ROLE, chunk({"tool_calls": [part]}), chunk(finish="tool_calls"), DONE))
+
+    response = run(mode, server, lambda client: read(mode, client, server, streamed=True))
+
+    (call,) = response.output
+    assert (call.type, call.name, call.arguments) == ("function_call", "look", "{}")
