@@ -64,7 +64,7 @@ class ChatDialect(msgspec.Struct, frozen=True):
     def decode(self, body: bytes, request: Request) -> PlainReply:
         answer = self._answer(request)
         try:
-            chunk = read_answer(body, answer)
+            chunk = read_answer(body, answer, (request.target.api_key,) if request.target else ())
         except msgspec.DecodeError:
             raise APIResponseError(
                 f"the answer is no chat completion but {shown(body, request)}",
@@ -99,7 +99,7 @@ class ChatDialect(msgspec.Struct, frozen=True):
         )
 
 
-def read_answer(body: bytes, answer: ChatAnswer) -> Chunk:
+def read_answer(body: bytes, answer: ChatAnswer, secrets: tuple[Secret | None, ...] = ()) -> Chunk:
     """Tell `answer` what a plain chat completion says, if it is one; return its wire form.
 
     Raises:
@@ -109,8 +109,24 @@ def read_answer(body: bytes, answer: ChatAnswer) -> Chunk:
     if chunk.choices:
         answer.begin(chunk)
         answer.keep(host_fields(body))
-        answer.end()
+        if chunk.is_error or answer.error:
+            _fail(answer, read_odd(body), secrets)
+        else:
+            answer.end()
     return chunk
+
+
+def _fail(
+    answer: ChatAnswer, found: Any, secrets: tuple[Secret | None, ...], usage: dict[str, Any] | None = None
+) -> None:
+    """End an answer by the error that a chunk or a choice reports."""
+    said = read_value(
+        {"error": answer.error} if answer.error else found, "the host reported an error inside the answer"
+    )
+    error = {"code": said.code or said.kind or "server_error", "message": said.message}
+    # The type says what a code of the host's own does not: whether the same call could succeed.
+    error |= {name: value for name, value in (("type", said.kind), ("param", said.param)) if value is not None}
+    answer.fail({name: mask(value, secrets) for name, value in error.items()}, usage)
 
 
 def _sealed(provider: str, model: str, form: str, blocks: tuple[Any, ...]) -> str:
@@ -156,10 +172,10 @@ class ChatStream:
 
     def _events(self, frames: list[Frame]) -> list[Event]:
         answer = self._answer
-        for _, payload in frames:
+        for name, payload in frames:
             if answer.is_done:
                 break  # what follows the end is no part of the response
-            if payload == b"[DONE]":
+            if payload.startswith(b"[DONE]"):
                 answer.end()
                 break
             try:
@@ -169,9 +185,8 @@ class ChatStream:
                     f"a chunk of the stream cannot be read ({error}): {excerpt(payload, self._secrets)[:120]!r}"
                 )
                 break
-            if piece.is_error:
-                said = read_value(read_odd(payload), "the host reported an error inside the stream")
-                answer.fail(said.code or said.kind, mask(said.message, self._secrets), piece.usage)
+            if piece.is_error or name == "error":
+                _fail(answer, read_odd(payload), self._secrets, piece.usage)
                 break
             if isinstance(piece, Chunk):
                 answer.begin(piece)
@@ -179,4 +194,7 @@ class ChatStream:
                 answer.go_on(piece)
             if answer.finish_reason or (piece.usage and not piece.choices):
                 answer.keep(host_fields(payload))
+                if answer.error:
+                    _fail(answer, None, self._secrets)
+                    break
         return answer.take()

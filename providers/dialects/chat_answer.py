@@ -63,6 +63,7 @@ class ChatAnswer:
         self._usage: dict[str, Any] | None = None
         self._extra: dict[str, Any] = {}
         self.finish_reason: str | None = None
+        self.error: Any = None  # what a choice says of its end
         self.is_done = False
 
     # --- being told ---------------------------------------------------------------------------------------------------
@@ -98,6 +99,7 @@ class ChatAnswer:
                 self._said(said, choice.logprobs)
             if choice.finish_reason:
                 self.finish_reason = choice.finish_reason
+                self.error = choice.error or self.error
 
     def keep(self, fields: dict[str, Any]) -> None:
         """Keep fields of the host's own for the response."""
@@ -119,13 +121,17 @@ class ChatAnswer:
             fields["error"] = {"code": "server_error", "message": "the host ended the answer with an error"}
         self._finish(fields)
 
-    def fail(self, code: str | None, message: str, usage: dict[str, Any] | None = None) -> None:
-        """The host reported an error inside the answer."""
+    def fail(self, error: dict[str, Any], usage: dict[str, Any] | None = None) -> None:
+        """The host reported an error inside the answer.
+
+        Args:
+            error: `code` and `message`, and what else is known of it.
+        """
         self._usage = usage or self._usage
         if self._assembler is None:
             self._start(Chunk())
         self._close_all("incomplete")
-        self._finish({"status": "failed", "error": {"code": code or "server_error", "message": message}})
+        self._finish({"status": "failed", "error": error})
 
     # --- items --------------------------------------------------------------------------------------------------------
 

@@ -60,6 +60,7 @@ class Choice(msgspec.Struct, gc=False):
     message: Delta | None = None
     finish_reason: str | None = None
     logprobs: dict[str, Any] | None = None
+    error: Any = None  # why it ended so (OpenRouter)
 
 
 class Piece(msgspec.Struct, gc=False):

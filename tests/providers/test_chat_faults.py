@@ -20,6 +20,7 @@ from antiphon.pipeline.errors import (
     APIError,
     APIResponseError,
     APITimeoutError,
+    BadRequestError,
     InternalServerError,
     OverloadedError,
     RateLimitError,
@@ -333,6 +334,77 @@ def test_an_error_after_content_is_told_and_not_repeated(mode: Mode) -> None:
     assert error.response.output_text == "Hello"
     assert (error.response.status, error.response.output[0].status) == ("failed", "incomplete")
     assert len(server.requests) == 1
+
+
+REFUSED = {
+    "error": {"message": "bad call", "type": "invalid_request_error", "code": "tool_use_failed", "param": "tools"}
+}
+"""Groq's form (recorded): the code is its own, and the type says that it will not pass."""
+
+
+def test_an_error_that_does_not_pass_is_not_repeated(mode: Mode) -> None:
+    server = stepping(streams(ROLE, data(REFUSED)), streams(*GOOD))
+
+    _, error = run(mode, server, lambda client: broken(mode, client, server, BadRequestError, num_retries=2))
+
+    assert (error.message, error.code, error.param) == ("bad call", "tool_use_failed", "tools")
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("said", [REFUSED, OVERLOADED, {"error": {"message": "no", "code": 429}}, {"error": "no"}])
+def test_an_error_is_the_same_in_a_stream_as_in_a_body(mode: Mode, said: dict[str, Any]) -> None:
+    server = stepping(says(json.dumps(said).encode()), streams(data(said)))
+
+    async def act(client: Client) -> list[APIError]:
+        found = []
+        for streamed in (False, True):
+            with pytest.raises(APIError) as caught:
+                await read(mode, client, server, streamed=streamed)
+            found.append(caught.value)
+        return found
+
+    plain, streamed = run(mode, server, act)
+
+    assert type(plain) is type(streamed)
+    assert (plain.message, plain.param, plain.retryable) == (streamed.message, streamed.param, streamed.retryable)
+
+
+def test_an_event_that_is_named_an_error_is_one(mode: Mode) -> None:
+    said = b'event: error\ndata: {"message":"out of memory","code":500}\n\n'
+    server = stepping(streams(ROLE, *HELLO, said))
+
+    events, error = run(mode, server, lambda client: broken(mode, client, server, InternalServerError))
+
+    assert error.message == "out of memory"
+    assert deltas(events) == error.response.output_text == "Hello"
+
+
+@pytest.mark.parametrize("place", ["choice", "answer"])
+def test_an_error_beside_an_answer_is_told_in_the_hosts_words(mode: Mode, streamed: bool, place: str) -> None:
+    """OpenRouter's types have both places."""
+    told = {"error": {"code": 502, "message": "the upstream died"}}
+    choice = {"index": 0, "delta" if streamed else "message": {"content": "Hello"}, "finish_reason": "error"}
+    body = (
+        {"id": "c", "choices": [{**choice, **told}]} if place == "choice" else {"id": "c", "choices": [choice], **told}
+    )
+    server = stepping(streams(ROLE, *HELLO, data(body)) if streamed else says(json.dumps(body).encode()))
+
+    async def act(client: Client) -> InternalServerError:
+        with pytest.raises(InternalServerError, match="the upstream died") as caught:
+            await read(mode, client, server, streamed=streamed)
+        return caught.value
+
+    error = run(mode, server, act)
+
+    assert error.code == "502"
+    assert error.response is not None
+    assert error.response.output_text.startswith("Hello")
+
+
+def test_the_mark_of_the_end_may_be_followed_by_blanks(mode: Mode) -> None:
+    server = stepping(streams(ROLE, *HELLO, STOP, b"data: [DONE] \n\n"))
+
+    assert run(mode, server, lambda client: read(mode, client, server, streamed=True)).output_text == "Hello"
 
 
 # --- answers that are none --------------------------------------------------------------------------------------------
