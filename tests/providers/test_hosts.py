@@ -19,8 +19,7 @@ from antiphon.providers.rows import Provider
 KEY = "sk-test-canary0123456789"
 ANSWER = Answer.json(b'{"id":"r","object":"response","status":"completed","output":[]}')
 ROWS = [row for row in catalog.rows() if not row.launcher]
-# Calls are made to hosts that speak the Responses API first: chat completions are not encoded yet.
-CALLED = [row for row in ROWS if row.dialects[0] == "responses"]
+CHAT_ANSWER = Answer.json(b'{"id":"c","object":"chat.completion","choices":[{"index":0,"message":{"content":"Hi"}}]}')
 MINE = "https://mine.example"
 ACCOUNT = {"CLOUDFLARE_ACCOUNT_ID": "acct/1", "SNOWFLAKE_ACCOUNT": "org-acct"}
 PATHS = {"responses": "/responses", "chat": "/chat/completions"}
@@ -119,7 +118,7 @@ def sent(mode: Mode, **call: Any) -> Any:
         finally:
             await mode.either(antiphon.close, antiphon.aclose)
 
-    with replaying(ANSWER) as server:
+    with replaying(CHAT_ANSWER if call.get("dialect") == "chat" else ANSWER) as server:
         call["api_base"] = f"{server.url}{call.pop('path', '')}"
         mode.run(body)
     (received,) = server.requests
@@ -130,7 +129,13 @@ def test_every_host_is_looked_at_here() -> None:
     assert list(URLS) == [row.name for row in ROWS]
 
 
-@pytest.mark.parametrize("row", CALLED, ids=by_name)
+BODIES = {
+    "responses": {"model": "some/m:free", "input": "Hi"},
+    "chat": {"model": "some/m:free", "messages": [{"role": "user", "content": "Hi"}]},
+}
+
+
+@pytest.mark.parametrize("row", ROWS, ids=by_name)
 def test_a_call_goes_to_the_address_of_its_row_with_the_key_masked(row: Provider) -> None:
     base = {} if row.base_url else {"api_base": MINE}
 
@@ -139,10 +144,56 @@ def test_a_call_goes_to_the_address_of_its_row_with_the_key_masked(row: Provider
 
         assert explanation.request is not None
         assert explanation.request.url == URLS[row.name]
-        assert explanation.request.body == {"model": "some/m:free", "input": "Hi"}
+        assert explanation.request.body == BODIES[row.dialects[0]]
         assert explanation.request.headers["api-key" if row.auth == "api-key" else "authorization"] == "***"
+        assert explanation.request.headers["content-type"] == "application/json"
         assert KEY not in str(explanation)
         assert (explanation.provider, explanation.model, explanation.dropped) == (row.name, "some/m:free", ())
+        assert (explanation.dialect, explanation.why) == (row.dialects[0], "")
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if len(row.dialects) > 1], ids=by_name)
+def test_each_format_of_a_host_has_an_address_there(row: Provider) -> None:
+    base = {} if row.base_url else {"api_base": MINE}
+    first = PATHS[row.dialects[0]]
+
+    for dialect in row.dialects:
+        explanation = presets.responses.explain("Hi", model=f"{row.name}/m", api_key=KEY, dialect=dialect, **base)
+
+        address = URLS[row.name].removesuffix(first) + PATHS[dialect]
+        if row.chat.base_url and dialect == "chat":
+            address = row.chat.base_url + PATHS[dialect]
+        assert explanation.request is not None
+        assert explanation.request.url == address
+        assert explanation.request.headers["api-key" if row.auth == "api-key" else "authorization"] == "***"
+        assert explanation.request.body == {**BODIES[dialect], "model": "m"}
+
+
+def test_a_chat_address_of_its_own_is_at_the_same_host() -> None:
+    """The key of a row goes there too."""
+    for row in ROWS:
+        if row.chat.base_url:
+            assert row.chat.base_url.split("/")[2] == row.base_url.split("/")[2]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=by_name)
+def test_a_key_of_the_environment_is_not_sent_to_an_address_of_the_call(
+    row: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (*row.key_env, *row.token_env, *row.header_env.values()):
+        monkeypatch.setenv(name, KEY)
+
+    for dialect in row.dialects:
+        with replaying(CHAT_ANSWER if dialect == "chat" else ANSWER) as server:
+            call = {"model": f"{row.name}/m", "dialect": dialect, "num_retries": 0}
+            try:
+                antiphon.responses("Hi", **call, api_base=f"{server.url}/v1")
+            finally:
+                antiphon.close()
+
+        (received,) = server.requests
+        assert path_of(received) == f"/v1{PATHS[dialect]}"
+        assert KEY not in repr(received)
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row.key_env], ids=by_name)
@@ -192,12 +243,13 @@ def test_a_server_of_ones_own_needs_no_key(row: Provider) -> None:
     assert row.base_url + PATHS[row.dialects[0]] == URLS[row.name]
 
 
-@pytest.mark.parametrize("row", [row for row in CALLED if "previous_response_id" in row.unsupported], ids=by_name)
+@pytest.mark.parametrize("row", [row for row in ROWS if "previous_response_id" in row.unsupported], ids=by_name)
 def test_what_a_stateless_host_would_forget_is_refused(row: Provider) -> None:
     call = {"model": f"{row.name}/m", "api_key": KEY}
 
-    with pytest.raises(UnsupportedParameter, match="previous_response_id"):
-        presets.responses.explain("Hi", previous_response_id="resp_1", **call)
+    for dialect in (None, *row.dialects):
+        with pytest.raises(UnsupportedParameter, match="previous_response_id"):
+            presets.responses.explain("Hi", previous_response_id="resp_1", dialect=dialect, **call)
     with pytest.raises(UnsupportedOperation, match=f"{row.name} does not serve get"):
         antiphon.get_responses("resp_1", custom_llm_provider=row.name, api_key=KEY)
 
@@ -394,6 +446,19 @@ def test_azure_gets_its_key_in_a_header_of_its_own(mode: Mode) -> None:
     assert loads(received.body) == {"model": "my-deployment", "input": "Hi"}
 
 
+def test_azure_gets_its_key_so_for_chat_completions_too(mode: Mode) -> None:
+    received = sent(mode, input="Hi", model="azure/my-deployment", api_key=KEY, dialect="chat", max_output_tokens=5)
+
+    assert path_of(received) == "/openai/v1/chat/completions"
+    assert received.headers["api-key"] == KEY
+    assert "authorization" not in received.headers
+    assert loads(received.body) == {
+        "model": "my-deployment",
+        "messages": [{"role": "user", "content": "Hi"}],
+        "max_completion_tokens": 5,
+    }
+
+
 @pytest.mark.parametrize("key", [f"Bearer {KEY}", lambda: f"Bearer {KEY}"], ids=["text", "function"])
 def test_azure_gets_a_token_as_a_bearer(mode: Mode, key: Any) -> None:
     received = sent(mode, input="Hi", model="azure/m", api_key=key)
@@ -456,6 +521,15 @@ def test_perplexity_gets_its_path_and_typed_items(mode: Mode) -> None:
     assert [item["type"] for item in loads(received.body)["input"]] == ["message", "message", "function_call_output"]
     assert loads(received.body)["input"][0] == {"type": "message", "role": "user", "content": "Hi"}
     assert loads(received.body)["input"][2] == call
+
+
+def test_perplexity_gets_chat_completions_where_the_call_says(mode: Mode) -> None:
+    """The path in the row is for the Responses API alone, and the address of the call wins over the row's."""
+    received = sent(mode, path="/mine", input="Hi", model="perplexity/sonar", api_key=KEY, dialect="chat")
+
+    assert path_of(received) == "/mine/chat/completions"
+    assert received.headers["authorization"] == f"Bearer {KEY}"
+    assert loads(received.body) == {"model": "sonar", "messages": [{"role": "user", "content": "Hi"}]}
 
 
 def test_other_hosts_get_items_as_they_are(mode: Mode) -> None:
