@@ -129,7 +129,7 @@ def test_every_host_is_looked_at_here() -> None:
     assert list(URLS) == [row.name for row in ROWS]
 
 
-BODIES = {
+BODIES: dict[str, dict[str, Any]] = {
     "responses": {"model": "some/m:free", "input": "Hi"},
     "chat": {"model": "some/m:free", "messages": [{"role": "user", "content": "Hi"}]},
 }
@@ -185,9 +185,9 @@ def test_a_key_of_the_environment_is_not_sent_to_an_address_of_the_call(
 
     for dialect in row.dialects:
         with replaying(CHAT_ANSWER if dialect == "chat" else ANSWER) as server:
-            call = {"model": f"{row.name}/m", "dialect": dialect, "num_retries": 0}
+            model, base = f"{row.name}/m", f"{server.url}/v1"
             try:
-                antiphon.responses("Hi", **call, api_base=f"{server.url}/v1")
+                antiphon.responses("Hi", model, dialect=dialect, api_base=base, num_retries=0)
             finally:
                 antiphon.close()
 
