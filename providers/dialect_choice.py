@@ -36,7 +36,7 @@ def choose_dialect(row: Provider, model: str, params: Params) -> Choice:
             chosen = Choice(rule.dialect, rule.why) if rule.dialect != first else chosen
             break
     if chosen.dialect != "responses" and "responses" in row.dialects and (name := _native_only(row, params)):
-        return Choice("responses", "" if first == "responses" else f"only the Responses API has {name}")
+        return Choice("responses", f"only the Responses API has {name}")
     return chosen
 
 

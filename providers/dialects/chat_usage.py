@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 import msgspec
@@ -86,6 +87,6 @@ def _first(values: dict[str, Any], *names: str) -> int:
 
 
 def _count(value: object) -> int:
-    return (
-        int(value) if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf") else 0
-    )
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return 0
+    return int(value) if 0 < value < math.inf else 0

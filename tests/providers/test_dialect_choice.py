@@ -45,7 +45,9 @@ class Answer(msgspec.Struct):
 # --- rows of the catalogue --------------------------------------------------------------------------------------------
 
 VLLM = catalog.find("hosted_vllm").prefer[0].why
-FORMAT = "It ignores text.format"
+FORMAT = "it ignores text.format"
+OLLAMA = catalog.find("ollama").prefer[0].why
+SGLANG = catalog.find("sglang").prefer[0].why
 
 
 @pytest.mark.parametrize(
@@ -56,12 +58,12 @@ FORMAT = "It ignores text.format"
         ("openai/gpt-5", {"tools": [FUNCTION], "text": SCHEMA, "reasoning": {"effort": "low"}}, "responses", ""),
         ("groq/m", {"tools": [FUNCTION], "text": SCHEMA}, "responses", ""),
         ("openai_compatible/m", {"tools": [FUNCTION], "api_base": "http://mine.example/v1"}, "responses", ""),
-        # Chat completions first.
-        ("ollama/m", {}, "chat", ""),
-        ("ollama/m", {"tools": [FUNCTION, CUSTOM, NAMESPACE], "text": SCHEMA}, "chat", ""),
+        # Chat completions lose less, whatever is asked for.
+        ("ollama/m", {}, "chat", OLLAMA),
+        ("ollama/m", {"tools": [FUNCTION, CUSTOM, NAMESPACE], "text": SCHEMA}, "chat", OLLAMA),
         ("ollama/m", {"prompt": {"id": "p"}}, "responses", "only the Responses API has prompt"),
         ("ollama/m", {"tools": [FUNCTION, HOSTED]}, "responses", "only the Responses API has tools of type web_search"),
-        ("sglang/m", {}, "chat", ""),
+        ("sglang/m", {}, "chat", SGLANG),
         (
             "sglang/m",
             {"previous_response_id": "resp_1"},
@@ -70,8 +72,9 @@ FORMAT = "It ignores text.format"
         ),
         ("sglang/m", {"conversation": "c"}, "responses", "only the Responses API has conversation"),
         ("sglang/m", {"background": True}, "responses", "only the Responses API has background"),
-        ("sglang/m", {"background": False}, "chat", ""),
-        ("sglang/m", {"tools": []}, "chat", ""),
+        ("sglang/m", {"background": False}, "chat", SGLANG),
+        ("sglang/m", {"tools": []}, "chat", SGLANG),
+        ("sglang/openai/gpt-oss-20b", {"tools": [FUNCTION]}, "responses", ""),
         # vLLM serves tools of gpt-oss models alone in its Responses API.
         ("hosted_vllm/m", {}, "responses", ""),
         ("hosted_vllm/m", {"text": SCHEMA}, "responses", ""),
@@ -81,8 +84,8 @@ FORMAT = "It ignores text.format"
         ("hosted_vllm/gpt-oss-20b", {"tools": [FUNCTION]}, "responses", ""),
         ("hosted_vllm/openai/gpt-oss-120b", {"tools": [FUNCTION]}, "responses", ""),
         ("hosted_vllm/my-gpt-oss", {"tools": [FUNCTION]}, "chat", VLLM),
-        ("hosted_vllm/m", {"tools": [FUNCTION], "previous_response_id": "resp_1"}, "responses", ""),
-        ("hosted_vllm/m", {"tools": [FUNCTION, HOSTED]}, "responses", ""),
+        ("hosted_vllm/m", {"tools": [FUNCTION], "previous_response_id": "r"}, "responses", "has previous_response_id"),
+        ("hosted_vllm/m", {"tools": [FUNCTION, HOSTED]}, "responses", "only the Responses API has tools of type web"),
         # llama.cpp does not hold to a format in its Responses API.
         ("llama_cpp/m", {}, "responses", ""),
         ("llama_cpp/m", {"tools": [FUNCTION]}, "responses", ""),
@@ -121,11 +124,10 @@ def test_what_neither_format_of_a_host_has_is_an_error_and_no_reason_to_change(
 
 
 @pytest.mark.parametrize("each", catalog.rows(), ids=lambda each: each.name)
-def test_a_call_that_asks_for_nothing_takes_the_first_format_of_its_row(each: Provider) -> None:
-    always = [rule for rule in each.prefer if rule.when == "always"]
+def test_a_call_that_asks_for_nothing_takes_the_usual_format_of_its_row(each: Provider) -> None:
+    always = [(rule.dialect, rule.why) for rule in each.prefer if rule.when == "always"]
 
-    assert always == []
-    assert choose_dialect(each, "m", CreateParams(input="Hi")) == Choice(each.dialects[0])
+    assert choose_dialect(each, "m", CreateParams(input="Hi")) == Choice(*(always or [(each.dialects[0], "")])[0])
     assert set(each.dialects) <= set(DIALECTS)
 
 
