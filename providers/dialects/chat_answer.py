@@ -377,12 +377,12 @@ class ChatAnswer:
         item = "incomplete" if status != "completed" else "completed"
         if self._tags is not None:
             self._parted(self._tags.finish())
-        calls = sorted(self._calls.values(), key=lambda call: call.writer.index if call.writer else len(self._calls))
         self._close_thought(item)
         if self._annotations:
             self._text_item()
         if self._audio:
             self._text_item().part({"type": "output_audio", **self._audio})
+        calls = sorted(self._calls.values(), key=lambda call: call.writer.index if call.writer else len(self._calls))
         self._close_message("completed" if calls else item)
         for call in calls:
             self._close_call(call, item if call is calls[-1] or not call.is_whole else "completed")

@@ -812,3 +812,15 @@ def test_a_call_without_arguments_is_all_there_is(mode: Mode) -> None:
 
     (call,) = response.output
     assert (call.type, call.name, call.arguments) == ("function_call", "look", "{}")
+
+
+@pytest.mark.parametrize(
+    "last", [{"annotations": [{"type": "url_citation", "url_citation": {"url": "u"}}]}, {"audio": {"data": "AA=="}}]
+)
+def test_what_is_told_at_the_end_closes_no_call_twice(mode: Mode, last: dict[str, Any]) -> None:
+    server = stepping(streams(ROLE, call_piece("{}", id="call_1"), chunk(last), chunk(finish="tool_calls"), DONE))
+
+    response = run(mode, server, lambda client: read(mode, client, server, streamed=True))
+
+    assert [item.type for item in response.output] == ["function_call", "message"]
+    assert response.function_calls[0].arguments == "{}"
