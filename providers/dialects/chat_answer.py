@@ -165,7 +165,7 @@ class ChatAnswer:
             if not isinstance(content, str):
                 self._parts(content)
             elif (message := self._message) is not None and self._tags is None:
-                message.text(content, logprobs.get("content") if logprobs else None)  # nearly every chunk
+                message.text(content, _tokens(logprobs) if logprobs else None)  # nearly every chunk
             else:
                 self._text(content, logprobs)
         if said.refusal:
@@ -188,7 +188,7 @@ class ChatAnswer:
 
     def _text(self, text: str, logprobs: dict[str, Any] | None) -> None:
         if self._tags is None:
-            self._text_item().text(text, logprobs.get("content") if logprobs else None)
+            self._text_item().text(text, _tokens(logprobs) if logprobs else None)
         else:
             self._parted(self._tags.feed(text))
 
@@ -390,3 +390,9 @@ class ChatAnswer:
     def _finish(self, fields: dict[str, Any]) -> None:
         self.is_done = True
         self._out.end(**{**self._extra, **fields, "usage": usage_of(self._usage)})
+
+
+def _tokens(logprobs: dict[str, Any]) -> list[Any] | None:
+    """Return the probabilities of the text's tokens."""
+    found = logprobs.get("content")
+    return found if isinstance(found, list) else None

@@ -824,3 +824,17 @@ def test_what_is_told_at_the_end_closes_no_call_twice(mode: Mode, last: dict[str
 
     assert [item.type for item in response.output] == ["function_call", "message"]
     assert response.function_calls[0].arguments == "{}"
+
+
+@pytest.mark.parametrize("found", [{"content": "no"}, {"content": 1}, {"content": None}, {}])
+def test_logprobs_of_no_known_shape_break_nothing(mode: Mode, found: dict[str, Any]) -> None:
+    body = {
+        "id": "c",
+        "choices": [{"index": 0, "delta": {"content": "lo"}, "logprobs": found, "finish_reason": "stop"}],
+    }
+    server = stepping(streams(ROLE, HELLO[0], data(body), DONE))
+
+    response = run(mode, server, lambda client: read(mode, client, server, streamed=True))
+
+    assert response.output_text == "Hello"
+    assert response.to_dict()["output"][0]["content"][0]["logprobs"] == []
