@@ -46,7 +46,7 @@ class Assembler:
 
     def __init__(self, fields: Fields) -> None:
         self._fields: dict[str, Any] = {"object": "response", "created_at": int(time.time()), **fields}
-        self._output: list[dict[str, Any] | None] = []  # None while the item is open
+        self._output: list[Raw | None] = []  # None while the item is open
         self.events: list[ev.Event] = []
         self.number = 0  # of the next event
 
@@ -111,8 +111,8 @@ class Assembler:
 
     def close(self, index: int, item: dict[str, Any]) -> None:
         """Close an item. For the writers."""
-        self._output[index] = item
-        self.add(ev.OutputItemDone, item_json=Raw(encode(item)), output_index=index)
+        whole = self._output[index] = Raw(encode(item))  # once: the terminal event carries it too
+        self.add(ev.OutputItemDone, item_json=whole, output_index=index)
 
 
 class _ItemWriter:
@@ -195,7 +195,7 @@ class _PartsWriter(_ItemWriter):
 
     def __init__(self, assembler: Assembler, fields: dict[str, Any], empty: dict[str, list[Any]]) -> None:
         super().__init__(assembler, fields, empty)
-        self._lists: dict[str, list[dict[str, Any]]] = {name: [] for name in empty}
+        self._lists: dict[str, list[Raw]] = {name: [] for name in empty}
         self._kind: _Kind | None = None
         self._at = 0
         self._pieces: list[str] = []
@@ -226,12 +226,13 @@ class _PartsWriter(_ItemWriter):
         if part is None and kind is _TEXT:
             whole |= {"annotations": self._annotations, "logprobs": logprobs}
         self._assembler.add_said(kind.said, kind.text, text, **said, **where)
-        self._assembler.add(kind.done, part_json=Raw(encode(whole)), **where)
-        self._list(kind).append(whole)
+        done = Raw(encode(whole))
+        self._assembler.add(kind.done, part_json=done, **where)
+        self._list(kind).append(done)
         self._kind = None
         self._pieces, self._annotations, self._logprobs = [], [], []
 
-    def _list(self, kind: _Kind) -> list[dict[str, Any]]:
+    def _list(self, kind: _Kind) -> list[Raw]:
         return self._lists.setdefault("summary" if kind is _SUMMARY else "content", [])
 
     def _where(self, kind: _Kind) -> dict[str, Any]:
@@ -296,9 +297,10 @@ class MessageWriter(_PartsWriter):
         self.close_part()
         parts = self._lists["content"]
         where = {"item_id": self.id, "output_index": self.index, "content_index": len(parts)}
-        self._assembler.add(ev.ContentPartAdded, part_json=Raw(encode(part)), **where)
-        self._assembler.add(ev.ContentPartDone, part_json=Raw(encode(part)), **where)
-        parts.append(dict(part))
+        whole = Raw(encode(part))
+        self._assembler.add(ev.ContentPartAdded, part_json=whole, **where)
+        self._assembler.add(ev.ContentPartDone, part_json=whole, **where)
+        parts.append(whole)
 
 
 class ReasoningWriter(_PartsWriter):

@@ -12,7 +12,19 @@ import functools
 import json
 import types
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Generic, Self, SupportsBytes, TypeVar, Union, get_args, get_origin, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Final,
+    Generic,
+    Self,
+    SupportsBytes,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    overload,
+)
 
 import msgspec
 
@@ -259,10 +271,13 @@ def embed(value: object) -> Any:
     if isinstance(value, Wire):
         return Raw(value.raw)
     if isinstance(value, (list, tuple)):
-        return [embed(item) for item in value]
+        return [item if type(item) in _LEAVES else embed(item) for item in value]
     if isinstance(value, dict):
-        return {name: embed(item) for name, item in value.items()}
+        return {name: item if type(item) in _LEAVES else embed(item) for name, item in value.items()}
     return value
+
+
+_LEAVES: Final = frozenset({str, int, float, bool, type(None), Raw})  # most of what there is, told without a call
 
 
 def _foreign(value: object) -> object:
