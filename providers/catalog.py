@@ -257,8 +257,6 @@ def provider_of(provider: str | None, has_base: bool) -> Provider:
 
 
 def _named(rest: str, model: str) -> str:
-    # LiteLLM's own routing prefix; it means the native Responses API.
-    rest = rest.removeprefix("responses/")
     if not rest:
         raise InvalidModel(f'model "{model}" ends after the provider', param="model", hint=f'write "{model}MODEL"')
     return rest

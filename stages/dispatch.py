@@ -50,7 +50,7 @@ class Dispatch(Stage, frozen=True):
         try:
             reply = await _exchange(request, target, wire, attempt)
         except BaseException as error:
-            attempt.end(Outcome.of_error(_with_facts(error, target, context)))
+            attempt.end(Outcome.of_error(error))
             if isinstance(error, AntiphonError):
                 error.meta = None  # an unasked stream has set it before the attempt was over; the call's end sets it
             raise
@@ -86,7 +86,7 @@ async def _exchange(request: Request, target: Target, wire: HttpRequest, attempt
 
 def _is_event_stream(exchange: Exchange) -> bool:
     content_type: str = exchange.headers.get("content-type", "")
-    return content_type.lstrip().startswith("text/event-stream")
+    return content_type.lstrip().lower().startswith("text/event-stream")
 
 
 def _with_facts(error: E, target: Target, context: CallContext) -> E:
@@ -107,10 +107,11 @@ class _Attempt:
     The record in the context is this object's own and changes; whoever is handed it gets a copy.
     """
 
-    __slots__ = ("_context", "_record", "_started")
+    __slots__ = ("_context", "_record", "_started", "_target")
 
     def __init__(self, context: CallContext, target: Target) -> None:
         self._context = context
+        self._target = target
         self._started = context.runtime.now()
         context.status = context.request_id = context.headers = context.first_event_s = None
         with context.lock:
@@ -138,6 +139,7 @@ class _Attempt:
 
     def end(self, outcome: Outcome) -> None:
         context = self._context
+        _with_facts(outcome.error, self._target, context)  # one that broke a stream has met none of them yet
         now = context.runtime.now()
         first_s = context.first_event_s
         record = self._record

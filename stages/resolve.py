@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..pipeline.errors import InvalidParameter, UnsupportedOperation, did_you_mean
+from ..pipeline.errors import InvalidModel, InvalidParameter, UnsupportedOperation, did_you_mean
 from ..pipeline.http import Transport
 from ..pipeline.params import CreateParams
 from ..pipeline.reply import Reply
@@ -68,6 +68,7 @@ class Resolve(Stage, frozen=True):
                 hint=f"it serves: {', '.join(sorted(row.operations))}",
             )
         is_offline = row.launcher == "scripted" or "mock_response" in options
+        choice, model = _choice(row, model, request, is_offline)
         usual = not row.launcher and not is_offline
         access = find_access(row, options) if usual else await self._access(row, model, request)
         expected = options.get(DEPLOYMENT)
@@ -77,7 +78,6 @@ class Resolve(Stage, frozen=True):
                 param="response_id" if hasattr(request.params, "response_id") else "previous_response_id",
                 hint="pass the api_base that the response was made with",
             )
-        choice, model = _choice(row, model, request, is_offline)
         profile = profile_of(model, row.name)
         is_chat = choice.dialect == "chat"
         base_url = row.chat.base_url if is_chat and access.base_url == row.base_url else ""
@@ -113,25 +113,31 @@ class Resolve(Stage, frozen=True):
 def _choice(row: Provider, model: str, request: Request, is_offline: bool) -> tuple[Choice, str]:
     """Return the dialect of the call, and the model's name without a routing prefix for it."""
     asked = request.options.get("dialect")
-    # LiteLLM's routing prefix for the bridge.
-    bare = model.removeprefix("chat_completions/")
-    if asked is None and bare != model:
-        asked = "chat"
-    if is_offline:
-        return Choice("responses"), bare  # what answers in this process speaks the API itself
-    if asked is None:
-        return choose_dialect(row, model, request.params), bare
-    if asked not in DIALECTS:
+    for prefix, dialect in _PREFIXES:
+        if model.startswith(prefix):
+            model = model.removeprefix(prefix)
+            asked = asked or dialect
+            if not model:
+                raise InvalidModel(f'model "{request.model}" ends after "{prefix}"', param="model")
+    if asked is not None and asked not in DIALECTS:
         raise InvalidParameter(
             f'there is no dialect "{asked}"{did_you_mean(asked, DIALECTS)}',
             param="dialect",
             hint=f"known: {', '.join(DIALECTS)}",
         )
+    if is_offline:
+        return Choice("responses"), model  # what answers in this process speaks the API itself
+    if asked is None:
+        return choose_dialect(row, model, request.params), model
     if asked != "responses" and not isinstance(request.params, CreateParams):
         raise UnsupportedOperation(
             f"the dialect {asked} does not serve {request.operation}", provider=row.name, hint="leave out dialect="
         )
-    return Choice(asked, "the call asks for it"), bare
+    return Choice(asked, "the call asks for it"), model
+
+
+# LiteLLM's routing prefixes.
+_PREFIXES = (("chat_completions/", "chat"), ("responses/", "responses"))
 
 
 _NOTHING: Mapping[str, str] = {}

@@ -55,7 +55,8 @@ class Transform(Stage, frozen=True):
         if target.unsupported:
             refused = [name for name in sorted(target.unsupported) if getattr(request.params, name, None) is not None]
             for name in refused:
-                if HAPPENS_ANYWAY.get(name) != getattr(request.params, name):
+                given = getattr(request.params, name)
+                if given != [] and given != HAPPENS_ANYWAY.get(name):
                     drop(name, target.unsupported[name])
             if refused:
                 request = request.with_params(**dict.fromkeys(refused))

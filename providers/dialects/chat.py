@@ -176,7 +176,8 @@ class ChatStream:
             if answer.is_done:
                 break  # what follows the end is no part of the response
             if payload.startswith(b"[DONE]"):
-                answer.end()
+                if answer.has_begun:  # else nothing has come, and the stream has broken
+                    answer.end()
                 break
             try:
                 piece = read_piece(payload) if answer.has_begun else read_chunk(payload)

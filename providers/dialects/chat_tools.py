@@ -117,6 +117,10 @@ def _offers(body: dict[str, Any], tools: list[Any], target: Target, flags: ChatF
     places: dict[str, str] = {}
     for where, tool, namespace in _flat(tools):
         kind = tool.get("type")
+        if kind is None:
+            raise InvalidParameter(
+                f"{where} has no type", param="tools", hint='a function has {"type": "function", ...}'
+            )
         if kind not in ("function", "custom"):
             _hosted(body, where, tool, target, drop)
             continue

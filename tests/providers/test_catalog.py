@@ -22,7 +22,6 @@ GOOD: dict[str, tuple[str | None, bool, str, str]] = {
     # model string: provider given, address given, provider meant, model meant
     "openai/gpt-5": (None, False, "openai", "gpt-5"),
     "openai/ft:gpt-5:acme::x1": (None, False, "openai", "ft:gpt-5:acme::x1"),
-    "openai/responses/gpt-5": (None, False, "openai", "gpt-5"),
     "openai/org/model": (None, False, "openai", "org/model"),
     "openai_compatible/meta/llama/3": (None, True, "openai_compatible", "meta/llama/3"),
     "custom_openai/m": (None, True, "openai_compatible", "m"),
@@ -67,7 +66,7 @@ def test_no_model_is_said_to_be_none(model: str | None, has_base: bool) -> None:
     assert "openai/gpt-5" in (caught.value.hint or "")
 
 
-@pytest.mark.parametrize("model", ["openai/", "openai/responses/", "local/", "custom_openai/"])
+@pytest.mark.parametrize("model", ["openai/", "local/", "custom_openai/"])
 def test_a_model_that_ends_after_the_provider_is_refused(model: str) -> None:
     with pytest.raises(InvalidModel, match="ends after the provider") as caught:
         split_model(model, None, False)

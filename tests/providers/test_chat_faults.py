@@ -279,6 +279,17 @@ def test_garbage_in_the_middle_is_an_error_with_what_had_come(mode: Mode, garbag
     assert "a chunk of the stream cannot be read" in error.message
     assert deltas(events) == error.response.output_text == "Hello"
     assert (error.retryable, len(server.requests)) == (False, 1)
+    assert (error.status, error.provider, error.model) == (200, "openai_compatible", "m")
+
+
+@pytest.mark.parametrize("shown", [(), (DONE,)], ids=["nothing", "nothing but the mark"])
+def test_a_stream_of_nothing_is_repeated(mode: Mode, shown: tuple[bytes, ...]) -> None:
+    server = stepping(streams(*shown), streams(*GOOD))
+
+    response = run(mode, server, lambda client: read(mode, client, server, streamed=True, num_retries=1))
+
+    assert response.output_text == "Hello"
+    assert len(server.requests) == 2
 
 
 def test_garbage_shows_no_key(mode: Mode) -> None:

@@ -267,6 +267,19 @@ def test_litellms_prefix_means_chat_completions(model: str) -> None:
     assert found.request.body["model"] == found.model
 
 
+@pytest.mark.parametrize("model", ["openai/responses/gpt-5", "ollama/responses/m"])
+def test_litellms_other_prefix_means_the_responses_api(model: str) -> None:
+    found = explained(model)
+
+    assert (found.dialect, found.model) == ("responses", model.rpartition("/")[2])
+
+
+@pytest.mark.parametrize("model", ["openai/responses/", "openai/chat_completions/"])
+def test_a_model_that_ends_after_a_prefix_is_refused(model: str) -> None:
+    with pytest.raises(antiphon.InvalidModel, match="ends after"):
+        explained(model)
+
+
 def test_the_calls_own_word_wins_over_litellms_prefix() -> None:
     found = explained("openai/chat_completions/gpt-5", dialect="responses")
 

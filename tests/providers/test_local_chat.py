@@ -222,3 +222,19 @@ def test_a_context_that_is_too_long_is_named(mode: Mode, streamed: bool, dialect
         await mode.close(client)
 
     mode.run(body)
+
+
+def test_messages_without_a_type_go_round(mode: Mode, dialect: str, address: str) -> None:
+    async def body() -> None:
+        client = Client()
+        items = [
+            {"role": "user", "content": "Hi"},
+            {"role": "assistant", "content": "Hello."},
+            {"role": "user", "content": "Who are you?"},
+        ]
+        response = await answer(mode, client, items, streamed=False, **asking(address, dialect=dialect))
+
+        assert response.output_text
+        await mode.close(client)
+
+    mode.run(body)

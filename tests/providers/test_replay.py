@@ -279,3 +279,15 @@ def test_an_error_says_what_the_host_said(exchange: Exchange, mode: Mode) -> Non
     assert error.model == exchange.request["model"]
     assert error.attempts == 1
     assert error.body == json.loads(exchange.answer.body)
+
+
+@pytest.mark.parametrize("content_type", ["Text/Event-Stream", " text/event-stream;charset=UTF-8", "TEXT/EVENT-STREAM"])
+def test_a_stream_is_one_however_its_type_is_written(content_type: str) -> None:
+    (exchange,) = [each for each in OWN if each.is_stream][:1]
+    answer = Answer(200, {"content-type": content_type}, exchange.answer.body, chunked=True)
+
+    with replaying(answer) as server:
+        response = antiphon.responses(**keywords(exchange, server.url)).until_done()
+        antiphon.close()
+
+    assert response.status == "completed"
