@@ -225,7 +225,9 @@ class ChatAnswer:
                     self._image(part)
                 case dict():  # a reference to a source, for one
                     self._annotate([part])
-                case _ if part is not None:
+                case None:
+                    pass
+                case _:
                     self._text(str(part), None)
 
     def _annotate(self, annotations: list[Any]) -> None:

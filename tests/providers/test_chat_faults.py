@@ -164,7 +164,7 @@ def stepping(*steps: Step) -> Server:
 
 
 async def ask(mode: Mode, client: Client, server: Server, **more: Any) -> Any:
-    call = {**CALL, "api_base": f"{server.url}/v1", "num_retries": 0, **more}
+    call: dict[str, Any] = {**CALL, "api_base": f"{server.url}/v1", "num_retries": 0, **more}
     return await mode.either(lambda: client.responses(**call), lambda: client.aresponses(**call))
 
 
