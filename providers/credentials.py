@@ -148,6 +148,8 @@ def clean_base(base_url: str, provider: str, env: tuple[str, ...] = (), base_pat
     path = parts.path.rstrip("/")
     for endpoint in ("/responses", "/chat/completions"):
         path = path.removesuffix(endpoint)
+    if base_path and path == f"{base_path}/openai":
+        path = base_path  # Google's address for OpenAI's clients, to which the chat dialect adds its own path
     return f"{parts.scheme}://{parts.netloc}{path or base_path}"
 
 

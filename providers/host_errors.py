@@ -28,6 +28,7 @@ class HostError(msgspec.Struct, frozen=True):
         code: the host's code as text.
         kind: the host's error type, e.g. "invalid_request_error".
         param: the request field it complains about.
+        retry_after_s: how long it asks to wait, seconds, where it says so in the body.
         body: the decoded body, or its text.
     """
 
@@ -35,6 +36,7 @@ class HostError(msgspec.Struct, frozen=True):
     code: str | None = None
     kind: str | None = None
     param: str | None = None
+    retry_after_s: float | None = None
     body: object = None
 
 
@@ -62,14 +64,28 @@ def read_value(found: object, otherwise: str) -> HostError:
     message = inner.get("message") or inner.get("detail") or inner.get("error_description") or otherwise
     if not isinstance(message, str):
         message = msgspec.json.encode(message).decode()
-    kind = _text(inner.get("type"))
+    reason, wait_s = _details(inner.get("details"))
+    kind = _text(inner.get("type")) or reason
     return HostError(
         message=message,
         code=_text(inner.get("code")) or _text(inner.get("status")),
         kind=None if kind == "error" else kind,  # that is the name of the event, in its flat form
         param=_text(inner.get("param")),
+        retry_after_s=wait_s,
         body=found,
     )
+
+
+def _details(found: object) -> tuple[str | None, float | None]:
+    """Return the reason and the seconds to wait out of Google's details (google.rpc.ErrorInfo and RetryInfo)."""
+    reason: str | None = None
+    wait_s: float | None = None
+    for detail in found if isinstance(found, list) else ():
+        if isinstance(detail, dict):
+            reason = reason or _text(detail.get("reason"))
+            if isinstance(delay := detail.get("retryDelay"), str) and delay.endswith("s"):
+                wait_s = _positive(delay[:-1], 1.0)
+    return reason, wait_s
 
 
 def _text(value: object) -> str | None:
@@ -90,7 +106,7 @@ _BY_STATUS: dict[int, type[APIStatusError]] = {
     529: errors.OverloadedError,
 }
 # Codes and types that say more than the status, or come without one. Source: OpenAI API reference, Responses › error
-# codes; Anthropic and llama.cpp as recorded; read 2026-11.
+# codes; Anthropic and llama.cpp as recorded; google.rpc.ErrorInfo; read 2026-11.
 _BY_CODE: dict[str, type[APIStatusError]] = {
     "context_length_exceeded": errors.ContextWindowExceededError,
     "exceed_context_size_error": errors.ContextWindowExceededError,
@@ -116,6 +132,7 @@ _BY_CODE: dict[str, type[APIStatusError]] = {
     "not_found_error": errors.NotFoundError,
     "authentication_error": errors.AuthenticationError,
     "invalid_api_key": errors.AuthenticationError,
+    "API_KEY_INVALID": errors.AuthenticationError,  # Google's, with status 400
     "permission_error": errors.PermissionDeniedError,
     "invalid_prompt": errors.BadRequestError,
     "invalid_request_error": errors.BadRequestError,
@@ -180,7 +197,7 @@ def make_error(
         status=status,
         code=None if code is None else mask(code, secrets),
         param=None if said.param is None else mask(said.param, secrets),
-        retry_after_s=retry_after_s(headers),
+        retry_after_s=retry_after_s(headers) or said.retry_after_s,
         retryable=retryable,
         hint=hint or (_REDIRECTED if 300 <= status < 400 else _HINTS.get(cls)),
         body=_masked(said.body, secrets),

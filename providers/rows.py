@@ -18,6 +18,7 @@ class ChatFlags(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     Args:
         base_url: address of chat completions, where it is not that of the row.
         path: what is added to the address.
+        auth: how the key is sent, where it is not as the row says.
         max_tokens: the field that bounds the answer.
         developer_role: whether messages of role "developer" are known; else they are sent as "system".
         one_system: whether there may be one system message only, the first; later ones become user messages.
@@ -49,6 +50,7 @@ class ChatFlags(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     base_url: str = ""
     path: str = "/chat/completions"
+    auth: Literal["", "bearer"] = ""
     max_tokens: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     developer_role: bool = False
     one_system: bool = False

@@ -9,6 +9,7 @@ from ...pipeline.request import Dialect
 from ..profiles import Profile
 from ..rows import Provider
 from .chat import ChatDialect
+from .gemini import GeminiDialect
 from .responses import ResponsesDialect
 
 
@@ -20,7 +21,15 @@ def _chat(row: Provider, profile: Profile) -> Dialect:
     return ChatDialect(row.chat, profile)
 
 
+def _gemini(row: Provider, profile: Profile) -> Dialect:
+    return GeminiDialect(profile)
+
+
 _PLAIN, _TYPED = ResponsesDialect(), ResponsesDialect(typed_input=True)
 
-DIALECTS: Final[dict[str, Callable[[Provider, Profile], Dialect]]] = {"responses": _responses, "chat": _chat}
+DIALECTS: Final[dict[str, Callable[[Provider, Profile], Dialect]]] = {
+    "responses": _responses,
+    "chat": _chat,
+    "gemini": _gemini,
+}
 """By name: the codec for a host and a model."""

@@ -54,7 +54,7 @@ def tool_names(tools: list[Any] | None, flags: ChatFlags) -> Mapping[str, ToolNa
         return _NO_NAMES
     return {
         flat_name(name, namespace): ToolName(name, namespace, tool["type"] == "custom")
-        for _, tool, namespace in _flat(tools)
+        for _, tool, namespace in each_tool(tools)
         if (namespace or (tool.get("type") == "custom" and not flags.custom_tools))
         and tool.get("type") in ("function", "custom")
         and isinstance(name := tool.get("name"), str)
@@ -100,7 +100,7 @@ def add_tools(body: dict[str, Any], params: CreateParams, target: Target, flags:
             body["parallel_tool_calls"] = params.parallel_tool_calls
 
 
-def _flat(tools: list[Any]) -> Iterator[tuple[str, dict[str, Any], str | None]]:
+def each_tool(tools: list[Any]) -> Iterator[tuple[str, dict[str, Any], str | None]]:
     """Yield each tool with its place in the call and the name of its namespace."""
     for at, given in enumerate(tools):
         tool = given if type(given) is dict else plain(given, f"tools[{at}]")
@@ -115,7 +115,7 @@ def _flat(tools: list[Any]) -> Iterator[tuple[str, dict[str, Any], str | None]]:
 def _offers(body: dict[str, Any], tools: list[Any], target: Target, flags: ChatFlags, drop: Drop) -> list[_Offer]:
     offers: list[_Offer] = []
     places: dict[str, str] = {}
-    for where, tool, namespace in _flat(tools):
+    for where, tool, namespace in each_tool(tools):
         kind = tool.get("type")
         if kind is None:
             raise InvalidParameter(

@@ -102,7 +102,7 @@ def read_chunk(data: bytes) -> Chunk:
     try:
         return _decode_chunk(data)
     except REFUSED:
-        return _read_odd(data, Chunk)
+        return read_odd_as(data, Chunk)
 
 
 def read_piece(data: bytes) -> Piece:
@@ -110,7 +110,7 @@ def read_piece(data: bytes) -> Piece:
     try:
         return _decode_piece(data)
     except REFUSED:
-        return _read_odd(data, Piece)
+        return read_odd_as(data, Piece)
 
 
 def read_odd(data: bytes) -> Any:
@@ -119,7 +119,7 @@ def read_odd(data: bytes) -> Any:
     return _whole_text(found[0] if isinstance(found, list) and len(found) == 1 else found)
 
 
-def _read_odd(data: bytes, kind: type[P]) -> P:
+def read_odd_as(data: bytes, kind: type[P]) -> P:
     """Decode legal oddities: lone surrogates, NaN, numbers for texts. What is wrong in earnest is refused here too."""
     return msgspec.convert(read_odd(data), kind, strict=False)
 

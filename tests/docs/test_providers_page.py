@@ -64,7 +64,7 @@ NOTES = """\
 - **fireworks_ai**: its Responses API wants `system` where others take `developer`.
 - **databricks**, **cloudflare**: have the Responses API for some models only (`gpt` in the name; gpt-oss); ask for it
   by `dialect="responses"`.
-- **gemini**: through its address for OpenAI's clients, which has less than Gemini's own API.
+- **gemini**: Gemini's own generateContent; `dialect="chat"` takes its address for OpenAI's clients, which has less.
 - **snowflake**: `SNOWFLAKE_ACCOUNT` is what stands before `.snowflakecomputing.com`; `SNOWFLAKE_TOKEN` is a
   programmatic access token.
 - **ollama**: `OLLAMA_HOST` may be a host alone. Its Responses route always says `completed`, also of an answer that

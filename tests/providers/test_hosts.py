@@ -24,7 +24,7 @@ ROWS = [row for row in catalog.rows() if not row.launcher]
 CHAT_ANSWER = Answer.json(b'{"id":"c","object":"chat.completion","choices":[{"index":0,"message":{"content":"Hi"}}]}')
 MINE = "https://mine.example"
 ACCOUNT = {"CLOUDFLARE_ACCOUNT_ID": "acct/1", "SNOWFLAKE_ACCOUNT": "org-acct"}
-PATHS = {"responses": "/responses", "chat": "/chat/completions"}
+PATHS = {"responses": "/responses", "chat": "/chat/completions", "gemini": "/models/m:generateContent"}
 
 # The whole address of POST in the row's usual dialect. Rows without an address of their own get MINE.
 URLS = {
@@ -48,7 +48,7 @@ URLS = {
     "nebius": "https://api.tokenfactory.nebius.com/v1/responses",
     "huggingface": "https://router.huggingface.co/v1/responses",
     "vercel_ai_gateway": "https://ai-gateway.vercel.sh/v1/responses",
-    "gemini": "https://generativelanguage.googleapis.com/v1beta/openai/chat/completions",
+    "gemini": "https://generativelanguage.googleapis.com/v1beta/models/m:generateContent",
     "cerebras": "https://api.cerebras.ai/v1/chat/completions",
     "moonshot": "https://api.moonshot.ai/v1/chat/completions",
     "zai": "https://api.z.ai/api/paas/v4/chat/completions",
@@ -278,7 +278,7 @@ def test_asking_for_what_happens_anyway_is_no_error() -> None:
 
 
 def test_hosts_with_both_apis_speak_the_one_that_loses_less() -> None:
-    both = [row for row in ROWS if len(row.dialects) > 1]
+    both = [row for row in ROWS if "responses" in row.dialects]
 
     assert {row.dialects for row in both} == {("responses", "chat")}
     assert [row.name for row in both if usual(row).dialect == "chat"] == [
@@ -370,8 +370,10 @@ def test_a_host_is_spoken_to_otherwise_where_that_loses_less(
         (
             "gemini",
             "https://generativelanguage.googleapis.com",
-            "https://generativelanguage.googleapis.com/v1beta/openai",
+            "https://generativelanguage.googleapis.com/v1beta",
         ),
+        ("gemini", "https://proxy.example/v1beta/openai/", "https://proxy.example/v1beta"),
+        ("gemini", "https://proxy.example/v1beta/openai/chat/completions", "https://proxy.example/v1beta"),
         ("heroku", "https://eu.inference.heroku.com", "https://eu.inference.heroku.com/v1"),
         ("heroku", "https://eu.inference.heroku.com/v1/chat/completions", "https://eu.inference.heroku.com/v1"),
         ("databricks", "https://adb-1.example.net/", "https://adb-1.example.net/serving-endpoints"),

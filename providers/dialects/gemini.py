@@ -1,0 +1,169 @@
+"""The Gemini dialect: hosts that serve `POST /models/{model}:generateContent`.
+
+A call of the Responses API goes out as contents (`gemini_request`), and what comes back is told as the API's items and
+events (`gemini_answer`), plain and streamed by the same code: a plain answer is a stream of one chunk.
+"""
+
+from __future__ import annotations
+
+import functools
+from urllib.parse import quote
+
+import msgspec
+
+from ...pipeline.errors import APIError, APIResponseError
+from ...pipeline.events import Event, LifecycleEvent
+from ...pipeline.http import Headers, HttpRequest
+from ...pipeline.params import CreateParams
+from ...pipeline.reply import PlainReply
+from ...pipeline.request import Drop, Request, StreamDecoder, Target
+from ...pipeline.secret import Secret, mask
+from ...pipeline.sse import Frame, SSEDecoder
+from ...pipeline.wire import loads
+from ..host_errors import read_value
+from ..profiles import UNKNOWN, Profile
+from .echo import response_fields
+from .envelope import Envelope, seal
+from .failures import event_error, excerpt, failed, reported, shown, status_error
+from .gemini_answer import Block, GeminiAnswer
+from .gemini_request import encode_body
+from .gemini_signatures import FORM
+from .gemini_tools import tool_names
+from .gemini_wire import Chunk, read_chunk, read_chunks
+from .http_request import headers_of, query_of
+
+
+class GeminiDialect(msgspec.Struct, frozen=True):
+    """generateContent, plain and streamed.
+
+    Args:
+        profile: what is particular in this model.
+    """
+
+    profile: Profile = UNKNOWN
+
+    @property
+    def name(self) -> str:
+        return "gemini"
+
+    def encode(self, request: Request, target: Target, drop: Drop) -> HttpRequest:
+        options, params = request.options, request.params
+        assert isinstance(params, CreateParams)
+        streamed = params.stream is True
+        query = dict(options.get("extra_query") or {})
+        if streamed:
+            query = {"alt": "sse", **query}
+        return HttpRequest(
+            method="POST",
+            url=f"{target.base_url}/{path_of(target.model, streamed)}{query_of(query)}",
+            headers=headers_of(target, options.get("extra_headers"), True, streamed),
+            body=encode_body(params, target, self.profile, drop, options.get("extra_body")),
+            streamed=streamed,
+        )
+
+    def decode(self, body: bytes, request: Request) -> PlainReply:
+        try:
+            chunks = read_chunks(body)
+        except msgspec.DecodeError:
+            raise APIResponseError(
+                f"the answer is no generateContent response but {shown(body, request)}",
+                hint="check that api_base is the address of the API (it usually ends in /v1beta)",
+            ) from None
+        if any(chunk.error for chunk in chunks):
+            raise reported(next(chunk.error for chunk in chunks if chunk.error), request)
+        if not any(chunk.is_answer for chunk in chunks):
+            raise APIResponseError(f"the answer has no candidates: {shown(body, request)}")
+        answer = self._answer(request)
+        hear_all(chunks, answer)
+        end = answer.take()[-1]
+        assert isinstance(end, LifecycleEvent)
+        if end.response.status == "failed":
+            raise failed(end.response, request)
+        return end.response
+
+    def stream_decoder(self, request: Request) -> StreamDecoder:
+        return GeminiStream(self._answer(request), (request.target.api_key,) if request.target else ())
+
+    def error(self, status: int, headers: Headers, body: bytes, request: Request) -> APIError:
+        return status_error(status, headers, body, request)
+
+    def event_error(self, event: Event, request: Request) -> APIError | None:
+        return event_error(event, request)
+
+    def _answer(self, request: Request) -> GeminiAnswer:
+        params, target = request.params, request.target
+        assert isinstance(params, CreateParams)
+        assert target is not None
+        return GeminiAnswer(
+            response_fields(params, target),
+            functools.partial(_sealed, target.provider, target.model),
+            tool_names(params.tools),
+        )
+
+
+def path_of(model: str, streamed: bool) -> str:
+    """Return the path of a model's method; a name may be written with its collection ("tunedModels/...")."""
+    named = model if "/" in model else f"models/{model}"
+    method = "streamGenerateContent" if streamed else "generateContent"
+    return f"{quote(named, safe='/')}:{method}"
+
+
+def hear_all(chunks: list[Chunk], answer: GeminiAnswer) -> None:
+    """Tell `answer` all of a plain answer."""
+    for chunk in chunks:
+        answer.hear(chunk)
+    answer.end()
+
+
+def _sealed(provider: str, model: str, blocks: tuple[Block, ...]) -> str:
+    return seal(Envelope(provider, model, "gemini", FORM, blocks))
+
+
+class GeminiStream:
+    """Decodes the event stream of generateContent."""
+
+    __slots__ = ("_answer", "_secrets", "_sse", "error")
+
+    def __init__(self, answer: GeminiAnswer, secrets: tuple[Secret | None, ...] = ()) -> None:
+        self._sse = SSEDecoder()
+        self._answer = answer
+        self._secrets = secrets
+        self.error: APIError | None = None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the terminal event has come."""
+        return self._answer.is_done
+
+    def feed(self, data: bytes) -> list[Event]:
+        return self._events(self._sse.feed(data))
+
+    def finish(self) -> list[Event]:
+        events = self._events(self._sse.finish())
+        self.error = None  # a chunk that the end cuts in two is no malformed one: the stream broke
+        if not self.is_done and self._answer.has_ended:
+            self._answer.end()  # there is no mark of the end, and chunks may follow the finish reason
+            events += self._answer.take()
+        return events
+
+    def _events(self, frames: list[Frame]) -> list[Event]:
+        answer = self._answer
+        for _, payload in frames:
+            if answer.is_done:
+                break
+            if payload == b"[DONE]":  # not Google's, but a gateway's
+                answer.end()
+                break
+            try:
+                chunk = read_chunk(payload)
+            except msgspec.DecodeError as error:
+                self.error = APIResponseError(
+                    f"a chunk of the stream cannot be read ({error}): {excerpt(payload, self._secrets)[:120]!r}"
+                )
+                break
+            if chunk.error:
+                said = read_value(loads(payload), "the host reported an error inside the stream")
+                answer.fail(said.code, mask(said.message, self._secrets))
+                break
+            answer.hear(chunk)
+        return answer.take()
