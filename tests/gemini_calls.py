@@ -1,22 +1,29 @@
-"""Answers for tests of the Gemini codec."""
+"""Answers and calls for tests of the Gemini codec."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from antiphon.pipeline import events as ev
 from antiphon.pipeline import items
+from antiphon.pipeline.errors import UnsupportedParameter
+from antiphon.pipeline.params import CreateParams
+from antiphon.pipeline.request import Target
 from antiphon.pipeline.response import Response
 from antiphon.providers.dialects.envelope import Envelope, seal, unseal
-from antiphon.providers.dialects.gemini import GeminiStream, hear_all
+from antiphon.providers.dialects.gemini import GeminiDialect, GeminiStream, hear_all
 from antiphon.providers.dialects.gemini_answer import GeminiAnswer
+from antiphon.providers.dialects.gemini_request import encode_body
 from antiphon.providers.dialects.gemini_wire import read_chunks
+from antiphon.providers.profiles import UNKNOWN, Profile
 
+MODEL = "gemini-3-flash-preview"
 FIELDS = {"model": "asked-for", "created_at": 1}
 
 
 def sealed(blocks: tuple[Any, ...]) -> str:
-    return seal(Envelope("p", "m", "gemini", "parts", blocks))
+    return seal(Envelope("p", MODEL, "gemini", "parts", blocks))
 
 
 def fresh() -> GeminiAnswer:
@@ -49,3 +56,48 @@ def kept_by(response: Response) -> list[Any]:
             assert envelope is not None
             found += envelope.blocks
     return found
+
+
+# --- calls
+
+# What Transform never lets a dialect leave out.
+NEVER = ("previous_response_id", "conversation", "prompt", "background", "tools", "tool_choice")
+
+
+class Sent:
+    """What a call became.
+
+    Attributes:
+        body: the body of generateContent.
+        dropped: reasons by name, of what was left out.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: str = MODEL,
+        provider: str = "p",
+        extra: dict[str, Any] | None = None,
+        profile: Profile = UNKNOWN,
+        **params: Any,
+    ) -> None:
+        self.dropped: dict[str, str] = {}
+
+        def drop(name: str, reason: str) -> None:
+            if name in NEVER:
+                raise UnsupportedParameter(f"{provider} does not take {name}: {reason}", param=name)
+            self.dropped[name] = reason
+
+        target = Target(provider=provider, model=model, base_url="", dialect=GeminiDialect())
+        params = {"input": "Hi", **params}
+        self.body: dict[str, Any] = json.loads(encode_body(CreateParams(**params), target, profile, drop, extra))
+
+    @property
+    def contents(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.body["contents"]
+        return found
+
+    @property
+    def config(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.body.get("generationConfig", {})
+        return found

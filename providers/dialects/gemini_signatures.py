@@ -8,7 +8,9 @@ are summaries and never go back.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Literal
+
+import msgspec
 
 from ...pipeline.request import Drop, Target
 from .envelope import Envelope, unseal
@@ -20,25 +22,47 @@ DUMMY: Final = "skip_thought_signature_validator"
 _STEPS: Final = frozenset({"code_interpreter_call", "web_search_call", "file_search_call"})
 
 
-def own_blocks(item: dict[str, Any], target: Target) -> tuple[dict[str, Any], ...] | None:
+class Kept(msgspec.Struct, frozen=True, rename={"signature": "thoughtSignature"}):
+    """A block of an envelope: a whole part, or a signature and what it belongs to.
+
+    Args:
+        part: the part; None for a signature.
+        signature: as it came.
+        attach: "next" for the item that follows, "previous" for the text before.
+        start, length: which characters of a text; `length` is None where it belongs to a call or an image.
+    """
+
+    part: dict[str, Any] | None = None
+    signature: str = ""
+    attach: Literal["", "next", "previous"] = ""
+    start: int = 0
+    length: int | None = None
+
+
+def own_blocks(item: dict[str, Any], target: Target) -> tuple[Kept, ...] | None:
     """Return what a reasoning item keeps for this host and model, () for nothing; None when it is not theirs."""
     envelope = unseal(item.get("encrypted_content"))
     if envelope is None or envelope.provider != target.provider or not _is_kin(envelope.model, target.model):
         return None
-    if envelope.dialect == "gemini" and envelope.form == FORM:
-        return tuple(block for block in envelope.blocks if isinstance(block, dict))
-    return _from_chat(envelope)
+    if envelope.dialect != "gemini" or envelope.form != FORM:
+        return _from_chat(envelope)
+    try:
+        return msgspec.convert(envelope.blocks, tuple[Kept, ...])
+    except msgspec.ValidationError:  # nobody signs envelopes, so one may hold anything
+        return None
 
 
-def _from_chat(envelope: Envelope) -> tuple[dict[str, Any], ...] | None:
+def _from_chat(envelope: Envelope) -> tuple[Kept, ...] | None:
     """Return the signatures of calls that were made through Google's chat completions."""
     if envelope.form != "extra_content":
         return None
-    found: list[dict[str, Any]] = []
+    found: list[Kept] = []
     for block in envelope.blocks:
-        google = (block.get("extra_content") or {}).get("google") or {}
-        if block.get("call") and isinstance(signature := google.get("thought_signature"), str):
-            found.append({"attach": "next", "thoughtSignature": signature})
+        match block:
+            case {"call": True, "extra_content": {"google": {"thought_signature": str(signature)}}}:
+                found.append(Kept(signature=signature, attach="next"))
+            case _:
+                pass  # of a message, which there is no knowing where it belongs
     return tuple(found)
 
 
@@ -75,8 +99,8 @@ def restore_items(given: object, target: Target) -> object:
         kind = item.get("type")
         if kind == "reasoning":
             blocks = own_blocks(item, target) or ()
-            steps = any("text" not in block["part"] for block in blocks if "part" in block)
-            image = any(block.get("attach") == "next" and "length" not in block for block in blocks)
+            steps = any("text" not in block.part for block in blocks if block.part is not None)
+            image = any(block.attach == "next" and block.length is None for block in blocks)
         elif kind in _STEPS and steps:
             item = _produced()
         elif kind == "image_generation_call" and image and item.get("result"):
@@ -100,9 +124,9 @@ class Signer:
 
     def __init__(self, target: Target, drop: Drop) -> None:
         self._target, self._drop = target, drop
-        self._next: dict[str, Any] | None = None
+        self._next: Kept | None = None
         self._said: tuple[int, str] | None = None  # the last text, and where its parts begin
-        self._signed: list[dict[str, Any]] = []  # what is signed of it
+        self._signed: list[Kept] = []  # what is signed of it
         self.parts: list[dict[str, Any]] = []
 
     def reasoning(self, block: Block) -> None:
@@ -113,11 +137,11 @@ class Signer:
                 self._drop(f"{block.where} (reasoning)", reason)
             return
         for kept in blocks:
-            if isinstance(part := kept.get("part"), dict):
-                self._add(part)
-            elif kept.get("attach") == "previous":
+            if kept.part is not None:
+                self._add(kept.part)
+            elif kept.attach == "previous":
                 self._sign(kept)
-            else:
+            elif kept.attach == "next":
                 self._next = kept
 
     def text(self, text: str) -> None:
@@ -125,14 +149,14 @@ class Signer:
         kept, self._next = self._next, None
         self._said, self._signed = (len(self.parts), text), []
         self.parts.append({"text": text})
-        if kept is not None and "length" in kept:
-            self._sign({**kept, "start": 0})
+        if kept is not None and kept.length is not None:
+            self._sign(kept)
 
     def other(self, part: dict[str, Any]) -> None:
         """Add a call or an image."""
         kept, self._next = self._next, None
-        if kept is not None and "length" not in kept:
-            part = {**part, "thoughtSignature": kept["thoughtSignature"]}
+        if kept is not None and kept.length is None:
+            part = {**part, "thoughtSignature": kept.signature}
         self._add(part)
 
     def finish(self) -> list[dict[str, Any]]:
@@ -146,7 +170,7 @@ class Signer:
         self._said = None
         self.parts.append(part)
 
-    def _sign(self, kept: dict[str, Any]) -> None:
+    def _sign(self, kept: Kept) -> None:
         """Divide the last text, so that the piece that is signed is a part of its own again."""
         if self._said is None:
             return
@@ -154,12 +178,8 @@ class Signer:
         self._signed.append(kept)
         pieces: list[dict[str, Any]] = []
         done = 0
-        for piece in self._signed:
-            start, end = piece["start"], piece["start"] + piece["length"]
-            pieces += [{"text": text[done:start]}, {"text": text[start:end], **_signature(piece)}]
+        for one in self._signed:
+            start, end = max(one.start, done), max(one.start, done) + (one.length or 0)
+            pieces += [{"text": text[done:start]}, {"text": text[start:end], "thoughtSignature": one.signature}]
             done = end
         self.parts[at:] = [piece for piece in (*pieces, {"text": text[done:]}) if piece["text"]]
-
-
-def _signature(kept: dict[str, Any]) -> dict[str, Any]:
-    return {"thoughtSignature": kept["thoughtSignature"]}

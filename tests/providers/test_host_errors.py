@@ -460,3 +460,23 @@ def test_a_401_with_a_key_says_to_check_it(mode: Mode) -> None:
         error = failing(mode, server)
 
     assert "check the key" in error.hint
+
+
+@pytest.mark.parametrize(
+    ("details", "expected"),
+    [
+        ([{"retryDelay": "41.5s"}], 41.5),
+        ([{"reason": "X"}, {"retryDelay": "7s"}], 7.0),
+        ([{"retryDelay": "0s"}], None),
+        ([{"retryDelay": "soon"}], None),
+        ([{"retryDelay": 7}, "odd"], None),
+        ("odd", None),
+        (None, None),
+    ],
+)
+def test_google_says_in_the_details_how_long_to_wait(details: object, expected: float | None) -> None:
+    body = json.dumps({"error": {"code": 429, "message": "Quota.", "details": details}}).encode()
+    said = read_body(body, 429)
+
+    assert make_error(said, 429, {}, provider="p", model="m").retry_after_s == expected
+    assert make_error(said, 429, {"retry-after": "3"}, provider="p", model="m").retry_after_s == 3
