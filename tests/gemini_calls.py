@@ -77,6 +77,7 @@ class Sent:
         *,
         model: str = MODEL,
         provider: str = "p",
+        base_url: str = "",
         extra: dict[str, Any] | None = None,
         profile: Profile = UNKNOWN,
         **params: Any,
@@ -88,7 +89,7 @@ class Sent:
                 raise UnsupportedParameter(f"{provider} does not take {name}: {reason}", param=name)
             self.dropped[name] = reason
 
-        target = Target(provider=provider, model=model, base_url="", dialect=GeminiDialect())
+        target = Target(provider=provider, model=model, base_url=base_url, dialect=GeminiDialect())
         params = {"input": "Hi", **params}
         self.body: dict[str, Any] = json.loads(encode_body(CreateParams(**params), target, profile, drop, extra))
 

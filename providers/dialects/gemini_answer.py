@@ -24,6 +24,7 @@ from typing import Any, TypeAlias
 
 from ...pipeline.assembler import Assembler, MessageWriter, ReasoningWriter
 from .chat_tools import ToolName
+from .gemini_args import PartialCall
 from .gemini_grounding import annotations_of, logprobs_of, queries_of
 from .gemini_steps import Steps
 from .gemini_usage import end_of, reason_of, tier_of, usage_of
@@ -68,6 +69,7 @@ class GeminiAnswer:
         self._has_searched = False
         self._queries: list[str] = []  # that were not told yet
         self._items = 0
+        self._partial: PartialCall | None = None
         self._call_ids: set[str] = set()
         self._usage: dict[str, Any] | None = None
         self._extra: dict[str, Any] = {}
@@ -252,9 +254,14 @@ class GeminiAnswer:
     # --- calls, media, tools that ran at the host ---------------------------------------------------------------------
 
     def _call(self, call: dict[str, Any], signature: str | None) -> None:
+        if self._partial is not None or call.get("willContinue"):
+            self._partial = self._partial or PartialCall(call, signature)
+            if not self._partial.add(call):
+                return
+            call, signature, self._partial = self._partial.whole, self._partial.signature, None
         name, args = str(call.get("name") or ""), call.get("args") or {}
         if not name:
-            return  # the end of arguments in pieces, which nobody asked for
+            return
         self._before(*([{"attach": "next", "thoughtSignature": signature}] if signature else ()))
         call_id = call.get("id")
         if not isinstance(call_id, str) or not call_id or call_id in self._call_ids:

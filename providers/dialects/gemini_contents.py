@@ -1,9 +1,9 @@
 """The contents of a generateContent body: turns, in Google's form.
 
 The system's texts go into `systemInstruction` as long as nothing else was said; later ones are put between `<system>`
-tags in a user's content, and nothing moves to the front. Gemma has no such field, so the user says it. The model's turn
-keeps its parts and their order. Results stand alone in a content, in the order of their calls; a part that a result
-cannot hold follows in another one, behind a line that says whose it is.
+tags in a user's content, and nothing moves to the front. The model's turn keeps its parts and their order. Results
+stand alone in a content, in the order of their calls; a part that a result cannot hold follows in another one, behind a
+line that says whose it is.
 """
 
 from __future__ import annotations
@@ -74,8 +74,6 @@ class _Writer:
         if self.contents:
             text = "\n\n".join([part["text"] for part in parts])
             self._user([{"text": f"<system>{text}</system>"}])
-        elif "gemma" in self._target.model:
-            self._user(parts)
         else:
             self.system_parts += parts
 

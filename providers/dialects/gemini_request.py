@@ -88,7 +88,7 @@ def encode_body(
         if given is not None and HAPPENS_ANYWAY.get(name) != given:
             drop(name, _LACKING.get(name, "Gemini has no such parameter"))
     if params.tools is not None or params.tool_choice is not None:
-        add_tools(body, params, target.model, drop)
+        add_tools(body, params, target, drop)
     if params.text:
         _add_text(config, said, params.text, body, target.model, profile, drop)
     if params.reasoning and (found := thinking(params.reasoning, target.model, profile, drop)):
@@ -101,10 +101,19 @@ def encode_body(
         if value and name != "include_usage":
             drop(f"stream_options.{name}", "Gemini has no such parameter")
     if said.system:
-        body["systemInstruction"] = {"parts": said.system}
+        _add_system(body, said, target.model)
     if config:
         body["generationConfig"] = config
     return _encode(body, extra)
+
+
+def _add_system(body: dict[str, Any], said: Contents, model: str) -> None:
+    if "gemma" not in model:
+        body["systemInstruction"] = {"parts": said.system}
+    elif said.contents and said.contents[0]["role"] == "user":  # Gemma has no such field, so the user says it
+        said.contents[0]["parts"] = [*said.system, *said.contents[0]["parts"]]
+    else:
+        said.contents.insert(0, {"role": "user", "parts": said.system})
 
 
 def _encode(body: dict[str, Any], extra: dict[str, Any] | None) -> bytes:

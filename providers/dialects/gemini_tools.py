@@ -16,7 +16,7 @@ import msgspec
 
 from ...pipeline.errors import InvalidParameter
 from ...pipeline.params import CreateParams
-from ...pipeline.request import Drop
+from ...pipeline.request import Drop, Target
 from ...pipeline.wire import embed
 from ..rows import ChatFlags
 from . import chat_tools
@@ -44,12 +44,13 @@ class Offer(msgspec.Struct, frozen=True):
     sent: dict[str, Any]
 
 
-def add_tools(body: dict[str, Any], params: CreateParams, model: str, drop: Drop) -> None:
+def add_tools(body: dict[str, Any], params: CreateParams, target: Target, drop: Drop) -> None:
     """Set what the call says of tools.
 
     Raises:
         InvalidParameter: two tools of one name, or a choice of something that is no tool of the call.
     """
+    model = target.model
     offers, hosted = _offers(params.tools or [], drop)
     config = _choose(params.tool_choice, offers, model, drop)
     tools = [*hosted, {"functionDeclarations": embed([offer.sent for offer in offers])}] if offers else hosted
@@ -64,8 +65,9 @@ def add_tools(body: dict[str, Any], params: CreateParams, model: str, drop: Drop
             for offer in strict:
                 drop(f"{offer.where}.strict", "arguments are checked for all functions of a call, or for none")
     found: dict[str, Any] = {"functionCallingConfig": config} if config else {}
-    if offers and hosted and generation(model) >= (3,):
-        found["includeServerSideToolInvocations"] = True  # without it, both kinds at once are refused
+    if offers and hosted and generation(model) >= (3,) and "aiplatform" not in target.base_url:
+        # Without it both kinds at once are refused; Vertex AI does not know it (source of Pydantic AI, August 2026).
+        found["includeServerSideToolInvocations"] = True
     if found:
         body["toolConfig"] = found
     if params.parallel_tool_calls is False and offers:

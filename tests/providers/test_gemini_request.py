@@ -291,6 +291,8 @@ def test_functions_beside_googles_tools_need_a_switch() -> None:
 
     assert Sent(tools=both).body["toolConfig"] == {"includeServerSideToolInvocations": True}
     assert "toolConfig" not in Sent(model=PRO, tools=both).body
+    vertex = "https://aiplatform.googleapis.com/v1/projects/p/locations/global/publishers/google"
+    assert "toolConfig" not in Sent(base_url=vertex, tools=both).body
 
 
 def test_strict_functions_are_validated() -> None:
@@ -352,6 +354,14 @@ def test_older_models_are_offered_the_allowed_tools_only() -> None:
 def test_choices_and_tools_that_make_no_sense_are_errors(call: dict[str, Any]) -> None:
     with pytest.raises(CallError):
         Sent(**call)
+
+
+def test_gemma_is_told_the_format_by_the_user() -> None:
+    form = {"format": {"type": "json_object"}}
+    sent = Sent(model="gemma-3-27b-it", instructions="A", tools=[function()], text=form)
+
+    assert "systemInstruction" not in sent.body
+    assert [part["text"][:6] for part in sent.contents[0]["parts"]] == ["A", "Answer", "Hi"]
 
 
 def test_a_profile_without_formats_gets_words() -> None:

@@ -301,3 +301,24 @@ def test_half_a_character_does_not_break_the_stream() -> None:
 
     assert check_grammar(events) == []
     assert end_of(events).output_text == "\ufffd"
+
+
+def piece(values: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    parts = [{"jsonPath": path, **value} for path, value in values.items()]
+    return {"functionCall": {"willContinue": True, "partialArgs": parts, **fields}}
+
+
+def test_arguments_in_pieces_are_put_together() -> None:
+    said = [
+        {**piece({"$.a": {"stringValue": "x"}}, name="f"), "thoughtSignature": "s"},
+        piece({"$.a": {"stringValue": "y"}, "$.b.c[1]": {"numberValue": 2}, "$['d.e']": {"boolValue": True}}),
+        piece({"$.n": {"nullValue": "NULL_VALUE"}, "$.a.b": {"numberValue": 1}, "$.b.c[99999]": {"numberValue": 1}}),
+        {"functionCall": {}},
+        call("g"),
+    ]
+    response = told(*[chunk(each) for each in said], chunk(finish="STOP"))
+
+    assert kinds(response) == ["reasoning", "function_call", "function_call"]
+    _, first, second = output(response)
+    assert (first["name"], second["name"]) == ("f", "g")
+    assert json.loads(first["arguments"]) == {"a": "xy", "b": {"c": [None, 2]}, "d.e": True, "n": None}
