@@ -48,17 +48,24 @@ def _put(root: dict[str, Any], steps: list[Any], value: Any) -> None:
     """Set a value inside of objects and lists, which are made on the way; a text is added to the one that is there."""
     into: Any = root
     for step, following in zip(steps, [*steps[1:], None], strict=True):
-        known: Any = None
-        if isinstance(step, int) and isinstance(into, list) and step <= len(into) + _GAP:
-            into.extend([None] * (step + 1 - len(into)))
-            known = into[step]
-        elif isinstance(step, str) and isinstance(into, dict):
-            known = into.get(step)
-        else:
+        if not isinstance(into, list if isinstance(step, int) else dict) or _is_beyond(into, step):
             return  # the path does not fit what came before
+        known = _get(into, step)
         if following is None:
             known = known + value if isinstance(known, str) and isinstance(value, str) else value
         elif known is None:
             known = [] if isinstance(following, int) else {}
         into[step] = known
         into = known
+
+
+def _is_beyond(into: Any, step: str | int) -> bool:
+    return isinstance(step, int) and step > len(into) + _GAP
+
+
+def _get(into: Any, step: str | int) -> Any:
+    """Return what is at a place; a list is made long enough to have it."""
+    if isinstance(step, str):
+        return into.get(step)
+    into.extend([None] * (step + 1 - len(into)))
+    return into[step]
