@@ -8,6 +8,7 @@ line that says whose it is.
 
 from __future__ import annotations
 
+import json
 from typing import Any, Final
 
 import msgspec
@@ -174,9 +175,10 @@ class _Part(Block, frozen=True):
 
 
 def _object(text: str) -> object:
+    """Return the value of JSON text, None for what is none."""
     try:
-        return loads(text.encode("utf-8", "surrogatepass"))
-    except msgspec.DecodeError:
+        return loads(text.encode()) if text.isascii() else json.loads(text)  # which takes half a character too
+    except (msgspec.DecodeError, ValueError, RecursionError):
         return None
 
 

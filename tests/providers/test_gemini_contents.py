@@ -415,3 +415,15 @@ def test_the_seal_of_these_tests_is_read_by_the_codec() -> None:
 def test_an_item_of_nobody_is_an_error() -> None:
     with pytest.raises(UnsupportedParameter):
         Sent(input=[{"type": "compaction", "encrypted_content": "x"}])
+
+
+def test_half_a_character_goes_out_as_json_can_say_it() -> None:
+    sent = Sent(input=[said("user", "\ud83d"), call(arguments='{"a": "\ud83d"}'), output("1", "\ud83d")])
+
+    assert sent.contents[0] == user({"text": "\ud83d"})
+    assert sent.contents[1]["parts"][0]["functionCall"]["args"] == {"a": "\ud83d"}
+
+
+def test_a_result_that_is_neither_text_nor_parts_is_an_error() -> None:
+    with pytest.raises(InvalidParameter, match=r"input\[1\]\.output is int"):
+        Sent(input=[call(), output("1", 5)])

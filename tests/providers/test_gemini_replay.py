@@ -190,3 +190,33 @@ def test_chat_completions_of_the_same_row_take_the_key_as_a_token() -> None:
         assert chat.url == f"{host}/v1beta/openai/chat/completions"
         assert ("x-goog-api-key" in native.headers, "authorization" in native.headers) == (True, False)
         assert ("x-goog-api-key" in chat.headers, "authorization" in chat.headers) == (False, True)
+
+
+def test_a_call_of_a_function_goes_round_with_its_signature(mode: Mode, streamed: bool) -> None:
+    call = {"functionCall": {"name": "f", "args": {"a": 1}}, "thoughtSignature": "c2ln"}
+    first = {"candidates": [{"content": {"parts": [{"text": "Hm", "thought": True}, call]}, "finishReason": "STOP"}]}
+    second = {"candidates": [{"content": {"parts": [{"text": "Two."}]}, "finishReason": "STOP"}]}
+    bodies = [json.dumps(each).encode() for each in (first, second)]
+    answers = [Answer.stream(b"data: " + body + b"\n\n") if streamed else Answer.json(body) for body in bodies]
+
+    async def reply(given: Any) -> Any:
+        found = await ask(mode, server.url, input=given, stream=streamed)
+        if streamed:
+            await mode.events(found)
+            return found.response
+        return found
+
+    async def body() -> Any:
+        question = {"role": "user", "content": "1 + 1?"}
+        asked = await reply([question])
+        result = {"type": "function_call_output", "call_id": asked.output[-1].call_id, "output": '{"sum": 2}'}
+        return asked, await reply([question, *asked.output, result])
+
+    with replaying(*answers) as server:
+        asked, response = run(mode, body)
+
+    sent = json.loads(server.requests[1].body)["contents"]
+    call_id = asked.output[-1].call_id
+    assert response.output_text == "Two."
+    assert sent[1]["parts"] == [{**call, "functionCall": {**call["functionCall"], "id": call_id}}]  # type: ignore[dict-item]
+    assert sent[2]["parts"] == [{"functionResponse": {"id": call_id, "name": "f", "response": {"sum": 2}}}]

@@ -322,3 +322,34 @@ def test_arguments_in_pieces_are_put_together() -> None:
     _, first, second = output(response)
     assert (first["name"], second["name"]) == ("f", "g")
     assert json.loads(first["arguments"]) == {"a": "xy", "b": {"c": [None, 2]}, "d.e": True, "n": None}
+
+
+def test_sound_is_a_part_of_the_message() -> None:
+    response = told(chunk(part("Hi"), {"inlineData": {"mimeType": "audio/L16", "data": "QQ=="}}, finish="STOP"))
+
+    (message,) = output(response)
+    assert message["content"][1] == {"type": "output_audio", "data": "QQ==", "format": "L16"}
+
+
+def test_a_mark_of_the_end_ends_the_stream() -> None:
+    events, stream = events_of([sse(chunk(part("Hi"), finish="STOP")) + b"data: [DONE]\n\ndata: {oops}\n\n"])
+
+    assert stream.is_done
+    assert stream.error is None
+    assert end_of(events).output_text == "Hi"
+
+
+def test_usage_in_front_of_everything_else_is_no_answer_yet() -> None:
+    usage = {"usageMetadata": {"promptTokenCount": 2}}
+    events, stream = events_of([sse(usage)])
+
+    assert events == []
+    assert not stream.is_done
+
+
+def test_thoughts_between_a_step_and_its_result_do_not_lose_it() -> None:
+    code, result = {"executableCode": {"code": "1"}}, {"codeExecutionResult": {"outcome": "OUTCOME_OK", "output": "1"}}
+    response = told(chunk(code, part("Hm", thought=True), result, finish="STOP"))
+
+    assert kinds(response) == ["reasoning", "code_interpreter_call", "reasoning", "reasoning", "code_interpreter_call"]
+    assert [block for block in kept_by(response) if "part" in block] == [{"part": code}, {"part": result}]
