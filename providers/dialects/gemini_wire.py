@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from ...pipeline.wire import REFUSED, loads
-from .chat_wire import read_odd
+from .chat_wire import read_odd_as
 
 
 class Content(msgspec.Struct, gc=False):
@@ -76,7 +76,7 @@ def read_chunk(data: bytes) -> Chunk:
     try:
         return _decode(data)
     except REFUSED:
-        return read_odd(data, Chunk)
+        return read_odd_as(data, Chunk)
 
 
 def read_chunks(data: bytes) -> list[Chunk]:

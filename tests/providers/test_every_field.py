@@ -11,7 +11,6 @@ from antiphon.pipeline.errors import CallError
 from antiphon.pipeline.explain import Explanation
 from antiphon.pipeline.params import CreateParams
 from antiphon.providers import catalog
-from antiphon.providers.dialects import DIALECTS
 
 FUNCTION = {"type": "function", "name": "f", "parameters": {"type": "object", "properties": {}}, "strict": True}
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
@@ -78,6 +77,8 @@ CHAT_FIELDS: dict[str, tuple[str, ...]] = {
     "reasoning": (*("reasoning_effort", "reasoning", "thinking", "enable_thinking", "chat_template_kwargs"),),
 }
 
+# Gemini and Anthropic have names of their own for nearly everything; their fields are walked beside their requests.
+DIALECTS = ("responses", "chat")
 HOSTS = [
     *("openai", "openai_compatible", "deepseek", "mistral", "ollama", "groq", "openrouter", "perplexity", "minimax"),
     *("zai", "llama_cpp"),

@@ -138,9 +138,21 @@ def test_every_host_is_looked_at_here() -> None:
 
 
 BODIES: dict[str, dict[str, Any]] = {
-    "responses": {"model": "some/m:free", "input": "Hi"},
-    "chat": {"model": "some/m:free", "messages": [{"role": "user", "content": "Hi"}]},
+    "responses": {"model": "m", "input": "Hi"},
+    "chat": {"model": "m", "messages": [{"role": "user", "content": "Hi"}]},
+    "gemini": {"contents": [{"role": "user", "parts": [{"text": "Hi"}]}]},
 }
+ANSWERS = {
+    "responses": ANSWER,
+    "chat": CHAT_ANSWER,
+    "gemini": Answer.json(b'{"candidates":[{"content":{"parts":[{"text":"Hi"}]},"finishReason":"STOP"}]}'),
+}
+
+
+def key_header(row: Provider, dialect: str) -> str:
+    """Return the header that carries the key."""
+    auth = (row.chat.auth if dialect == "chat" else "") or row.auth
+    return "authorization" if auth == "bearer" else auth
 
 
 @pytest.mark.parametrize("row", ROWS, ids=by_name)
@@ -148,15 +160,15 @@ def test_a_call_goes_to_the_address_of_its_row_with_the_key_masked(row: Provider
     base = {} if row.base_url else {"api_base": MINE}
 
     for name in (row.name, *row.aliases):
-        explanation = presets.responses.explain("Hi", model=f"{name}/some/m:free", api_key=KEY, **base)
+        explanation = presets.responses.explain("Hi", model=f"{name}/m", api_key=KEY, **base)
 
         assert explanation.request is not None
         assert explanation.request.url == URLS[row.name]
         assert explanation.request.body == BODIES[usual(row).dialect]
-        assert explanation.request.headers["api-key" if row.auth == "api-key" else "authorization"] == "***"
+        assert explanation.request.headers[key_header(row, usual(row).dialect)] == "***"
         assert explanation.request.headers["content-type"] == "application/json"
         assert KEY not in str(explanation)
-        assert (explanation.provider, explanation.model, explanation.dropped) == (row.name, "some/m:free", ())
+        assert (explanation.provider, explanation.model, explanation.dropped) == (row.name, "m", ())
         assert (explanation.dialect, explanation.why) == (usual(row).dialect, usual(row).why)
 
 
@@ -168,13 +180,23 @@ def test_each_format_of_a_host_has_an_address_there(row: Provider) -> None:
     for dialect in row.dialects:
         explanation = presets.responses.explain("Hi", model=f"{row.name}/m", api_key=KEY, dialect=dialect, **base)
 
-        address = URLS[row.name].removesuffix(first) + PATHS[dialect]
+        path = row.chat.path if dialect == "chat" else PATHS[dialect]
+        address = URLS[row.name].removesuffix(first) + path
         if row.chat.base_url and dialect == "chat":
             address = row.chat.base_url + PATHS[dialect]
         assert explanation.request is not None
         assert explanation.request.url == address
-        assert explanation.request.headers["api-key" if row.auth == "api-key" else "authorization"] == "***"
-        assert explanation.request.body == {**BODIES[dialect], "model": "m"}
+        assert explanation.request.headers[key_header(row, dialect)] == "***"
+        assert explanation.request.body == BODIES[dialect]
+
+
+@pytest.mark.parametrize("name", ["openai", "ollama"])
+def test_a_model_may_have_slashes_and_colons_in_its_name(name: str) -> None:
+    explanation = presets.responses.explain("Hi", model=f"{name}/some/m:free", api_key=KEY)
+
+    assert explanation.model == "some/m:free"
+    assert explanation.request is not None
+    assert explanation.request.body["model"] == "some/m:free"
 
 
 def test_a_chat_address_of_its_own_is_at_the_same_host() -> None:
@@ -192,7 +214,7 @@ def test_a_key_of_the_environment_is_not_sent_to_an_address_of_the_call(
         monkeypatch.setenv(name, KEY)
 
     for dialect in row.dialects:
-        with replaying(CHAT_ANSWER if dialect == "chat" else ANSWER) as server:
+        with replaying(ANSWERS[dialect]) as server:
             model, base = f"{row.name}/m", f"{server.url}/v1"
             try:
                 antiphon.responses("Hi", model, dialect=dialect, api_base=base, num_retries=0)
@@ -200,7 +222,7 @@ def test_a_key_of_the_environment_is_not_sent_to_an_address_of_the_call(
                 antiphon.close()
 
         (received,) = server.requests
-        assert path_of(received) == f"/v1{PATHS[dialect]}"
+        assert path_of(received) == f"/v1{row.chat.path if dialect == 'chat' else PATHS[dialect]}"
         assert KEY not in repr(received)
 
 
