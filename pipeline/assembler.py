@@ -77,6 +77,10 @@ class Assembler:
         """Open a custom tool call: its fields but `input`; at least `id`, `call_id` and `name`."""
         return CallWriter(self, {"type": "custom_tool_call", **fields}, {"input": ""})
 
+    def hosted(self, fields: Fields) -> HostedWriter:
+        """Open a call of a host's own tool: its fields but `status`; at least `id` and `type`."""
+        return HostedWriter(self, dict(fields), {})
+
     def item(self, item: Fields) -> None:
         """A whole item of any type."""
         _ItemWriter(self, dict(item), {}, status=None).close()
@@ -332,6 +336,11 @@ class CallWriter(_ItemWriter):
         """What was written."""
         return "".join(self._pieces)
 
+    @property
+    def is_custom(self) -> bool:
+        """Whether it is a custom tool's."""
+        return self._field == "input"
+
     def write(self, delta: str) -> None:
         """More of the arguments or the input."""
         self._pieces.append(delta)
@@ -348,6 +357,16 @@ class CallWriter(_ItemWriter):
         else:
             self._assembler.add_said(ev.CustomToolCallInputDone, "input", text, **where)
         super().close(**{self._field: text}, **fields)
+
+
+class HostedWriter(_ItemWriter):
+    """An open call of a tool that runs at the host."""
+
+    __slots__ = ()
+
+    def tell(self, step: type[ev.ItemEvent], **fields: Any) -> None:
+        """Say how far it is, by the event of that step and its own fields."""
+        self._assembler.add(step, item_id=self.id, output_index=self.index, **fields)
 
 
 _TERMINAL = {

@@ -146,7 +146,7 @@ def clean_base(base_url: str, provider: str, env: tuple[str, ...] = (), base_pat
             "api_base carries a query", param="api_base", hint="pass query parameters as extra_query={...}"
         )
     path = parts.path.rstrip("/")
-    for endpoint in ("/responses", "/chat/completions"):
+    for endpoint in ("/responses", "/chat/completions", "/messages"):
         path = path.removesuffix(endpoint)
     if base_path and path == f"{base_path}/openai":
         path = base_path  # Google's address for OpenAI's clients, to which the chat dialect adds its own path

@@ -89,7 +89,7 @@ class Resolve(Stage, frozen=True):
             api_key=access.api_key,
             auth=(row.chat.auth if is_chat else "") or access.auth,
             headers=() if has_base else request.context.state_of(self, _Surroundings).headers_of(row),
-            unsupported=_unsupported(row.chat.unsupported if is_chat else row.unsupported, profile, request),
+            unsupported=_unsupported(_not_taken(row, choice.dialect), profile, request),
             why=choice.why,
             key_note=access.note,
             transport=_offline(model, options) if is_offline else None,
@@ -141,6 +141,13 @@ _PREFIXES = (("chat_completions/", "chat"), ("responses/", "responses"))
 
 
 _NOTHING: Mapping[str, str] = {}
+
+
+def _not_taken(row: Provider, dialect: str) -> frozenset[str]:
+    """Return the parameters that a host does not take in this dialect; other codecs know them by themselves."""
+    if dialect == "chat":
+        return row.chat.unsupported
+    return row.unsupported if dialect == "responses" else frozenset()
 
 
 def _unsupported(names: frozenset[str], profile: Profile, request: Request) -> Mapping[str, str]:

@@ -8,6 +8,7 @@ from typing import Final
 from ...pipeline.request import Dialect
 from ..profiles import Profile
 from ..rows import Provider
+from .anthropic import AnthropicDialect
 from .chat import ChatDialect
 from .gemini import GeminiDialect
 from .responses import ResponsesDialect
@@ -25,11 +26,16 @@ def _gemini(row: Provider, profile: Profile) -> Dialect:
     return GeminiDialect(profile)
 
 
+def _anthropic(row: Provider, profile: Profile) -> Dialect:
+    return AnthropicDialect(profile)
+
+
 _PLAIN, _TYPED = ResponsesDialect(), ResponsesDialect(typed_input=True)
 
 DIALECTS: Final[dict[str, Callable[[Provider, Profile], Dialect]]] = {
     "responses": _responses,
     "chat": _chat,
     "gemini": _gemini,
+    "anthropic": _anthropic,
 }
 """By name: the codec for a host and a model."""

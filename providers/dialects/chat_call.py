@@ -73,7 +73,7 @@ class Call:
         assert self.writer is not None
         self.is_closed = True
         if self.is_wrapped:
-            self.early = [text] if (text := _unwrapped("".join(self.early))) else []
+            self.early = [text] if (text := unwrapped("".join(self.early))) else []
             self.is_wrapped, self.is_custom = False, True
         self.write()
         # The API's arguments are always JSON; a call without any may come with nothing at all.
@@ -81,7 +81,7 @@ class Call:
         self.writer.close(said=nothing or None, status=status)
 
 
-def _unwrapped(arguments: str) -> str:
+def unwrapped(arguments: str) -> str:
     """Return a custom tool's input out of the arguments of the function that it went out as."""
     try:
         found = msgspec.json.decode(arguments)

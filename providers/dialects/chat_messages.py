@@ -24,7 +24,7 @@ from ...pipeline.wire import embed
 from ..rows import ChatFlags
 from .chat_reasoning import add_reasoning, signatures
 from .chat_tools import flat_name
-from .turns import Block, CallIds, Turn, json_text, plain, to_turns
+from .turns import Block, CallIds, Turn, json_text, plain, string_of, to_turns
 
 _NINE: Final = re.compile(r"[A-Za-z0-9]{9}")
 _FORTY: Final = re.compile(r".{1,40}", re.DOTALL)
@@ -124,7 +124,7 @@ class _Writer:
         """Return a part of a user's or system's message."""
         part, kind = block.value, block.value.get("type")
         if kind in _TEXTS:
-            sent: dict[str, Any] = {"type": "text", "text": _string(block, "text")}
+            sent: dict[str, Any] = {"type": "text", "text": string_of(block, "text")}
         elif kind == "input_image":
             sent = self._image(block)
         elif kind == "input_file":
@@ -156,7 +156,7 @@ class _Writer:
             raise self._unsupported(block, "takes no images", "leave it out, or call a model that sees")
         if part.get("image_url") is None:
             raise self._unsupported(block, "has no uploaded images", "send the image as a data URL")
-        url = _string(block, "image_url")
+        url = string_of(block, "image_url")
         if allowed == "data" and not url.startswith("data:"):
             raise self._unsupported(block, "takes images as data URLs only", "fetch it and send its bytes so")
         image = {"url": url}
@@ -187,7 +187,7 @@ class _Writer:
             if kind in _TEXTS or kind == "refusal":
                 # A refusal has a field at OpenAI, which most others do not read.
                 has_field = kind == "refusal" and self._flags.openai_fields
-                text = _string(block, "refusal" if kind == "refusal" else "text")
+                text = string_of(block, "refusal" if kind == "refusal" else "text")
                 if text:
                     into = refusals if has_field else texts
                     if into and said_in != block.item:
@@ -222,9 +222,9 @@ class _Writer:
 
     def _call(self, block: Block) -> dict[str, Any]:
         item = block.value
-        name = flat_name(_string(block, "name"), item.get("namespace"))
+        name = flat_name(string_of(block, "name"), item.get("namespace"))
         if item["type"] == "custom_tool_call":
-            text = _string(block, "input")
+            text = string_of(block, "input")
             if self._flags.custom_tools:
                 return {"id": item["call_id"], "type": "custom", "custom": {"name": name, "input": text}}
             arguments = json_text({"input": text})
@@ -280,12 +280,3 @@ class _Part(Block, frozen=True):
     @property
     def where(self) -> str:
         return f"input[{self.item}].output[{self.part}]"
-
-
-def _string(block: Block, field: str) -> str:
-    """Return a field that must be text."""
-    found = block.value.get(field)
-    if isinstance(found, str):
-        return found
-    what = "missing" if found is None else type(found).__name__
-    raise InvalidParameter(f"{block.where}.{field} is {what}; text is expected", param="input")

@@ -80,7 +80,8 @@ _LACKING: Final = {
 _LEVELS: Final = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 _FORMATS: Final = ("", "json_object", "json_schema")
 _LOGPROBS: Final = "message.output_text.logprobs"
-_WORDS: Final = "Answer with one JSON object and nothing else, without a code fence."
+JSON_WORDS: Final = "Answer with one JSON object and nothing else, without a code fence."
+"""For hosts that have no other way to ask for JSON."""
 
 
 def encode_body(
@@ -131,6 +132,15 @@ def encode_body(
             body["stream_options"] = {"include_usage": True}
     if params.stream_options:
         _add_stream_options(body, params.stream_options, flags, drop)
+    return to_json(body, extra)
+
+
+def to_json(body: dict[str, Any], extra: dict[str, Any] | None) -> bytes:
+    """Return a body as JSON; fields of `extra` win.
+
+    Raises:
+        InvalidParameter: something that has no JSON form.
+    """
     try:
         return merge(_encode(body), extra) if extra else _encode(body)
     except TypeError as error:
@@ -188,7 +198,7 @@ def _add_format(body: dict[str, Any], form: dict[str, Any], flags: ChatFlags, pr
             asked[kind] = {name: embed(value) for name, value in form.items() if name != "type" and value is not None}
         body["response_format"] = asked
         return
-    words = _WORDS
+    words = JSON_WORDS
     if kind == "json_schema":
         words += f" It must fit this JSON schema:\n{json_text(form.get('schema') or {})}"
     if taken:

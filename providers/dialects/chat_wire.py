@@ -116,7 +116,7 @@ def read_piece(data: bytes) -> Piece:
 def read_odd(data: bytes) -> Any:
     """Return JSON as plain values that JSON can carry on, without the list that Google wraps an error in."""
     found = loads(data)
-    return _whole_text(found[0] if isinstance(found, list) and len(found) == 1 else found)
+    return whole_text(found[0] if isinstance(found, list) and len(found) == 1 else found)
 
 
 def read_odd_as(data: bytes, kind: type[P]) -> P:
@@ -130,12 +130,12 @@ def host_fields(data: bytes) -> dict[str, Any]:
     return {name: value for name, value in found.items() if name not in _KNOWN and value not in (None, "", [], {})}
 
 
-def _whole_text(value: Any) -> Any:
+def whole_text(value: Any) -> Any:
     """Return JSON values with half characters replaced: text that no JSON could carry on."""
     if isinstance(value, str):
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, list):
-        return [_whole_text(member) for member in value]
+        return [whole_text(member) for member in value]
     if isinstance(value, dict):
-        return {_whole_text(name): _whole_text(member) for name, member in value.items()}
+        return {whole_text(name): whole_text(member) for name, member in value.items()}
     return value

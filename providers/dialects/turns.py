@@ -88,12 +88,18 @@ class CallIds:
         return made
 
 
-def to_turns(given: object, drop: Drop, call_ids: CallIds | None = None) -> list[Turn]:
+def to_turns(
+    given: object,
+    drop: Drop,
+    call_ids: CallIds | None = None,
+    is_own: Callable[[dict[str, Any]], bool] | None = None,
+) -> list[Turn]:
     """Return the turns of an input: text, or a list of items as dicts, wire objects or pydantic models.
 
     Args:
         drop: is told of items that say nothing to another host.
         call_ids: makes the ids of calls and results; by default they are as given.
+        is_own: tells of an item whether it is the host's own and goes back as it is, in the assistant's turn.
 
     Raises:
         InvalidParameter: something that is no item, or breaks the rules above.
@@ -104,8 +110,12 @@ def to_turns(given: object, drop: Drop, call_ids: CallIds | None = None) -> list
     if isinstance(given, str):
         return [Turn("user", [Block({"type": "input_text", "text": given})])]
     reader = _Reader(drop, call_ids or CallIds())
-    for at, item in enumerate(given if isinstance(given, list | tuple) else [given]):
-        reader.add(at, item if type(item) is dict else plain(item, f"input[{at}]"))
+    for at, each in enumerate(given if isinstance(given, list | tuple) else [given]):
+        item = each if type(each) is dict else plain(each, f"input[{at}]")
+        if is_own is not None and is_own(item):
+            reader.own(at, item)
+        else:
+            reader.add(at, item)
     return reader.finish()
 
 
@@ -126,12 +136,29 @@ def plain(value: object, where: str) -> dict[str, Any]:
     return found
 
 
+def string_of(block: Block, field: str) -> str:
+    """Return a field that must be text."""
+    found = block.value.get(field)
+    if isinstance(found, str):
+        return found
+    what = "missing" if found is None else type(found).__name__
+    raise InvalidParameter(f"{block.where}.{field} is {what}; text is expected", param="input")
+
+
 def json_text(value: object) -> str:
     """Return a value as JSON text; half a character, as hosts cut them, stays one."""
     try:
         return encode(value).decode()
     except UnicodeEncodeError:
         return json.dumps(value, separators=(",", ":"))
+
+
+def read_json(text: str) -> Any:
+    """Return the value of JSON text; None for what is no JSON."""
+    try:
+        return loads(text.encode("utf-8", "surrogatepass"))
+    except msgspec.DecodeError:
+        return None
 
 
 class _Call(msgspec.Struct):
@@ -211,6 +238,9 @@ class _Reader:
     def reasoning(self, at: int, item: dict[str, Any]) -> None:
         self._produced().append(Block(item, at))
 
+    def own(self, at: int, item: dict[str, Any]) -> None:
+        self._produced().append(Block(item, at))
+
     def call(self, at: int, item: dict[str, Any]) -> None:
         call_id = item.get("call_id")
         if not isinstance(call_id, str) or not call_id:
@@ -247,10 +277,14 @@ class _Reader:
 
     def mcp_call(self, at: int, item: dict[str, Any]) -> None:
         call_id, found = item.get("id") or f"mcp_{at}", item.get("output")
-        if found is None and (found := item.get("error")) is None:
+        has_failed = found is None and item.get("error") is not None
+        if has_failed:
+            found = item["error"]
+        elif found is None:
             found = ""
         self._call(at, call_id, item.get("name"), item.get("arguments") or "")
-        self._output(at, call_id, found if isinstance(found, str) else json_text(found))
+        fields = {"is_error": True} if has_failed else {}
+        self._output(at, call_id, found if isinstance(found, str) else json_text(found), **fields)
 
     def computer_call(self, at: int, item: dict[str, Any]) -> None:
         given = {name: item[name] for name in ("action", "actions") if item.get(name) is not None}
@@ -299,8 +333,8 @@ class _Reader:
     def _call(self, at: int, call_id: object, name: object, arguments: str) -> None:
         self.call(at, {"type": "function_call", "call_id": call_id, "name": name, "arguments": arguments})
 
-    def _output(self, at: int, call_id: object, output: object) -> None:
-        self.output(at, {"type": "function_call_output", "call_id": call_id, "output": output})
+    def _output(self, at: int, call_id: object, output: object, **fields: object) -> None:
+        self.output(at, {"type": "function_call_output", "call_id": call_id, "output": output, **fields})
 
     def _produced(self) -> list[Block]:
         """Return the blocks of the assistant's open turn."""
@@ -344,6 +378,7 @@ _DROPPED: Final = {
     "code_interpreter_call": _STEP,
     "program": _STEP,
     "program_output": _STEP,
+    "anthropic_blocks": _STEP,
     "mcp_list_tools": "another host's list of its tools",
     "mcp_approval_request": "a question of another host about its own tool",
     "mcp_approval_response": "an answer to another host about its own tool",

@@ -116,9 +116,9 @@ def test_a_name_of_another_row_stays_taken(taken: str, replace: bool) -> None:
 
 
 def test_a_planned_provider_may_be_registered() -> None:
-    providers.register({**ROW, "name": "anthropic"})
+    providers.register({**ROW, "name": "cohere"})
 
-    assert url_of("anthropic/claude") == "https://models.acme.example/v1/responses"
+    assert url_of("cohere/command") == "https://models.acme.example/v1/responses"
     with pytest.raises(UnknownProvider, match="it speaks the Gemini"):
         providers.find("vertex_ai")
 

@@ -378,7 +378,8 @@ def test_a_call_over_mcp_becomes_a_call_and_its_result(fields: dict[str, Any], r
     asked, answered = turns([item])
 
     assert asked.blocks[0].value == {"type": "function_call", "call_id": "mcp_1", "name": "find", "arguments": ""}
-    assert answered.blocks[0].value == {"type": "function_call_output", "call_id": "mcp_1", "output": result}
+    failed = {"is_error": True} if "error" in fields else {}
+    assert answered.blocks[0].value == {"type": "function_call_output", "call_id": "mcp_1", "output": result, **failed}
 
 
 def test_a_made_image_is_shown_by_the_user_behind_the_turn_that_made_it() -> None:

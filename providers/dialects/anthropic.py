@@ -1,0 +1,208 @@
+"""The Anthropic dialect: hosts that serve `POST /v1/messages`.
+
+A call of the Responses API goes out as a message request (`anthropic_request`), and what comes back is told as the
+API's items and events (`anthropic_answer`), plain and streamed by the same code: a plain answer is a stream whose
+blocks say everything at their start.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import msgspec
+
+from ...pipeline.errors import APIError, APIResponseError
+from ...pipeline.events import Event, LifecycleEvent
+from ...pipeline.http import Headers, HttpRequest
+from ...pipeline.params import CreateParams
+from ...pipeline.reply import PlainReply
+from ...pipeline.request import Drop, Request, StreamDecoder, Target
+from ...pipeline.secret import Secret, mask
+from ...pipeline.sse import Frame, SSEDecoder
+from ...pipeline.wire import loads
+from ..host_errors import read_value
+from ..profiles import UNKNOWN, Profile
+from .anthropic_answer import AnthropicAnswer
+from .anthropic_request import encode_body
+from .anthropic_tools import FUNCTIONS_ONLY
+from .anthropic_wire import StreamEvent, read_event, read_object
+from .chat_tools import tool_names
+from .echo import response_fields
+from .envelope import Envelope, seal
+from .failures import event_error, excerpt, reported, shown, status_error
+from .http_request import headers_of, query_of
+
+VERSION = "2023-06-01"
+"""Of the API, for the header `anthropic-version`."""
+
+
+class AnthropicDialect(msgspec.Struct, frozen=True):
+    """The Messages API, plain and streamed.
+
+    Args:
+        profile: what is particular in this model.
+    """
+
+    profile: Profile = UNKNOWN
+
+    @property
+    def name(self) -> str:
+        return "anthropic"
+
+    def encode(self, request: Request, target: Target, drop: Drop) -> HttpRequest:
+        options, params = request.options, request.params
+        assert isinstance(params, CreateParams)
+        body = encode_body(params, target, self.profile, drop, options.get("extra_body"))
+        path = "/messages" if target.base_url.endswith("/v1") else "/v1/messages"  # both forms are usual
+        return HttpRequest(
+            method="POST",
+            url=f"{target.base_url}{path}{query_of(options.get('extra_query'))}",
+            headers=headers_of(target, _own_headers(options.get("extra_headers"), body.betas), True, body.streamed),
+            body=body.data,
+            streamed=body.streamed,
+        )
+
+    def decode(self, body: bytes, request: Request) -> PlainReply:
+        answer = self._answer(request)
+        try:
+            message = read_object(body)
+        except msgspec.DecodeError:
+            raise APIResponseError(
+                f"the answer is no message but {shown(body, request)}",
+                hint="check that api_base is the address of an API (it usually ends in /v1)",
+            ) from None
+        if not tell_message(message, answer):
+            raise reported(message, request) if message.get("error") else _no_message(message, request)
+        end = answer.take()[-1]
+        assert isinstance(end, LifecycleEvent)
+        return end.response
+
+    def stream_decoder(self, request: Request) -> StreamDecoder:
+        return AnthropicStream(self._answer(request), (request.target.api_key,) if request.target else ())
+
+    def error(self, status: int, headers: Headers, body: bytes, request: Request) -> APIError:
+        return status_error(status, headers, body, request)
+
+    def event_error(self, event: Event, request: Request) -> APIError | None:
+        return event_error(event, request)
+
+    def _answer(self, request: Request) -> AnthropicAnswer:
+        params, target = request.params, request.target
+        assert isinstance(params, CreateParams)
+        assert target is not None
+        return AnthropicAnswer(
+            response_fields(params, target),
+            target.provider,
+            functools.partial(sealed, target.provider, target.model),
+            tool_names(params.tools, FUNCTIONS_ONLY),
+        )
+
+
+def tell_message(message: dict[str, Any], answer: AnthropicAnswer) -> bool:
+    """Tell `answer` what a plain message says; return whether it is one."""
+    content = message.get("content")
+    if not isinstance(content, list):
+        return False
+    answer.begin(message)
+    for index, block in enumerate(content):
+        if isinstance(block, dict):
+            answer.start_block(index, block)
+            answer.stop_block()
+    answer.end()
+    return True
+
+
+def sealed(provider: str, model: str, blocks: tuple[Any, ...]) -> str:
+    """Return the host's own blocks as `encrypted_content`."""
+    return seal(Envelope(provider, model, "anthropic", "blocks", blocks))
+
+
+def _own_headers(extra: dict[str, Any] | None, betas: tuple[str, ...]) -> dict[str, Any]:
+    """Return the headers of this API, and those of the call, whose betas are added to those that it needs."""
+    given = {name.lower(): value for name, value in (extra or {}).items()}
+    asked = given.get("anthropic-beta")
+    names = [name.strip() for name in asked.split(",")] if isinstance(asked, str) else []
+    names += [name for name in betas if name not in names]
+    headers = {"anthropic-version": VERSION, **given}
+    return {**headers, "anthropic-beta": ",".join(names)} if names else headers
+
+
+def _no_message(message: dict[str, Any], request: Request) -> APIResponseError:
+    hint = None
+    if "output" in message:
+        hint = 'the host answered in the format of the Responses API: pass dialect="responses"'
+    elif "choices" in message:
+        hint = 'the host answered with a chat completion: pass dialect="chat"'
+    key = request.target.api_key if request.target else None
+    return APIResponseError(
+        f"the answer has no content; its keys: {mask(', '.join(list(message)[:8]), (key,))[:200] or 'none'}", hint=hint
+    )
+
+
+class AnthropicStream:
+    """Decodes the event stream of a message."""
+
+    __slots__ = ("_answer", "_secrets", "_sse", "error")
+
+    def __init__(self, answer: AnthropicAnswer, secrets: tuple[Secret | None, ...] = ()) -> None:
+        self._sse = SSEDecoder()
+        self._answer = answer
+        self._secrets = secrets
+        self.error: APIError | None = None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the terminal event has come."""
+        return self._answer.is_done
+
+    def feed(self, data: bytes) -> list[Event]:
+        return self._events(self._sse.feed(data))
+
+    def finish(self) -> list[Event]:
+        events = self._events(self._sse.finish())
+        self.error = None  # an event that the end cuts in two is no malformed one: the stream broke
+        if not self.is_done and self._answer.stop_reason is not None:
+            self._answer.end()  # look-alikes may leave out the last event
+            events += self._answer.take()
+        return events
+
+    def _events(self, frames: list[Frame]) -> list[Event]:
+        answer = self._answer
+        for _, payload in frames:
+            if answer.is_done:
+                break  # what follows the end is no part of the response
+            if payload == b"[DONE]":
+                continue
+            try:
+                self._tell(read_event(payload), payload)
+            except msgspec.DecodeError as error:
+                self.error = APIResponseError(
+                    f"an event of the stream cannot be read ({error}): {excerpt(payload, self._secrets)[:120]!r}"
+                )
+                break
+        return answer.take()
+
+    def _tell(self, event: StreamEvent, payload: bytes) -> None:
+        answer = self._answer
+        match event.type:
+            case "content_block_delta":
+                if event.delta is not None:
+                    answer.add(event.index, event.delta, lambda: read_object(payload)["delta"])
+            case "content_block_start":
+                answer.start_block(event.index, event.content_block or {})
+            case "content_block_stop":
+                answer.stop_block()
+            case "message_start":
+                answer.begin(event.message or {})
+            case "message_delta":
+                found = read_object(payload)
+                rest = {name: value for name, value in found.items() if name not in ("type", "delta", "usage")}
+                answer.note({**rest, **(found.get("delta") or {})}, event.usage)
+            case "message_stop":
+                answer.end()
+            case "error":
+                said = read_value(loads(payload), "the host reported an error inside the stream")
+                answer.fail(said.code or said.kind, mask(said.message, self._secrets))
+            case _:
+                pass  # "ping", and what the API says may be added (Anthropic documentation, Versioning, from memory)

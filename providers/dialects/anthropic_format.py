@@ -1,0 +1,76 @@
+"""The form that a call wants its answer in: a schema that the host holds the model to, or words.
+
+Source: Anthropic documentation, Structured outputs › JSON Schema limitations, in the rules of Anthropic's Python
+package 0.125 (`transform_schema`), read 2026-11.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from ...pipeline.errors import UnsupportedParameter
+from ...pipeline.request import Drop
+from ...pipeline.wire import embed
+from .anthropic_models import Claude
+from .chat_request import JSON_WORDS
+from .turns import json_text, plain
+
+# What the host refuses in a schema; it goes into the description, where the model still reads it.
+_REFUSED: Final = (
+    *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength", "pattern"),
+    *("minItems", "maxItems", "uniqueItems", "minProperties", "maxProperties", "not"),
+)
+_BY_NAME: Final = ("properties", "$defs", "definitions", "patternProperties")
+_LISTS: Final = ("anyOf", "allOf", "oneOf")
+
+
+def add_format(body: dict[str, Any], given: object, claude: Claude, drop: Drop) -> None:
+    """Ask for the form `text.format`; `body` has its `system` already."""
+    form = plain(given, "text.format")
+    kind = form.get("type")
+    if kind == "text":
+        return
+    if kind not in ("json_object", "json_schema"):
+        raise UnsupportedParameter(
+            f"text.format has type {kind!r}, which the Messages API does not have",
+            param="text",
+            hint="known: text, json_object, json_schema",
+        )
+    if kind == "json_schema" and claude.structured:
+        moved: set[str] = set()
+        schema = _fitted(plain(form.get("schema") or {}, "text.format.schema"), moved)
+        if moved:
+            drop("text.format.schema", f"{', '.join(sorted(moved))} are sent in words: the host does not enforce them")
+        body.setdefault("output_config", {})["format"] = {"type": "json_schema", "schema": embed(schema)}
+        return
+    words = JSON_WORDS
+    if kind == "json_schema":
+        words += f" It must fit this JSON schema:\n{json_text(form.get('schema') or {})}"
+    drop("text.format", "sent in words: the host does not enforce it")
+    body["system"] = [*body.get("system", ()), {"type": "text", "text": words}]
+
+
+def _fitted(schema: Any, moved: set[str]) -> Any:
+    """Return a schema as the host takes it: objects closed, what it refuses in the description."""
+    if not isinstance(schema, dict):
+        return schema
+    fitted: dict[str, Any] = {}
+    rules: dict[str, Any] = {}
+    for name, value in schema.items():
+        if name in _REFUSED and not (name == "minItems" and value in (0, 1)):
+            rules[name] = value
+        elif name in _BY_NAME and isinstance(value, dict):
+            fitted[name] = {key: _fitted(member, moved) for key, member in value.items()}
+        elif name in _LISTS and isinstance(value, list):
+            fitted[name] = [_fitted(member, moved) for member in value]
+        elif name == "items":
+            fitted[name] = _fitted(value, moved)
+        else:
+            fitted[name] = value
+    if fitted.get("type") == "object" or "properties" in fitted:
+        fitted.setdefault("additionalProperties", False)
+    if rules:
+        moved.update(rules)
+        said = fitted.get("description")
+        fitted["description"] = f"{f'{said} ' if said else ''}{json_text(rules)}"
+    return fitted
