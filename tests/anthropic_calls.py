@@ -39,7 +39,8 @@ class Sent:
             self.dropped[name] = reason
 
         target = Target(provider="anthropic", model=model, base_url="", dialect=AnthropicDialect())
-        asked = CreateParams(**{"input": "Hi", **params})
+        params = {"input": "Hi", **params}
+        asked = CreateParams(**params)
         self.sent: Body = encode_body(asked, target, profile_of(model, "anthropic"), drop, extra)
         self.body: dict[str, Any] = json.loads(self.sent.data)
 

@@ -153,8 +153,7 @@ def test_an_overloaded_host_is_an_error_of_that_class(mode: Mode, streamed: bool
 def test_an_error_inside_a_stream_keeps_what_was_said(mode: Mode, streamed: bool) -> None:
     async def body() -> OverloadedError:
         with pytest.raises(OverloadedError) as caught:
-            reply = await ask(mode, server.url, stream=streamed)
-            await mode.events(reply)
+            await mode.events(await ask(mode, server.url, stream=streamed))
         return caught.value
 
     with replaying(Answer.stream(START + b"event: error\ndata: " + OVERLOADED + b"\n\n")) as server:
@@ -207,7 +206,12 @@ def test_a_token_is_sent_as_a_bearer(mode: Mode, monkeypatch: pytest.MonkeyPatch
         monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
         monkeypatch.setenv("ANTHROPIC_AUTH_TOKEN", KEY)
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
-        call = {"input": "Hi", "model": "claude/claude-opus-4-8", "max_output_tokens": 1, "num_retries": 0}
+        call: dict[str, Any] = {
+            "input": "Hi",
+            "model": "claude/claude-opus-4-8",
+            "max_output_tokens": 1,
+            "num_retries": 0,
+        }
 
         async def body() -> Any:
             return await mode.either(lambda: antiphon.responses(**call), lambda: antiphon.aresponses(**call))
