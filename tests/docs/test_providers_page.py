@@ -21,7 +21,8 @@ HEAD = """\
 # Providers
 
 Who can be asked by `model="provider/model"`: hosts that serve the Responses API themselves, and hosts without it, which
-are served through chat completions. This page is made from `providers/catalog.toml` and `providers/profiles.toml`.
+are served through chat completions or an API of their own. This page is made from `providers/catalog.toml` and
+`providers/profiles.toml`.
 
 What a table cannot say:
 
@@ -55,6 +56,9 @@ The other format is taken by itself, unless the call says `dialect=`, where it l
 NOTES = """\
 ## Notes on single hosts
 
+- **anthropic**: in the format of its own API, see [API formats](dialects.md#claude-at-anthropic). A key goes out in the
+  header `x-api-key`; a token is `api_key="Bearer TOKEN"`, or stands in the token variable. The address may end in `/v1`
+  or not.
 - **azure**: the v1 form only. `AZURE_OPENAI_ENDPOINT="https://NAME.openai.azure.com"` is enough; the model is the name
   of your deployment. A key goes out in the header `api-key`; an Entra token is `api_key="Bearer TOKEN"`, a function
   that returns that, or one of the token variables.
