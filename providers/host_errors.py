@@ -133,11 +133,19 @@ _BY_CODE: dict[str, type[APIStatusError]] = {
     "authentication_error": errors.AuthenticationError,
     "invalid_api_key": errors.AuthenticationError,
     "API_KEY_INVALID": errors.AuthenticationError,  # Google's, with status 400
+    "request_too_large": errors.RequestTooLargeError,
     "permission_error": errors.PermissionDeniedError,
     "invalid_prompt": errors.BadRequestError,
     "invalid_request_error": errors.BadRequestError,
     "data_residency_mismatch": errors.BadRequestError,
 }
+
+# What Anthropic calls a mere "invalid_request_error" (its messages in many public reports, 2024 to 2026).
+_BY_WORDS: tuple[tuple[str, type[APIStatusError]], ...] = (
+    ("prompt is too long: ", errors.ContextWindowExceededError),
+    ("exceed context limit: ", errors.ContextWindowExceededError),
+    ("credit balance is too low", errors.BillingError),
+)
 
 
 def _status_of(status: int, said: HostError) -> int:
@@ -155,6 +163,10 @@ def class_for(status: int, said: HostError) -> type[APIStatusError]:
         # A generic "invalid_request_error" comes with many statuses; then the status says more.
         if found is not None and (status < 400 or found not in (errors.BadRequestError, errors.InternalServerError)):
             return found
+    if said.kind == "invalid_request_error" and status in (200, 400):
+        for words, meant in _BY_WORDS:
+            if words in said.message:
+                return meant
     if said.code and status < 400 and "image" in said.code:
         return errors.BadRequestError
     if status in _BY_STATUS:

@@ -25,7 +25,8 @@ class OpenBlock:
         self.block = block
         self.kind = str(block.get("type"))
         self.pieces: dict[str, list[str]] = {}
-        self.citations: list[dict[str, Any]] = list(block.get("citations") or ())
+        found = block.get("citations")
+        self.citations = [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
         self.writer: ReasoningWriter | CallWriter | None = None
         self.start = 0
 

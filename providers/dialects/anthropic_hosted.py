@@ -81,7 +81,8 @@ def result_of(item: Block, result: Block) -> Block:
     )
     added: Block = {"status": "failed" if has_failed else "completed"}
     if item["type"] == "web_search_call" and isinstance(content, list):
-        sources = [{"type": "url", "url": each["url"]} for each in content if isinstance(each.get("url"), str)]
+        found = [each.get("url") for each in content if isinstance(each, dict)]
+        sources = [{"type": "url", "url": url} for url in found if isinstance(url, str)]
         added["action"] = {**item["action"], "sources": sources}
     elif item["type"] == "code_interpreter_call":
         logs = "".join(_logs(content))

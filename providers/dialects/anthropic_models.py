@@ -19,7 +19,7 @@ _FIVE: Final = ("low", "medium", "high", "xhigh", "max")
 
 
 class Claude(msgspec.Struct, frozen=True, kw_only=True):
-    """One family of models; the defaults are those of a model that is newer than this table.
+    """One family of models; the defaults are those of a Claude that is newer than this table.
 
     Args:
         thinking: "adaptive" decides by itself and takes an effort; "budget" takes a number of tokens; "" has none.
@@ -42,6 +42,9 @@ class Claude(msgspec.Struct, frozen=True, kw_only=True):
 
 _BUDGET: Final = Claude(thinking="budget", efforts=())
 _OLD: Final = Claude(thinking="budget", efforts=(), structured=False)
+_ANOTHER: Final = _OLD
+"""For models of others behind the same API: thinking by budget is the form that most of them know (Anthropic-compatible
+APIs of DeepSeek, Moonshot, Z.ai; from memory)."""
 _NEW: Final = Claude(code_execution="20260120")
 _MODELS: Final[dict[str, Claude]] = {
     "claude-opus-4-8": Claude(code_execution="20260120", system_messages=True),
@@ -73,7 +76,7 @@ def claude_of(model: str) -> Claude:
     for length in range(len(name), 0, -1):
         if (found := _MODELS.get(name[:length])) is not None:
             return found
-    return Claude()
+    return Claude() if "claude" in name else _ANOTHER
 
 
 _VERSION: Final = re.compile(r"(?:[-@]\d{8}|-latest|-0)$")

@@ -17,6 +17,8 @@ from antiphon.pipeline.errors import (
     APIResponseError,
     APIStatusError,
     BadRequestError,
+    BillingError,
+    ContextWindowExceededError,
     NotFoundError,
     OverloadedError,
     StreamInterrupted,
@@ -148,6 +150,31 @@ def test_an_overloaded_host_is_an_error_of_that_class(mode: Mode, streamed: bool
         error = run(mode, body)
 
     assert (error.status, error.message, error.request_id, error.retryable) == (529, "Overloaded", "req_1", True)
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("prompt is too long: 213462 tokens > 200000 maximum", ContextWindowExceededError),
+        ("input length and `max_tokens` exceed context limit: 190000 + 20000 > 200000", ContextWindowExceededError),
+        ("Your credit balance is too low to access the Anthropic API.", BillingError),
+        ("max_tokens: Field required", BadRequestError),
+    ],
+)
+def test_what_the_host_calls_an_invalid_request_is_told_apart(
+    message: str, expected: type[APIStatusError], mode: Mode
+) -> None:
+    said = {"type": "error", "error": {"type": "invalid_request_error", "message": message}}
+
+    async def body() -> APIStatusError:
+        with pytest.raises(APIStatusError) as caught:
+            await ask(mode, server.url)
+        return caught.value
+
+    with replaying(Answer.json(json.dumps(said).encode(), 400)) as server:
+        error = run(mode, body)
+
+    assert type(error) is expected
 
 
 def test_an_error_inside_a_stream_keeps_what_was_said(mode: Mode, streamed: bool) -> None:

@@ -470,7 +470,13 @@ def test_a_date_makes_no_other_model(model: str, same: str) -> None:
 
 @pytest.mark.parametrize(
     ("model", "thinking"),
-    [("claude-sonnet-4-6", "adaptive"), ("claude-sonnet-4-5", "budget"), ("claude-3-haiku", ""), ("new", "adaptive")],
+    [
+        ("claude-sonnet-4-6", "adaptive"),
+        ("claude-sonnet-4-5", "budget"),
+        ("claude-3-haiku", ""),
+        ("claude-7", "adaptive"),
+        ("m", "budget"),
+    ],
 )
 def test_the_longest_name_that_fits_says_what_a_model_takes(model: str, thinking: str) -> None:
     assert claude_of(model).thinking == thinking

@@ -24,7 +24,12 @@ ROWS = [row for row in catalog.rows() if not row.launcher]
 CHAT_ANSWER = Answer.json(b'{"id":"c","object":"chat.completion","choices":[{"index":0,"message":{"content":"Hi"}}]}')
 MINE = "https://mine.example"
 ACCOUNT = {"CLOUDFLARE_ACCOUNT_ID": "acct/1", "SNOWFLAKE_ACCOUNT": "org-acct"}
-PATHS = {"responses": "/responses", "chat": "/chat/completions", "gemini": "/models/m:generateContent"}
+PATHS = {
+    "responses": "/responses",
+    "chat": "/chat/completions",
+    "gemini": "/models/m:generateContent",
+    "anthropic": "/v1/messages",
+}
 
 # The whole address of POST in the row's usual dialect. Rows without an address of their own get MINE.
 URLS = {
@@ -87,6 +92,7 @@ URLS = {
     "veniceai": "https://api.venice.ai/api/v1/chat/completions",
     "wandb": "https://api.inference.wandb.ai/v1/chat/completions",
     "xiaomi_mimo": "https://api.xiaomimimo.com/v1/chat/completions",
+    "anthropic": "https://api.anthropic.com/v1/messages",
     "ollama": "http://localhost:11434/v1/chat/completions",
     "lm_studio": "http://localhost:1234/v1/responses",
     "hosted_vllm": "http://localhost:8000/v1/responses",
