@@ -1,5 +1,7 @@
 """The form that a call wants its answer in: a schema that the host holds the model to, or words.
 
+Strict tools are held to their schemas in the same way.
+
 Source: Anthropic documentation, Structured outputs › JSON Schema limitations, in the rules of Anthropic's Python
 package 0.125 (`transform_schema`), read 2026-11.
 """
@@ -37,10 +39,7 @@ def add_format(body: dict[str, Any], given: object, claude: Claude, drop: Drop) 
             hint="known: text, json_object, json_schema",
         )
     if kind == "json_schema" and claude.structured:
-        moved: set[str] = set()
-        schema = _fitted(plain(form.get("schema") or {}, "text.format.schema"), moved)
-        if moved:
-            drop("text.format.schema", f"{', '.join(sorted(moved))} are sent in words: the host does not enforce them")
+        schema = fitted(plain(form.get("schema") or {}, "text.format.schema"), "text.format.schema", drop)
         body.setdefault("output_config", {})["format"] = {"type": "json_schema", "schema": embed(schema)}
         return
     words = JSON_WORDS
@@ -50,27 +49,35 @@ def add_format(body: dict[str, Any], given: object, claude: Claude, drop: Drop) 
     body["system"] = [*body.get("system", ()), {"type": "text", "text": words}]
 
 
+def fitted(schema: dict[str, Any], where: str, drop: Drop) -> Any:
+    """Return a schema that the host can hold the model to: objects closed, rules that it refuses in descriptions."""
+    moved: set[str] = set()
+    found = _fitted(schema, moved)
+    if moved:
+        drop(where, f"{', '.join(sorted(moved))}: sent in words, as the host does not enforce it")
+    return found
+
+
 def _fitted(schema: Any, moved: set[str]) -> Any:
-    """Return a schema as the host takes it: objects closed, what it refuses in the description."""
     if not isinstance(schema, dict):
         return schema
-    fitted: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     rules: dict[str, Any] = {}
     for name, value in schema.items():
         if name in _REFUSED and not (name == "minItems" and value in (0, 1)):
             rules[name] = value
         elif name in _BY_NAME and isinstance(value, dict):
-            fitted[name] = {key: _fitted(member, moved) for key, member in value.items()}
+            result[name] = {key: _fitted(member, moved) for key, member in value.items()}
         elif name in _LISTS and isinstance(value, list):
-            fitted[name] = [_fitted(member, moved) for member in value]
+            result[name] = [_fitted(member, moved) for member in value]
         elif name == "items":
-            fitted[name] = _fitted(value, moved)
+            result[name] = _fitted(value, moved)
         else:
-            fitted[name] = value
-    if fitted.get("type") == "object" or "properties" in fitted:
-        fitted.setdefault("additionalProperties", False)
+            result[name] = value
+    if result.get("type") == "object" or "properties" in result:
+        result.setdefault("additionalProperties", False)
     if rules:
         moved.update(rules)
-        said = fitted.get("description")
-        fitted["description"] = f"{f'{said} ' if said else ''}{json_text(rules)}"
-    return fitted
+        said = result.get("description")
+        result["description"] = f"{f'{said} ' if said else ''}{json_text(rules)}"
+    return result

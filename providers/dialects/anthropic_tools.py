@@ -22,6 +22,7 @@ from ...pipeline.params import CreateParams
 from ...pipeline.request import Drop
 from ...pipeline.wire import embed
 from ..rows import ChatFlags
+from .anthropic_format import fitted
 from .anthropic_models import Claude
 from .chat_tools import each_tool, flat_name
 from .turns import plain
@@ -127,10 +128,11 @@ class Tools:
             schema = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
         else:
             schema = plain(tool.get("parameters") or {"properties": {}}, f"{where}.parameters")
-        sent["input_schema"] = schema if "type" in schema else {"type": "object", **schema}
+        schema = schema if "type" in schema else {"type": "object", **schema}
+        sent["input_schema"] = schema
         if tool.get("strict"):
             if self._claude.structured:
-                sent["strict"] = True
+                sent |= {"strict": True, "input_schema": fitted(schema, f"{where}.parameters", self._drop)}
             else:
                 self._drop(f"{where}.strict", "the model does not take it")
         sent.update((field, tool[field]) for field in _SENT_AS_IS if tool.get(field) is not None)

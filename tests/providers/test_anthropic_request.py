@@ -277,7 +277,7 @@ CUSTOM = {"type": "object", "properties": {"input": {"type": "string"}}, "requir
             {
                 "name": "f",
                 "description": "d",
-                "input_schema": {"type": "object", "properties": {"a": {}}},
+                "input_schema": {"type": "object", "properties": {"a": {}}, "additionalProperties": False},
                 "strict": True,
             },
         ),
@@ -320,6 +320,20 @@ def test_a_tool_becomes_the_hosts(tool: dict[str, Any], expected: dict[str, Any]
 
     assert sent.body["tools"] == [expected]
     assert not sent.dropped
+
+
+def test_a_strict_tool_has_a_schema_that_the_host_can_hold_to() -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "integer", "maximum": 3}}}
+
+    loose, strict = (tools_of(function(parameters=schema, strict=is_strict)) for is_strict in (False, True))
+
+    assert loose.body["tools"][0]["input_schema"] == schema
+    assert strict.body["tools"][0]["input_schema"] == {
+        "type": "object",
+        "properties": {"a": {"type": "integer", "description": '{"maximum":3}'}},
+        "additionalProperties": False,
+    }
+    assert (set(loose.dropped), set(strict.dropped)) == (set(), {"tools[0].parameters"})
 
 
 def test_a_search_is_bounded_by_the_calls_own_bound() -> None:
