@@ -63,3 +63,28 @@ def _own(annotations: object, provider: str) -> Iterator[tuple[int, int, Any]]:
                     yield start, end, citation
             case _:
                 pass
+
+
+def without_provider_data(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a message without a host's own citations, which another would refuse; `item` itself if it has none."""
+    content = item.get("content")
+    if not isinstance(content, list | tuple) or not any(map(_holds_own, content)):
+        return item
+    parts = [
+        {**part, "annotations": [_without_own(each) for each in part["annotations"]]} if _holds_own(part) else part
+        for part in content
+    ]
+    return {**item, "content": parts}
+
+
+def _holds_own(part: Any) -> bool:
+    annotations = part.get("annotations") if isinstance(part, Mapping) else None
+    return isinstance(annotations, list | tuple) and any(
+        isinstance(each, Mapping) and PROVIDER_DATA in each for each in annotations
+    )
+
+
+def _without_own(annotation: Any) -> Any:
+    if not isinstance(annotation, Mapping):
+        return annotation
+    return {name: value for name, value in annotation.items() if name != PROVIDER_DATA}

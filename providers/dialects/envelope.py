@@ -17,7 +17,8 @@ import msgspec
 
 from ...pipeline.wire import encode, loads
 
-_PREFIX = "antiphon.r1."
+SEALED = "antiphon.r1."
+"""What the text of an envelope begins with."""
 
 
 class Envelope(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -42,15 +43,15 @@ def seal(envelope: Envelope) -> str:
         data = encode(envelope)
     except UnicodeEncodeError:  # half a character, as hosts cut them; JSON can say it, UTF-8 cannot
         data = json.dumps(msgspec.to_builtins(envelope)).encode()
-    return _PREFIX + base64.urlsafe_b64encode(data).decode().rstrip("=")
+    return SEALED + base64.urlsafe_b64encode(data).decode().rstrip("=")
 
 
 def unseal(text: object) -> Envelope | None:
     """Return what `seal` was given; None for what is not from this library, or is damaged."""
-    if not isinstance(text, str) or not text.startswith(_PREFIX):
+    if not isinstance(text, str) or not text.startswith(SEALED):
         return None
     try:
-        data = base64.urlsafe_b64decode(text[len(_PREFIX) :] + "==")
+        data = base64.urlsafe_b64decode(text[len(SEALED) :] + "==")
         return msgspec.convert(loads(data), Envelope)
     except (binascii.Error, ValueError, RecursionError):
         return None

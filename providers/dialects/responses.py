@@ -32,8 +32,9 @@ from ...pipeline.request import Drop, Request, StreamDecoder, Target
 from ...pipeline.response import TERMINAL_STATUSES, CompactedResponse, DeletedResponse, InputTokens, ItemPage, Response
 from ...pipeline.secret import Secret, mask
 from ...pipeline.sse import Frame, SSEDecoder
-from ...pipeline.wire import embed, encode, is_absent, loads, merge
-from .envelope import unseal
+from ...pipeline.wire import Wire, embed, encode, is_absent, loads, merge
+from .anthropic_citations import without_provider_data
+from .envelope import SEALED, unseal
 from .failures import event_error, excerpt, failed, reported, shown, status_error
 from .http_request import headers_of, query_of
 from .repair import ENDS, WATCHED, Repair
@@ -155,15 +156,32 @@ def encode_body(
 
 
 def _readable(given: Sequence[Any], drop: Drop) -> Sequence[Any]:
-    """Return input items without reasoning that is sealed for another dialect."""
-    sealed = {}
+    """Return input items without what is sealed, or meant, for a host of another API format."""
+    changed: dict[int, Any] = {}
     for at, item in enumerate(given):
-        text = item.get("encrypted_content") if isinstance(item, Mapping) else getattr(item, "encrypted_content", None)
+        found: Mapping[str, Any]
+        if isinstance(item, Wire):
+            raw = item.raw
+            # Items of a type without the field have it in their bytes all the same.
+            found = item.to_dict() if any(mark in raw for mark in _MARKS) else {}
+        else:
+            found = item if isinstance(item, Mapping) else {"encrypted_content": getattr(item, "encrypted_content", 0)}
+        text = found.get("encrypted_content")
         if text and (envelope := unseal(text)) is not None:
-            sealed[at] = envelope.provider
-    for at, provider in sealed.items():
-        drop(f"input[{at}] (reasoning)", f"{provider} made it in another API format, which no other host reads")
-    return [item for at, item in enumerate(given) if at not in sealed] if sealed else given
+            kind = found.get("type") or "reasoning"
+            drop(
+                f"input[{at}] ({kind})", f"{envelope.provider} made it in another API format, which no other host reads"
+            )
+            changed[at] = None
+        elif (plain := without_provider_data(found)) is not found:
+            changed[at] = plain
+    if not changed:
+        return given
+    whole = [changed.get(at, item) for at, item in enumerate(given)]
+    return [item for item in whole if item is not None]
+
+
+_MARKS = (SEALED.encode(), b'"provider_data"')
 
 
 def _typed(items: Any) -> Any:

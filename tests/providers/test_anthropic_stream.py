@@ -13,11 +13,13 @@ from anthropic_calls import FOUND, SEARCH, text
 
 from antiphon.pipeline import events as ev
 from antiphon.pipeline.grammar import check_grammar
+from antiphon.pipeline.params import CreateParams
 from antiphon.pipeline.response import Response
 from antiphon.providers.dialects.anthropic import AnthropicStream, sealed, tell_message
 from antiphon.providers.dialects.anthropic_answer import AnthropicAnswer
 from antiphon.providers.dialects.chat_tools import ToolName
 from antiphon.providers.dialects.envelope import unseal
+from antiphon.providers.dialects.responses import encode_body as encode_native
 
 NAMES = {"c": ToolName("c", custom=True), "n__f": ToolName("f", "n")}
 CITATION = {"type": "web_search_result_location", "url": "https://a.example", "title": "A", "encrypted_index": "e"}
@@ -458,3 +460,24 @@ def test_fields_of_the_hosts_own_are_kept() -> None:
     assert response.model == "m"
     assert response.to_dict()["stop_sequence"] == "x"
     assert response.to_dict()["container"] == container
+
+
+# --- what another host gets of it
+
+
+def test_a_host_of_the_api_itself_gets_no_blocks_and_no_citations_of_this_one() -> None:
+    response = whole(
+        {"type": "thinking", "thinking": "Hm", "signature": "s"},
+        *(SEARCH, FOUND, text("x", citations=[CITATION]), {"type": "brand_new"}),
+    )
+    dropped: list[str] = []
+
+    for given in (response.output, items(response)):
+        params = CreateParams(model="m", input=list(given))
+        body = json.loads(encode_native(params, "m", lambda name, reason: dropped.append(name)))
+
+        (message,) = body["input"]
+        (annotation,) = message["content"][0]["annotations"]
+        assert annotation.keys() == {"type", "start_index", "end_index", "url", "title"}
+
+    assert dropped == ["input[0] (reasoning)", "input[1] (web_search_call)", "input[3] (anthropic_blocks)"] * 2
