@@ -84,6 +84,8 @@ class AnthropicAnswer:
 
     def begin(self, message: dict[str, Any]) -> None:
         """The message starts: all its fields but the content are read."""
+        if self._assembler is not None:
+            return
         fields = {**self._fields, "id": message.get("id") or f"resp_{self._token}"}
         if isinstance(model := message.get("model"), str) and model:
             fields["model"] = model
@@ -164,12 +166,13 @@ class AnthropicAnswer:
         if self._assembler is None:
             self.begin({})
         end = end_of(self.stop_reason)
+        last = "completed" if end.status == "completed" else "incomplete"
+        self._stop(last)
         if self._refusal and self.stop_reason == "refusal":
-            self._stop("completed")
             self._text_item().refusal(self._refusal)
         elif not self._items and end.status == "completed":
             self._text_item().empty_text()
-        self._close_all("completed" if end.status == "completed" else "incomplete")
+        self._close_all(last)
         fields: dict[str, Any] = {"status": end.status}
         if end.reason is not None:
             fields["incomplete_details"] = {"reason": end.reason}

@@ -188,6 +188,16 @@ def test_a_piece_of_another_block_is_passed_over() -> None:
     assert told(*events).output_text == "Hi"
 
 
+def test_a_message_starts_once() -> None:
+    assert told(start(), opened(text("Hi")), start(), piece("text_delta", text="!"), *ended()).output_text == "Hi!"
+
+
+def test_a_block_that_the_end_closes_is_no_empty_answer() -> None:
+    response = told(start(), opened({"type": "redacted_thinking", "data": "x"}), *ended())
+
+    assert [item["type"] for item in items(response)] == ["reasoning"]
+
+
 def test_half_a_character_is_replaced() -> None:
     data = frames(start(), opened(text("")), piece("text_delta", text="@"), closed(), *ended())
     decoder = AnthropicStream(fresh())
