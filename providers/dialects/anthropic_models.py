@@ -3,7 +3,7 @@
 Sampling and the largest answer stand in the profiles, as they hold at gateways too; here is what only the Messages API
 asks about. Sources: `pydantic_ai/profiles/anthropic.py` of Pydantic AI 2.68 and the model map of LiteLLM 1.106, read
 2026-11; a recorded error of claude-opus-4-6 names its levels of effort; mid-conversation system messages: Anthropic
-documentation, What's new in Claude 4.8, as quoted in simonw/llm-anthropic issue 73.
+documentation, What's new in Claude 4.8, as quoted by users of simonw/llm-anthropic.
 """
 
 from __future__ import annotations

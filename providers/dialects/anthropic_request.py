@@ -155,7 +155,7 @@ def _add_sampling(body: dict[str, Any], params: CreateParams, profile: Profile, 
         if temperature is None:
             body["top_p"] = top_p
         else:
-            # Claude 4.1 and later answer 400 to both (public reports, e.g. BerriAI/litellm issue 15097, 2025 to 2026).
+            # Claude 4.1 and later answer 400 to both (reports of LiteLLM's and others' users, 2025 to 2026).
             drop("top_p", "the host takes either temperature or top_p")
 
 

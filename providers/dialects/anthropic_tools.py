@@ -6,7 +6,7 @@ servers are tools that run at the host here too. Anthropic's own tools (`web_fet
 others are an error, as the call would mean something else without them.
 
 Source: types of Anthropic's Python package 0.125 (`ToolUnionParam`, `ToolChoiceParam`), read 2026-11; MCP servers:
-Anthropic documentation, MCP connector, in its form of `mcp-client-2025-04-04`, which recordings of 2026 still use.
+Anthropic documentation, MCP connector, in its form of `mcp-client-2025-04-04`, in which a recording asks for one.
 """
 
 from __future__ import annotations
