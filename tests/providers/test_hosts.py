@@ -147,10 +147,16 @@ BODIES: dict[str, dict[str, Any]] = {
     "responses": {"model": "m", "input": "Hi"},
     "chat": {"model": "m", "messages": [{"role": "user", "content": "Hi"}]},
     "gemini": {"contents": [{"role": "user", "parts": [{"text": "Hi"}]}]},
+    "anthropic": {
+        "model": "m",
+        "max_tokens": 8192,
+        "messages": [{"role": "user", "content": [{"type": "text", "text": "Hi"}]}],
+    },
 }
 ANSWERS = {
     "responses": ANSWER,
     "chat": CHAT_ANSWER,
+    "anthropic": Answer.json(b'{"type":"message","content":[{"type":"text","text":"Hi"}],"stop_reason":"end_turn"}'),
     "gemini": Answer.json(b'{"candidates":[{"content":{"parts":[{"text":"Hi"}]},"finishReason":"STOP"}]}'),
 }
 
@@ -228,7 +234,8 @@ def test_a_key_of_the_environment_is_not_sent_to_an_address_of_the_call(
                 antiphon.close()
 
         (received,) = server.requests
-        assert path_of(received) == f"/v1{row.chat.path if dialect == 'chat' else PATHS[dialect]}"
+        path = row.chat.path if dialect == "chat" else PATHS[dialect].removeprefix("/v1")
+        assert path_of(received) == f"/v1{path}"
         assert KEY not in repr(received)
 
 
