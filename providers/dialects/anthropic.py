@@ -18,19 +18,19 @@ from ...pipeline.http import Headers, HttpRequest
 from ...pipeline.params import CreateParams
 from ...pipeline.reply import PlainReply
 from ...pipeline.request import Drop, Request, StreamDecoder, Target
-from ...pipeline.secret import Secret, mask
-from ...pipeline.sse import Frame, SSEDecoder
+from ...pipeline.secret import mask
 from ...pipeline.wire import loads
 from ..host_errors import read_value
 from ..profiles import UNKNOWN, Profile
+from .answer_stream import AnswerStream
 from .anthropic_answer import AnthropicAnswer
 from .anthropic_request import encode_body
 from .anthropic_tools import FUNCTIONS_ONLY
-from .anthropic_wire import StreamEvent, read_event, read_object
+from .anthropic_wire import read_event, read_object
 from .chat_tools import tool_names
 from .echo import response_fields
 from .envelope import Envelope, seal
-from .failures import event_error, excerpt, reported, shown, status_error
+from .failures import event_error, reported, shown, status_error
 from .http_request import headers_of, query_of
 
 VERSION = "2023-06-01"
@@ -140,51 +140,16 @@ def _no_message(message: dict[str, Any], request: Request) -> APIResponseError:
     )
 
 
-class AnthropicStream:
+class AnthropicStream(AnswerStream[AnthropicAnswer]):
     """Decodes the event stream of a message."""
 
-    __slots__ = ("_answer", "_secrets", "_sse", "error")
+    __slots__ = ()
 
-    def __init__(self, answer: AnthropicAnswer, secrets: tuple[Secret | None, ...] = ()) -> None:
-        self._sse = SSEDecoder()
-        self._answer = answer
-        self._secrets = secrets
-        self.error: APIError | None = None
-
-    @property
-    def is_done(self) -> bool:
-        """Whether the terminal event has come."""
-        return self._answer.is_done
-
-    def feed(self, data: bytes) -> list[Event]:
-        return self._events(self._sse.feed(data))
-
-    def finish(self) -> list[Event]:
-        events = self._events(self._sse.finish())
-        self.error = None  # an event that the end cuts in two is no malformed one: the stream broke
-        if not self.is_done and self._answer.stop_reason is not None:
-            self._answer.end()  # look-alikes may leave out the last event
-            events += self._answer.take()
-        return events
-
-    def _events(self, frames: list[Frame]) -> list[Event]:
-        answer = self._answer
-        for _, payload in frames:
-            if answer.is_done:
-                break  # what follows the end is no part of the response
-            if payload == b"[DONE]":
-                continue
-            try:
-                self._tell(read_event(payload), payload)
-            except msgspec.DecodeError as error:
-                self.error = APIResponseError(
-                    f"an event of the stream cannot be read ({error}): {excerpt(payload, self._secrets)[:120]!r}"
-                )
-                break
-        return answer.take()
-
-    def _tell(self, event: StreamEvent, payload: bytes) -> None:
-        answer = self._answer
+    def tell(self, name: str, payload: bytes) -> None:
+        answer = self.answer
+        if payload == b"[DONE]":
+            return
+        event = read_event(payload)
         match event.type:
             case "content_block_delta":
                 if event.delta is not None:

@@ -82,6 +82,11 @@ class AnthropicAnswer:
         """Return the events made since the last time."""
         return self._assembler.take() if self._assembler is not None else []
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the host has said why the answer ends; look-alikes may leave out the last event."""
+        return self.stop_reason is not None
+
     def begin(self, message: dict[str, Any]) -> None:
         """The message starts: all its fields but the content are read."""
         if self._assembler is not None:

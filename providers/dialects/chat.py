@@ -18,18 +18,18 @@ from ...pipeline.params import CreateParams
 from ...pipeline.reply import PlainReply
 from ...pipeline.request import Drop, Request, StreamDecoder, Target
 from ...pipeline.secret import Secret, mask
-from ...pipeline.sse import Frame, SSEDecoder
 from ...pipeline.wire import loads
 from ..host_errors import read_value
 from ..profiles import UNKNOWN, Profile
 from ..rows import ChatFlags
+from .answer_stream import AnswerStream
 from .chat_answer import ChatAnswer
 from .chat_request import encode_body, is_streamed
 from .chat_tools import tool_names
 from .chat_wire import Chunk, host_fields, read_chunk, read_odd, read_piece
 from .echo import response_fields
 from .envelope import Envelope, seal
-from .failures import event_error, excerpt, failed, reported, shown, status_error
+from .failures import event_error, failed, reported, shown, status_error
 from .http_request import headers_of, query_of
 
 
@@ -143,59 +143,26 @@ def _no_completion(body: bytes, request: Request) -> APIResponseError:
     return APIResponseError(f"the answer has no choices; its keys: {mask(keys, (key,))[:200] or 'none'}", hint=hint)
 
 
-class ChatStream:
+class ChatStream(AnswerStream[ChatAnswer]):
     """Decodes the event stream of a chat completion."""
 
-    __slots__ = ("_answer", "_secrets", "_sse", "error")
+    __slots__ = ()
 
-    def __init__(self, answer: ChatAnswer, secrets: tuple[Secret | None, ...] = ()) -> None:
-        self._sse = SSEDecoder()
-        self._answer = answer
-        self._secrets = secrets
-        self.error: APIError | None = None
-
-    @property
-    def is_done(self) -> bool:
-        """Whether the terminal event has come."""
-        return self._answer.is_done
-
-    def feed(self, data: bytes) -> list[Event]:
-        return self._events(self._sse.feed(data))
-
-    def finish(self) -> list[Event]:
-        events = self._events(self._sse.finish())
-        self.error = None  # a chunk that the end cuts in two is no malformed one: the stream broke
-        if not self.is_done and self._answer.finish_reason is not None:
-            self._answer.end()  # some hosts never send the mark of the end
-            events += self._answer.take()
-        return events
-
-    def _events(self, frames: list[Frame]) -> list[Event]:
-        answer = self._answer
-        for name, payload in frames:
-            if answer.is_done:
-                break  # what follows the end is no part of the response
-            if payload.startswith(b"[DONE]"):
-                if answer.has_begun:  # else nothing has come, and the stream has broken
-                    answer.end()
-                break
-            try:
-                piece = read_piece(payload) if answer.has_begun else read_chunk(payload)
-            except msgspec.DecodeError as error:
-                self.error = APIResponseError(
-                    f"a chunk of the stream cannot be read ({error}): {excerpt(payload, self._secrets)[:120]!r}"
-                )
-                break
-            if piece.is_error or name == "error":
-                _fail(answer, read_odd(payload), self._secrets, piece.usage)
-                break
-            if isinstance(piece, Chunk):
-                answer.begin(piece)
-            else:
-                answer.go_on(piece)
-            if answer.finish_reason or (piece.usage and not piece.choices):
-                answer.keep(host_fields(payload))
-                if answer.error:
-                    _fail(answer, None, self._secrets)
-                    break
-        return answer.take()
+    def tell(self, name: str, payload: bytes) -> None:
+        answer = self.answer
+        if payload.startswith(b"[DONE]"):
+            if answer.has_begun:  # else nothing has come, and the stream has broken
+                answer.end()
+            return
+        piece = read_piece(payload) if answer.has_begun else read_chunk(payload)
+        if piece.is_error or name == "error":
+            _fail(answer, read_odd(payload), self._secrets, piece.usage)
+            return
+        if isinstance(piece, Chunk):
+            answer.begin(piece)
+        else:
+            answer.go_on(piece)
+        if answer.finish_reason or (piece.usage and not piece.choices):
+            answer.keep(host_fields(payload))
+            if answer.error:
+                _fail(answer, None, self._secrets)

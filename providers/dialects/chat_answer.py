@@ -77,6 +77,11 @@ class ChatAnswer:
         """Whether the response is open."""
         return self._assembler is not None
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the host has said why the answer ends; usage may still follow."""
+        return self.finish_reason is not None
+
     def begin(self, chunk: Chunk) -> None:
         """Take note of the first chunk of a stream, or of a whole answer."""
         # Azure's first chunk holds the filter's findings about the prompt, and neither id nor model.

@@ -17,14 +17,14 @@ from ...pipeline.http import Headers, HttpRequest
 from ...pipeline.params import CreateParams
 from ...pipeline.reply import PlainReply
 from ...pipeline.request import Drop, Request, StreamDecoder, Target
-from ...pipeline.secret import Secret, mask
-from ...pipeline.sse import Frame, SSEDecoder
+from ...pipeline.secret import mask
 from ...pipeline.wire import loads
 from ..host_errors import read_value
 from ..profiles import UNKNOWN, Profile
+from .answer_stream import AnswerStream
 from .echo import response_fields
 from .envelope import Envelope, seal
-from .failures import event_error, excerpt, failed, reported, shown, status_error
+from .failures import event_error, failed, reported, shown, status_error
 from .gemini_answer import Block, GeminiAnswer
 from .gemini_request import encode_body
 from .gemini_signatures import FORM
@@ -119,51 +119,19 @@ def _sealed(provider: str, model: str, blocks: tuple[Block, ...]) -> str:
     return seal(Envelope(provider, model, "gemini", FORM, blocks))
 
 
-class GeminiStream:
-    """Decodes the event stream of generateContent."""
+class GeminiStream(AnswerStream[GeminiAnswer]):
+    """Decodes the event stream of generateContent, which has no mark of its end."""
 
-    __slots__ = ("_answer", "_secrets", "_sse", "error")
+    __slots__ = ()
 
-    def __init__(self, answer: GeminiAnswer, secrets: tuple[Secret | None, ...] = ()) -> None:
-        self._sse = SSEDecoder()
-        self._answer = answer
-        self._secrets = secrets
-        self.error: APIError | None = None
-
-    @property
-    def is_done(self) -> bool:
-        """Whether the terminal event has come."""
-        return self._answer.is_done
-
-    def feed(self, data: bytes) -> list[Event]:
-        return self._events(self._sse.feed(data))
-
-    def finish(self) -> list[Event]:
-        events = self._events(self._sse.finish())
-        self.error = None  # a chunk that the end cuts in two is no malformed one: the stream broke
-        if not self.is_done and self._answer.has_ended:
-            self._answer.end()  # there is no mark of the end, and chunks may follow the finish reason
-            events += self._answer.take()
-        return events
-
-    def _events(self, frames: list[Frame]) -> list[Event]:
-        answer = self._answer
-        for _, payload in frames:
-            if answer.is_done:
-                break
-            if payload == b"[DONE]":  # not Google's, but a gateway's
-                answer.end()
-                break
-            try:
-                chunk = read_chunk(payload)
-            except msgspec.DecodeError as error:
-                self.error = APIResponseError(
-                    f"a chunk of the stream cannot be read ({error}): {excerpt(payload, self._secrets)[:120]!r}"
-                )
-                break
-            if chunk.error:
-                said = read_value(loads(payload), "the host reported an error inside the stream")
-                answer.fail(said.code, mask(said.message, self._secrets))
-                break
+    def tell(self, name: str, payload: bytes) -> None:
+        answer = self.answer
+        if payload == b"[DONE]":  # not Google's, but a gateway's
+            answer.end()
+            return
+        chunk = read_chunk(payload)
+        if chunk.error:
+            said = read_value(loads(payload), "the host reported an error inside the stream")
+            answer.fail(said.code, mask(said.message, self._secrets))
+        else:
             answer.hear(chunk)
-        return answer.take()

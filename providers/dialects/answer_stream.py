@@ -1,0 +1,94 @@
+"""The stream decoder of all codecs but the native one: what frames say is told to an answer, which makes the events."""
+
+from __future__ import annotations
+
+from typing import Any, Generic, Protocol, TypeVar
+
+import msgspec
+
+from ...pipeline.errors import APIError, APIResponseError
+from ...pipeline.events import Event
+from ...pipeline.secret import Secret
+from ...pipeline.sse import Frame, SSEDecoder
+from .failures import excerpt
+
+
+class Answer(Protocol):
+    """Told what a host says, it makes the events of the response.
+
+    Attributes:
+        is_done: whether the terminal event was made.
+    """
+
+    is_done: bool
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the host has said why the answer ends; more may still follow."""
+        ...
+
+    def take(self) -> list[Any]:
+        """Return the events made since the last time."""
+        ...
+
+    def end(self) -> None:
+        """The answer is over."""
+        ...
+
+
+A = TypeVar("A", bound=Answer)
+
+
+class AnswerStream(Generic[A]):
+    """Decodes one event stream. A codec says in `tell` what a frame means.
+
+    Args:
+        answer: a fresh one.
+        secrets: what no message may show.
+    """
+
+    __slots__ = ("_secrets", "_sse", "answer", "error")
+
+    def __init__(self, answer: A, secrets: tuple[Secret | None, ...] = ()) -> None:
+        self._sse = SSEDecoder()
+        self._secrets = secrets
+        self.answer = answer
+        self.error: APIError | None = None
+
+    def tell(self, name: str, payload: bytes) -> None:
+        """Tell the answer what one frame says.
+
+        Raises:
+            msgspec.DecodeError: it cannot be read.
+        """
+        raise NotImplementedError
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the terminal event has come."""
+        return self.answer.is_done
+
+    def feed(self, data: bytes) -> list[Event]:
+        return self._events(self._sse.feed(data))
+
+    def finish(self) -> list[Event]:
+        events = self._events(self._sse.finish())
+        self.error = None  # a chunk that the end cuts in two is no malformed one: the stream broke
+        if not self.is_done and self.answer.has_ended:
+            self.answer.end()  # some hosts never send a mark of the end
+            events += self.answer.take()
+        return events
+
+    def _events(self, frames: list[Frame]) -> list[Event]:
+        answer, tell = self.answer, self.tell
+        for name, payload in frames:
+            if answer.is_done:
+                break  # what follows the end is no part of the response
+            try:
+                tell(name, payload)
+            except msgspec.DecodeError as error:
+                self.error = APIResponseError(
+                    f"a chunk of the stream cannot be read ({error}): {excerpt(payload, self._secrets)[:120]!r}"
+                )
+                break
+        return answer.take()
