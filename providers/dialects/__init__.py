@@ -1,17 +1,23 @@
-"""Dialects: the API formats that hosts speak, as codecs without I/O."""
+"""Dialects: the API formats that hosts speak, as codecs without I/O. Each is loaded when the first call speaks it."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ...pipeline.request import Dialect
 from ..profiles import Profile
 from ..rows import Provider
-from .anthropic import AnthropicDialect
-from .chat import ChatDialect
-from .gemini import GeminiDialect
 from .responses import ResponsesDialect
+
+if TYPE_CHECKING:
+    from .anthropic import AnthropicDialect
+    from .chat import ChatDialect
+    from .gemini import GeminiDialect
+
+
+_PLAIN, _TYPED = ResponsesDialect(), ResponsesDialect(typed_input=True)
 
 
 def _responses(row: Provider, profile: Profile) -> Dialect:
@@ -19,18 +25,37 @@ def _responses(row: Provider, profile: Profile) -> Dialect:
 
 
 def _chat(row: Provider, profile: Profile) -> Dialect:
-    return ChatDialect(row.chat, profile)
+    return _chat_class()(row.chat, profile)
 
 
 def _gemini(row: Provider, profile: Profile) -> Dialect:
-    return GeminiDialect(profile)
+    return _gemini_class()(profile)
 
 
 def _anthropic(row: Provider, profile: Profile) -> Dialect:
-    return AnthropicDialect(profile)
+    return _anthropic_class()(profile)
 
 
-_PLAIN, _TYPED = ResponsesDialect(), ResponsesDialect(typed_input=True)
+@functools.cache
+def _chat_class() -> type[ChatDialect]:
+    from .chat import ChatDialect
+
+    return ChatDialect
+
+
+@functools.cache
+def _gemini_class() -> type[GeminiDialect]:
+    from .gemini import GeminiDialect
+
+    return GeminiDialect
+
+
+@functools.cache
+def _anthropic_class() -> type[AnthropicDialect]:
+    from .anthropic import AnthropicDialect
+
+    return AnthropicDialect
+
 
 DIALECTS: Final[dict[str, Callable[[Provider, Profile], Dialect]]] = {
     "responses": _responses,
