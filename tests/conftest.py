@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar
 import anyio
 import pytest
 
+import antiphon
 from antiphon.pipeline.chain import Chain
 from antiphon.pipeline.event_stream import EventStream
 from antiphon.pipeline.events import Event
@@ -56,6 +57,21 @@ class Mode:
             await thing.aclose()
         else:
             thing.close()
+
+    def run_calls(self, body: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run a test's body, then close what its one-call functions have opened."""
+
+        async def closing() -> T:
+            try:
+                return await body()
+            finally:
+                await self.either(antiphon.close, antiphon.aclose)
+
+        return self.run(closing)
+
+    async def responses(self, **call: Any) -> Any:
+        """Call `antiphon.responses`, or `aresponses`."""
+        return await self.either(lambda: antiphon.responses(**call), lambda: antiphon.aresponses(**call))
 
     async def either(self, plain: Callable[[], T], awaited: Callable[[], Awaitable[T]]) -> T:
         """Call the function of this mode: a sync one, or its async twin."""

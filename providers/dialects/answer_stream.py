@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -10,31 +10,8 @@ from ...pipeline.errors import APIError, APIResponseError
 from ...pipeline.events import Event
 from ...pipeline.secret import Secret
 from ...pipeline.sse import Frame, SSEDecoder
+from .answer import Answer
 from .failures import excerpt
-
-
-class Answer(Protocol):
-    """Told what a host says, it makes the events of the response.
-
-    Attributes:
-        is_done: whether the terminal event was made.
-    """
-
-    is_done: bool
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether the host has said why the answer ends; more may still follow."""
-        ...
-
-    def take(self) -> list[Any]:
-        """Return the events made since the last time."""
-        ...
-
-    def end(self) -> None:
-        """The answer is over."""
-        ...
-
 
 A = TypeVar("A", bound=Answer)
 

@@ -19,9 +19,10 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from ...pipeline.assembler import Assembler, CallWriter, HostedWriter, MessageWriter, ReasoningWriter
+from ...pipeline.assembler import CallWriter, HostedWriter, MessageWriter, ReasoningWriter
 from ...pipeline.response import Response
 from . import anthropic_hosted as hosted
+from .answer import Answer
 from .anthropic_block import OpenBlock
 from .anthropic_citations import to_annotation
 from .anthropic_usage import end_of, usage_of
@@ -39,7 +40,7 @@ _KNOWN = frozenset(
 )
 
 
-class AnthropicAnswer:
+class AnthropicAnswer(Answer):
     """Told what a message says, it makes the events of the response.
 
     Args:
@@ -58,29 +59,20 @@ class AnthropicAnswer:
         names: Mapping[str, ToolName] | None = None,
         token: str | None = None,
     ) -> None:
-        self._fields = fields
+        super().__init__(fields, token)
         self._provider = provider
         self._seal = seal
         self._names = names or {}
-        self._token = token or secrets.token_hex(12)
-        self._assembler: Assembler | None = None
-        self._open: OpenBlock | None = None
+        self._block: OpenBlock | None = None
         self._index = -1
         self._message: MessageWriter | None = None
         self._length = 0  # of the text in the open message
         self._uses: dict[str, tuple[HostedWriter, dict[str, Any]]] = {}  # of the host's tools, without a result yet
-        self._items = 0
         self._usage: dict[str, Any] = {}
-        self._extra: dict[str, Any] = {}
         self._refusal: str | None = None
         self.stop_reason: str | None = None
-        self.is_done = False
 
     # --- being told ---------------------------------------------------------------------------------------------------
-
-    def take(self) -> list[Any]:
-        """Return the events made since the last time."""
-        return self._assembler.take() if self._assembler is not None else []
 
     @property
     def has_ended(self) -> bool:
@@ -89,16 +81,15 @@ class AnthropicAnswer:
 
     def begin(self, message: dict[str, Any]) -> None:
         """The message starts: all its fields but the content are read."""
-        if self._assembler is not None:
+        if self.has_begun:
             return
-        fields = {**self._fields, "id": message.get("id") or f"resp_{self._token}"}
+        fields: dict[str, Any] = {}
         if isinstance(model := message.get("model"), str) and model:
             fields["model"] = model
         usage = message.get("usage")
         if isinstance(usage, dict) and usage.get("service_tier"):
             fields["service_tier"] = usage["service_tier"]
-        self._assembler = Assembler(fields)
-        self._assembler.start()
+        self._open(message.get("id"), fields)
         self.note(message, usage)
 
     def note(self, fields: Mapping[str, Any], usage: object) -> None:
@@ -119,9 +110,9 @@ class AnthropicAnswer:
     def start_block(self, index: int, block: dict[str, Any]) -> None:
         """A block starts."""
         self.stop_block()
-        if self._assembler is None:
+        if not self.has_begun:
             self.begin({})
-        opened = self._open = OpenBlock(block)
+        opened = self._block = OpenBlock(block)
         self._index = index
         if opened.kind == "text":
             opened.start = self._length
@@ -142,7 +133,7 @@ class AnthropicAnswer:
         Args:
             fields: returns all fields of the piece, for kinds that are not known.
         """
-        opened = self._open
+        opened = self._block
         if opened is None or index != self._index:
             return
         if delta.text is not None and opened.kind == "text":
@@ -168,7 +159,7 @@ class AnthropicAnswer:
 
     def end(self) -> None:
         """The answer is over."""
-        if self._assembler is None:
+        if not self.has_begun:
             self.begin({})
         end = end_of(self.stop_reason)
         last = "completed" if end.status == "completed" else "incomplete"
@@ -185,24 +176,15 @@ class AnthropicAnswer:
 
     def fail(self, code: str | None, message: str) -> None:
         """The host reported an error inside the answer."""
-        if self._assembler is None:
+        if not self.has_begun:
             self.begin({})
         self._close_all("incomplete")
         self._finish({"status": "failed", "error": {"code": code or "server_error", "message": message}})
 
     # --- items --------------------------------------------------------------------------------------------------------
 
-    @property
-    def _out(self) -> Assembler:
-        assert self._assembler is not None
-        return self._assembler
-
-    def _item_id(self, prefix: str) -> str:
-        self._items += 1
-        return f"{prefix}_{self._token}{self._items:04d}"
-
     def _stop(self, status: str) -> None:
-        opened, self._open = self._open, None
+        opened, self._block = self._block, None
         if opened is None:
             return
         kind = opened.kind

@@ -17,8 +17,9 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from ...pipeline.assembler import Assembler, MessageWriter
+from ...pipeline.assembler import MessageWriter
 from ...pipeline.wire import encode
+from .answer import Answer
 from .chat_call import Call
 from .chat_thought import Seal, Thought, text_of
 from .chat_tools import ToolName
@@ -27,7 +28,7 @@ from .chat_wire import Chunk, Delta, Piece, ToolCall
 from .think_tags import ThinkTags
 
 
-class ChatAnswer:
+class ChatAnswer(Answer):
     """Told what chunks say, it makes the events of the response.
 
     Args:
@@ -46,36 +47,22 @@ class ChatAnswer:
         has_tags: bool = False,
         token: str | None = None,
     ) -> None:
-        self._fields = fields
+        super().__init__(fields, token)
         self._seal = seal
         self._names = names or {}
         self._tags = ThinkTags() if has_tags else None
-        self._token = token or secrets.token_hex(12)
-        self._assembler: Assembler | None = None
         self._message: MessageWriter | None = None
         self._thought: Thought | None = None
         self._calls: dict[int, Call] = {}  # those that are open
         self._last_call: Call | None = None
         self._call_ids: set[str] = set()
-        self._items = 0
         self._annotations: list[Any] = []  # that came while no text was open
         self._audio: dict[str, Any] = {}
         self._usage: dict[str, Any] | None = None
-        self._extra: dict[str, Any] = {}
         self.finish_reason: str | None = None
         self.error: Any = None  # what a choice says of its end
-        self.is_done = False
 
     # --- being told ---------------------------------------------------------------------------------------------------
-
-    def take(self) -> list[Any]:
-        """Return the events made since the last time."""
-        return self._assembler.take() if self._assembler is not None else []
-
-    @property
-    def has_begun(self) -> bool:
-        """Whether the response is open."""
-        return self._assembler is not None
 
     @property
     def has_ended(self) -> bool:
@@ -112,7 +99,7 @@ class ChatAnswer:
 
     def end(self) -> None:
         """The answer is over."""
-        if self._assembler is None:
+        if not self.has_begun:
             self._start(Chunk())
         end = end_of(self.finish_reason)
         self._close_all(end.status)
@@ -133,7 +120,7 @@ class ChatAnswer:
             error: `code` and `message`, and what else is known of it.
         """
         self._usage = usage or self._usage
-        if self._assembler is None:
+        if not self.has_begun:
             self._start(Chunk())
         self._close_all("incomplete")
         self._finish({"status": "failed", "error": error})
@@ -141,20 +128,14 @@ class ChatAnswer:
     # --- items --------------------------------------------------------------------------------------------------------
 
     def _start(self, chunk: Chunk) -> None:
-        fields = {**self._fields, "id": chunk.id or f"resp_{self._token}"}
+        fields: dict[str, Any] = {}
         if chunk.created and math.isfinite(chunk.created):
             fields["created_at"] = int(chunk.created)
         if chunk.model:
             fields["model"] = chunk.model
         if chunk.service_tier:
             fields["service_tier"] = chunk.service_tier
-        self._assembler = Assembler(fields)
-        self._assembler.start()
-
-    @property
-    def _out(self) -> Assembler:
-        assert self._assembler is not None
-        return self._assembler
+        self._open(chunk.id, fields)
 
     def _said(self, said: Delta, logprobs: dict[str, Any] | None) -> None:
         if said.reasoning_details:
@@ -184,10 +165,6 @@ class ChatAnswer:
             self._call_part(ToolCall(index=0, function=said.function_call))
         if said.images or said.audio or said.executed_tools:
             self._media(said)
-
-    def _item_id(self, prefix: str) -> str:
-        self._items += 1
-        return f"{prefix}_{self._token}{self._items:04d}"
 
     # Messages
 

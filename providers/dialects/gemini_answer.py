@@ -18,11 +18,11 @@ The last but one is for text that is signed when its message is open already; su
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from ...pipeline.assembler import Assembler, MessageWriter, ReasoningWriter
+from ...pipeline.assembler import MessageWriter, ReasoningWriter
+from .answer import Answer
 from .chat_tools import ToolName
 from .gemini_args import PartialCall
 from .gemini_grounding import annotations_of, logprobs_of, queries_of
@@ -36,7 +36,7 @@ Seal: TypeAlias = Callable[[tuple[Block, ...]], str]
 """Makes `encrypted_content` of blocks."""
 
 
-class GeminiAnswer:
+class GeminiAnswer(Answer):
     """Told what chunks say, it makes the events of the response.
 
     Args:
@@ -53,11 +53,9 @@ class GeminiAnswer:
         names: Mapping[str, ToolName] | None = None,
         token: str | None = None,
     ) -> None:
-        self._fields = fields
+        super().__init__(fields, token)
         self._seal = seal
         self._names = names or {}
-        self._token = token or secrets.token_hex(12)
-        self._assembler: Assembler | None = None
         self._message: MessageWriter | None = None
         self._text: list[str] = []  # of the open message
         self._is_said = False  # the open message ends with a signature, and only waits for its annotations
@@ -68,20 +66,13 @@ class GeminiAnswer:
         self._steps = Steps()
         self._has_searched = False
         self._queries: list[str] = []  # that were not told yet
-        self._items = 0
         self._partial: PartialCall | None = None
         self._call_ids: set[str] = set()
         self._usage: dict[str, Any] | None = None
-        self._extra: dict[str, Any] = {}
         self._block_reason: str | None = None
         self.finish_reason: str | None = None
-        self.is_done = False
 
     # --- being told ---------------------------------------------------------------------------------------------------
-
-    def take(self) -> list[Any]:
-        """Return the events made since the last time."""
-        return self._assembler.take() if self._assembler is not None else []
 
     @property
     def has_ended(self) -> bool:
@@ -92,7 +83,7 @@ class GeminiAnswer:
         """Take note of a chunk."""
         if chunk.usageMetadata:
             self._usage = chunk.usageMetadata  # it comes with every chunk; the last one counts
-        if self._assembler is None:
+        if not self.has_begun:
             if not chunk.is_answer:
                 return
             self._start(chunk)
@@ -106,7 +97,7 @@ class GeminiAnswer:
 
     def end(self) -> None:
         """The answer is over."""
-        if self._assembler is None:
+        if not self.has_begun:
             self._start(Chunk())
         blocked = self._block_reason is not None and self.finish_reason is None
         end = end_of("SAFETY" if blocked else self.finish_reason)
@@ -124,7 +115,7 @@ class GeminiAnswer:
 
     def fail(self, code: str | None, message: str) -> None:
         """The host reported an error inside the answer."""
-        if self._assembler is None:
+        if not self.has_begun:
             self._start(Chunk())
         self._close_all("incomplete")
         self._finish({"status": "failed", "error": {"code": code or "server_error", "message": message}})
@@ -132,20 +123,10 @@ class GeminiAnswer:
     # --- the response -------------------------------------------------------------------------------------------------
 
     def _start(self, chunk: Chunk) -> None:
-        fields = {**self._fields, "id": chunk.responseId or f"resp_{self._token}"}
+        fields: dict[str, Any] = {}
         if chunk.modelVersion:
             fields["model"] = chunk.modelVersion
-        self._assembler = Assembler(fields)
-        self._assembler.start()
-
-    @property
-    def _out(self) -> Assembler:
-        assert self._assembler is not None
-        return self._assembler
-
-    def _item_id(self, prefix: str) -> str:
-        self._items += 1
-        return f"{prefix}_{self._token}{self._items:04d}"
+        self._open(chunk.responseId, fields)
 
     def _hear(self, candidate: Candidate) -> None:
         grounding = candidate.groundingMetadata

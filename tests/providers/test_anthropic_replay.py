@@ -12,7 +12,6 @@ from conftest import Mode
 from recordings import Recording
 from replay_server import Answer, path_of, replaying
 
-import antiphon
 from antiphon.pipeline.errors import (
     APIResponseError,
     APIStatusError,
@@ -31,19 +30,7 @@ CALL = {"input": "Hi", "model": "anthropic/claude-opus-4-8", "num_retries": 0, "
 
 async def ask(mode: Mode, url: str, **more: Any) -> Any:
     call: dict[str, Any] = {**CALL, "api_base": url, **more}
-    return await mode.either(lambda: antiphon.responses(**call), lambda: antiphon.aresponses(**call))
-
-
-def run(mode: Mode, body: Any) -> Any:
-    """Run a test's body, then close what its calls have opened."""
-
-    async def closing() -> Any:
-        try:
-            return await body()
-        finally:
-            await mode.either(antiphon.close, antiphon.aclose)
-
-    return mode.run(closing)
+    return await mode.responses(**call)
 
 
 def test_there_is_something_to_replay() -> None:
@@ -57,7 +44,7 @@ def test_there_is_something_to_replay() -> None:
 @pytest.mark.parametrize("recording", PLAIN, ids=named)
 def test_a_whole_answer_says_the_same(recording: Recording, mode: Mode) -> None:
     with replaying(Answer.of(recording)) as server:
-        response = run(mode, lambda: ask(mode, server.url, max_output_tokens=1000))
+        response = mode.run_calls(lambda: ask(mode, server.url, max_output_tokens=1000))
 
     (received,) = server.requests
     assert path_of(received) == "/v1/messages"
@@ -83,7 +70,7 @@ def test_a_whole_answer_to_a_streamed_call_is_told_as_a_stream(recording: Record
         return await mode.events(stream), stream.response
 
     with replaying(Answer.of(recording)) as server:
-        events, response = run(mode, body)
+        events, response = mode.run_calls(body)
 
     assert check_grammar(events) == []
     assert_same(response, message_in(recording.body))
@@ -97,7 +84,7 @@ def test_a_stream_says_the_same(recording: Recording, mode: Mode) -> None:
 
     cuts = tuple(sorted(random.Random(recording.name).sample(range(1, len(recording.body)), 20)))
     with replaying(Answer.of(recording, cuts=cuts)) as server:
-        events, response = run(mode, body)
+        events, response = mode.run_calls(body)
 
     assert json.loads(server.requests[0].body)["stream"] is True
     assert check_grammar(events) == []
@@ -107,7 +94,7 @@ def test_a_stream_says_the_same(recording: Recording, mode: Mode) -> None:
 @pytest.mark.parametrize("recording", STREAMS, ids=named)
 def test_a_long_answer_is_asked_for_as_a_stream_and_collected(recording: Recording, mode: Mode) -> None:
     with replaying(Answer.of(recording)) as server:
-        response = run(mode, lambda: ask(mode, server.url))
+        response = mode.run_calls(lambda: ask(mode, server.url))
 
     sent = json.loads(server.requests[0].body)
     assert (sent["stream"], sent["max_tokens"]) == (True, 128_000)
@@ -122,7 +109,7 @@ def test_an_error_says_what_the_host_said(recording: Recording, mode: Mode, stre
         return caught.value
 
     with replaying(Answer.of(recording)) as server:
-        error = run(mode, body)
+        error = mode.run_calls(body)
 
     found = json.loads(recording.body)
     assert error.message == found["error"]["message"]
@@ -147,7 +134,7 @@ def test_an_overloaded_host_is_an_error_of_that_class(mode: Mode, streamed: bool
         return caught.value
 
     with replaying(Answer.json(OVERLOADED, 529, {"request-id": "req_1"})) as server:
-        error = run(mode, body)
+        error = mode.run_calls(body)
 
     assert (error.status, error.message, error.request_id, error.retryable) == (529, "Overloaded", "req_1", True)
 
@@ -172,7 +159,7 @@ def test_what_the_host_calls_an_invalid_request_is_told_apart(
         return caught.value
 
     with replaying(Answer.json(json.dumps(said).encode(), 400)) as server:
-        error = run(mode, body)
+        error = mode.run_calls(body)
 
     assert type(error) is expected
 
@@ -184,7 +171,7 @@ def test_an_error_inside_a_stream_keeps_what_was_said(mode: Mode, streamed: bool
         return caught.value
 
     with replaying(Answer.stream(START + b"event: error\ndata: " + OVERLOADED + b"\n\n")) as server:
-        error = run(mode, body)
+        error = mode.run_calls(body)
 
     assert error.response is not None
     assert error.response.output_text == "Half"
@@ -196,7 +183,7 @@ def test_a_stream_that_breaks_is_an_error(mode: Mode) -> None:
             await mode.events(await ask(mode, server.url, stream=True))
 
     with replaying(Answer.stream(START)) as server:
-        run(mode, body)
+        mode.run_calls(body)
 
 
 @pytest.mark.parametrize(
@@ -214,7 +201,7 @@ def test_an_answer_of_another_format_is_an_error_that_says_so(body: bytes, hint:
         return caught.value
 
     with replaying(Answer.json(body)) as server:
-        error = run(mode, call)
+        error = mode.run_calls(call)
 
     assert hint in (error.hint or "")
 
@@ -222,7 +209,7 @@ def test_an_answer_of_another_format_is_an_error_that_says_so(body: bytes, hint:
 @pytest.mark.parametrize("path", ["", "/", "/v1", "/v1/", "/v1/messages", "/anthropic", "/anthropic/v1"])
 def test_an_address_may_end_in_its_version_or_not(path: str, mode: Mode) -> None:
     with replaying(Answer.json(b'{"content":[]}')) as server:
-        run(mode, lambda: ask(mode, server.url + path, max_output_tokens=1))
+        mode.run_calls(lambda: ask(mode, server.url + path, max_output_tokens=1))
 
     expected = "/anthropic/v1/messages" if "anthropic" in path else "/v1/messages"
     assert path_of(server.requests[0]) == expected
@@ -241,9 +228,9 @@ def test_a_token_is_sent_as_a_bearer(mode: Mode, monkeypatch: pytest.MonkeyPatch
         }
 
         async def body() -> Any:
-            return await mode.either(lambda: antiphon.responses(**call), lambda: antiphon.aresponses(**call))
+            return await mode.responses(**call)
 
-        run(mode, body)
+        mode.run_calls(body)
 
     headers = server.requests[0].headers
     assert headers["authorization"] == f"Bearer {KEY}"
@@ -254,7 +241,7 @@ def test_betas_of_the_call_and_of_its_features_are_sent_together(mode: Mode) -> 
     tool = {"type": "mcp", "server_label": "d", "server_url": "https://mcp.example", "require_approval": "never"}
     with replaying(Answer.json(b'{"content":[]}')) as server:
         extra = {"Anthropic-Beta": "context-1m-2025-08-07", "anthropic-version": "2024-01-01"}
-        run(mode, lambda: ask(mode, server.url, max_output_tokens=1, tools=[tool], extra_headers=extra))
+        mode.run_calls(lambda: ask(mode, server.url, max_output_tokens=1, tools=[tool], extra_headers=extra))
 
     headers = server.requests[0].headers
     assert headers["anthropic-beta"] == "context-1m-2025-08-07,mcp-client-2025-04-04"
@@ -282,7 +269,7 @@ def test_an_answer_goes_back_as_input(mode: Mode) -> None:
         return await ask(mode, server.url, tools=tools, input=given)
 
     with replaying(Answer.json(json.dumps({**answer, "stop_reason": "tool_use"}).encode())) as server:
-        response = run(mode, body)
+        response = mode.run_calls(body)
 
     assert json.loads(server.requests[1].body)["messages"] == [
         {"role": "user", "content": [{"type": "text", "text": "Hi"}]},

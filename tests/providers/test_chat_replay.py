@@ -12,7 +12,6 @@ from conftest import Mode
 from recordings import Recording
 from replay_server import Answer, path_of, replaying
 
-import antiphon
 from antiphon.pipeline.errors import APIStatusError
 from antiphon.pipeline.grammar import check_grammar
 
@@ -22,19 +21,7 @@ CALL = {"input": "Hi", "model": "openai_compatible/some-model", "dialect": "chat
 
 async def ask(mode: Mode, url: str, **more: Any) -> Any:
     call: dict[str, Any] = {**CALL, "api_base": f"{url}/v1", **more}
-    return await mode.either(lambda: antiphon.responses(**call), lambda: antiphon.aresponses(**call))
-
-
-def run(mode: Mode, body: Any) -> Any:
-    """Run a test's body, then close what its calls have opened."""
-
-    async def closing() -> Any:
-        try:
-            return await body()
-        finally:
-            await mode.either(antiphon.close, antiphon.aclose)
-
-    return mode.run(closing)
+    return await mode.responses(**call)
 
 
 def answer_of(recording: Recording, **settings: Any) -> Answer:
@@ -52,7 +39,7 @@ def test_there_is_something_to_replay() -> None:
 @pytest.mark.parametrize("recording", PLAIN, ids=named)
 def test_a_whole_answer_says_the_same(recording: Recording, mode: Mode) -> None:
     with replaying(answer_of(recording)) as server:
-        response = run(mode, lambda: ask(mode, server.url))
+        response = mode.run_calls(lambda: ask(mode, server.url))
 
     (received,) = server.requests
     assert path_of(received) == "/v1/chat/completions"
@@ -71,7 +58,7 @@ def test_a_whole_answer_to_a_streamed_call_is_told_as_a_stream(recording: Record
         return await mode.events(stream), stream.response
 
     with replaying(answer_of(recording)) as server:
-        events, response = run(mode, body)
+        events, response = mode.run_calls(body)
 
     assert check_grammar(events) == []
     assert_same(response, Said([json.loads(recording.body)]))
@@ -92,7 +79,7 @@ def test_a_stream_says_the_same(recording: Recording, mode: Mode) -> None:
 
     cuts = tuple(sorted(random.Random(recording.name).sample(range(1, len(recording.body)), 20)))
     with replaying(answer_of(recording, cuts=cuts)) as server:
-        events, response = run(mode, body)
+        events, response = mode.run_calls(body)
 
     assert json.loads(server.requests[0].body)["stream"] is True
     if not said.is_error:
@@ -112,7 +99,7 @@ def test_a_stream_that_nobody_asked_for_is_collected(recording: Recording, mode:
         return await ask(mode, server.url)
 
     with replaying(answer_of(recording)) as server:
-        response = run(mode, body)
+        response = mode.run_calls(body)
 
     assert_same(response, said)
 
@@ -125,7 +112,7 @@ def test_an_error_says_what_the_host_said(recording: Recording, mode: Mode, stre
         return caught.value
 
     with replaying(answer_of(recording)) as server:
-        error = run(mode, body)
+        error = mode.run_calls(body)
 
     found = json.loads(recording.body)
     said = found["error"] if isinstance(found.get("error"), dict) else found

@@ -12,7 +12,6 @@ from gemini_recordings import ERRORS, PLAIN, STREAMS, Said, assert_same, chunks_
 from recordings import Recording
 from replay_server import Answer, path_of, replaying
 
-import antiphon
 from antiphon import presets
 from antiphon.pipeline.errors import (
     APIResponseError,
@@ -29,19 +28,7 @@ CALL = {"input": "Hi", "model": "gemini/some-model", "num_retries": 0, "api_key"
 
 async def ask(mode: Mode, url: str, **more: Any) -> Any:
     call: dict[str, Any] = {**CALL, "api_base": f"{url}/v1beta", **more}
-    return await mode.either(lambda: antiphon.responses(**call), lambda: antiphon.aresponses(**call))
-
-
-def run(mode: Mode, body: Any) -> Any:
-    """Run a test's body, then close what its calls have opened."""
-
-    async def closing() -> Any:
-        try:
-            return await body()
-        finally:
-            await mode.either(antiphon.close, antiphon.aclose)
-
-    return mode.run(closing)
+    return await mode.responses(**call)
 
 
 def test_there_is_something_to_replay() -> None:
@@ -55,7 +42,7 @@ def test_there_is_something_to_replay() -> None:
 @pytest.mark.parametrize("recording", PLAIN, ids=named)
 def test_a_whole_answer_says_the_same(recording: Recording, mode: Mode) -> None:
     with replaying(Answer.of(recording)) as server:
-        response = run(mode, lambda: ask(mode, server.url))
+        response = mode.run_calls(lambda: ask(mode, server.url))
 
     (received,) = server.requests
     assert path_of(received) == "/v1beta/models/some-model:generateContent"
@@ -74,7 +61,7 @@ def test_a_whole_answer_to_a_streamed_call_is_told_as_a_stream(recording: Record
         return await mode.events(stream), stream.response
 
     with replaying(Answer.of(recording)) as server:
-        events, response = run(mode, body)
+        events, response = mode.run_calls(body)
 
     assert check_grammar(events) == []
     assert_same(response, Said(chunks_of(recording.body)))
@@ -88,7 +75,7 @@ def test_a_stream_says_the_same(recording: Recording, mode: Mode) -> None:
 
     cuts = tuple(sorted(random.Random(recording.name).sample(range(1, len(recording.body)), 20)))
     with replaying(Answer.of(recording, cuts=cuts)) as server:
-        events, response = run(mode, body)
+        events, response = mode.run_calls(body)
 
     assert path_of(server.requests[0]) == "/v1beta/models/some-model:streamGenerateContent?alt=sse"
     assert check_grammar(events) == []
@@ -98,7 +85,7 @@ def test_a_stream_says_the_same(recording: Recording, mode: Mode) -> None:
 @pytest.mark.parametrize("recording", STREAMS, ids=named)
 def test_a_stream_that_nobody_asked_for_is_collected(recording: Recording, mode: Mode) -> None:
     with replaying(Answer.of(recording)) as server:
-        response = run(mode, lambda: ask(mode, server.url))
+        response = mode.run_calls(lambda: ask(mode, server.url))
 
     assert_same(response, Said(chunks_of(recording.body)))
 
@@ -111,7 +98,7 @@ def test_an_error_says_what_the_host_said(recording: Recording, mode: Mode, stre
         return caught.value
 
     with replaying(Answer.of(recording)) as server:
-        error = run(mode, body)
+        error = mode.run_calls(body)
 
     found = json.loads(recording.body)
     assert error.message == found["error"]["message"]
@@ -126,7 +113,7 @@ def failing(mode: Mode, answer: Answer, kind: type[Exception], **more: Any) -> A
         await mode.events(reply)
 
     with replaying(answer) as server, pytest.raises(kind) as caught:
-        run(mode, body)
+        mode.run_calls(body)
     return caught.value
 
 
@@ -213,7 +200,7 @@ def test_a_call_of_a_function_goes_round_with_its_signature(mode: Mode, streamed
         return asked, await reply([question, *asked.output, result])
 
     with replaying(*answers) as server:
-        asked, response = run(mode, body)
+        asked, response = mode.run_calls(body)
 
     sent = json.loads(server.requests[1].body)["contents"]
     call_id = asked.output[-1].call_id

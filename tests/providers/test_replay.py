@@ -111,19 +111,7 @@ PARAMS = frozenset(CreateParams.__struct_fields__)
 
 
 async def ask(mode: Mode, **call: Any) -> Any:
-    return await mode.either(lambda: antiphon.responses(**call), lambda: antiphon.aresponses(**call))
-
-
-def run(mode: Mode, body: Any) -> Any:
-    """Run a test's body, then close what its calls have opened."""
-
-    async def closing() -> Any:
-        try:
-            return await body()
-        finally:
-            await mode.either(antiphon.close, antiphon.aclose)
-
-    return mode.run(closing)
+    return await mode.responses(**call)
 
 
 def frames(body: bytes) -> list[dict[str, Any]]:
@@ -177,7 +165,7 @@ def test_there_is_something_to_replay() -> None:
 @pytest.mark.parametrize("exchange", PLAIN, ids=named)
 def test_a_whole_answer_arrives_as_it_was_sent(exchange: Exchange, mode: Mode) -> None:
     with replaying(exchange.answer) as server:
-        response = run(mode, lambda: ask(mode, **keywords(exchange, server.url)))
+        response = mode.run_calls(lambda: ask(mode, **keywords(exchange, server.url)))
 
     (received,) = server.requests
     assert path_of(received) == exchange.path
@@ -199,7 +187,7 @@ def test_a_stream_arrives_as_it_was_sent(exchange: Exchange, mode: Mode) -> None
         return await mode.events(stream), stream
 
     with replaying(exchange.answer) as server:
-        events, stream = run(mode, body)
+        events, stream = mode.run_calls(body)
 
     wire = frames(exchange.answer.body)
     (received,) = server.requests
@@ -265,7 +253,7 @@ def test_an_error_says_what_the_host_said(exchange: Exchange, mode: Mode) -> Non
         return caught.value
 
     with replaying(exchange.answer) as server:
-        error = run(mode, body)
+        error = mode.run_calls(body)
 
     said = json.loads(exchange.answer.body)["error"]
     assert type(error) is CLASSES[404 if said.get("code") == "model_not_found" else exchange.answer.status]
