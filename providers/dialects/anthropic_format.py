@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ...pipeline.errors import UnsupportedParameter
 from ...pipeline.request import Drop
 from ...pipeline.wire import embed
 from .anthropic_models import Claude
-from .chat_request import JSON_WORDS
+from .text_format import in_words, read_format
 from .turns import json_text, plain
 
 # What the host refuses in a schema; it goes into the description, where the model still reads it.
@@ -28,25 +27,15 @@ _LISTS: Final = ("anyOf", "allOf", "oneOf")
 
 def add_format(body: dict[str, Any], given: object, claude: Claude, drop: Drop) -> None:
     """Ask for the form `text.format`; `body` has its `system` already."""
-    form = plain(given, "text.format")
-    kind = form.get("type")
-    if kind == "text":
+    form = read_format(given, "the Messages API does")
+    if form is None:
         return
-    if kind not in ("json_object", "json_schema"):
-        raise UnsupportedParameter(
-            f"text.format has type {kind!r}, which the Messages API does not have",
-            param="text",
-            hint="known: text, json_object, json_schema",
-        )
-    if kind == "json_schema" and claude.structured:
+    if form["type"] == "json_schema" and claude.structured:
         schema = fitted(plain(form.get("schema") or {}, "text.format.schema"), "text.format.schema", drop)
         body.setdefault("output_config", {})["format"] = {"type": "json_schema", "schema": embed(schema)}
         return
-    words = JSON_WORDS
-    if kind == "json_schema":
-        words += f" It must fit this JSON schema:\n{json_text(form.get('schema') or {})}"
     drop("text.format", "sent in words: the host does not enforce it")
-    body["system"] = [*body.get("system", ()), {"type": "text", "text": words}]
+    body["system"] = [*body.get("system", ()), {"type": "text", "text": in_words(form)}]
 
 
 def fitted(schema: dict[str, Any], where: str, drop: Drop) -> Any:

@@ -24,7 +24,7 @@ from .anthropic_media import document, image
 from .anthropic_models import Claude
 from .anthropic_thinking import is_own, own_blocks, restored
 from .chat_tools import flat_name
-from .turns import Block, CallIds, Turn, json_text, plain, read_json, string_of, to_turns
+from .turns import Block, CallIds, ResultPart, Turn, json_text, plain, read_json, string_of, to_turns
 
 _ID: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _TEXTS: Final = ("input_text", "output_text")
@@ -167,7 +167,7 @@ class Messages:
         item, output = block.value, block.value.get("output")
         if isinstance(output, list | tuple):
             parts = [
-                _Part(plain(each, f"{block.where}.output[{at}]"), block.item, at) for at, each in enumerate(output)
+                ResultPart(plain(each, f"{block.where}.output[{at}]"), block.item, at) for at, each in enumerate(output)
             ]
             output = self._parts(list(parts))
         elif not isinstance(output, str):
@@ -222,14 +222,6 @@ class Messages:
             param="input",
             hint=hint,
         )
-
-
-class _Part(Block, frozen=True):
-    """A part of a result."""
-
-    @property
-    def where(self) -> str:
-        return f"input[{self.item}].output[{self.part}]"
 
 
 def _input_of(block: Block, arguments: object) -> Any:

@@ -24,7 +24,7 @@ from ...pipeline.wire import embed
 from ..rows import ChatFlags
 from .chat_reasoning import add_reasoning, signatures
 from .chat_tools import flat_name
-from .turns import Block, CallIds, Turn, json_text, plain, string_of, to_turns
+from .turns import Block, CallIds, ResultPart, Turn, json_text, plain, string_of, to_turns
 
 _NINE: Final = re.compile(r"[A-Za-z0-9]{9}")
 _FORTY: Final = re.compile(r".{1,40}", re.DOTALL)
@@ -253,7 +253,7 @@ class _Writer:
         """Return the text of a result, and add its other parts to `media`."""
         texts: list[dict[str, Any]] = []
         for at, given in enumerate(output):
-            part = _Part(plain(given, f"{block.where}.output[{at}]"), block.item, at)
+            part = ResultPart(plain(given, f"{block.where}.output[{at}]"), block.item, at)
             sent = self._part(part)
             if sent["type"] != "text":
                 media.append({"type": "text", "text": f"From the result of call {call_id}:"})
@@ -272,11 +272,3 @@ class _Writer:
             param="input",
             hint=hint,
         )
-
-
-class _Part(Block, frozen=True):
-    """A part of a result."""
-
-    @property
-    def where(self) -> str:
-        return f"input[{self.item}].output[{self.part}]"

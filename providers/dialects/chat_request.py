@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import msgspec
 
-from ...pipeline.errors import InvalidParameter, UnsupportedParameter
+from ...pipeline.errors import InvalidParameter
 from ...pipeline.params import HAPPENS_ANYWAY, CreateParams
 from ...pipeline.request import Drop, Target
 from ...pipeline.wire import embed, encode, loads, merge
@@ -25,7 +25,7 @@ from ..profiles import Profile
 from ..rows import ChatFlags
 from .chat_messages import to_messages
 from .chat_tools import add_tools
-from .turns import json_text, plain
+from .text_format import in_words, read_format
 
 _SAME: Final = frozenset(
     {
@@ -80,7 +80,6 @@ _LACKING: Final = {
 _LEVELS: Final = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 _FORMATS: Final = ("", "json_object", "json_schema")
 _LOGPROBS: Final = "message.output_text.logprobs"
-JSON_WORDS: Final = "Answer with one JSON object and nothing else, without a code fence."
 """For hosts that have no other way to ask for JSON."""
 
 
@@ -172,23 +171,18 @@ def _add_text(body: dict[str, Any], text: dict[str, Any], flags: ChatFlags, prof
         if given is None:
             continue
         if name == "format":
-            _add_format(body, plain(given, "text.format"), flags, profile, drop)
+            _add_format(body, given, flags, profile, drop)
         elif name == "verbosity" and "text.verbosity" not in flags.unsupported:
             body["verbosity"] = embed(given)
         else:
             drop(f"text.{name}", "" if name == "verbosity" else "chat completions have no such parameter")
 
 
-def _add_format(body: dict[str, Any], form: dict[str, Any], flags: ChatFlags, profile: Profile, drop: Drop) -> None:
-    kind = form.get("type")
-    if kind == "text":
+def _add_format(body: dict[str, Any], given: object, flags: ChatFlags, profile: Profile, drop: Drop) -> None:
+    form = read_format(given, "chat completions do")
+    if form is None:
         return
-    if kind not in ("json_object", "json_schema"):
-        raise UnsupportedParameter(
-            f"text.format has type {kind!r}, which chat completions do not have",
-            param="text",
-            hint="known: text, json_object, json_schema",
-        )
+    kind = form["type"]
     taken = flags.structured_output
     if profile.structured_output is not None:
         taken = min(taken, profile.structured_output, key=_FORMATS.index)
@@ -198,9 +192,7 @@ def _add_format(body: dict[str, Any], form: dict[str, Any], flags: ChatFlags, pr
             asked[kind] = {name: embed(value) for name, value in form.items() if name != "type" and value is not None}
         body["response_format"] = asked
         return
-    words = JSON_WORDS
-    if kind == "json_schema":
-        words += f" It must fit this JSON schema:\n{json_text(form.get('schema') or {})}"
+    words = in_words(form)
     if taken:
         body["response_format"] = {"type": taken}
         drop("text.format", "sent as json_object, the schema in words: the host does not enforce it")

@@ -18,9 +18,9 @@ from ...pipeline.request import Drop, Target
 from ...pipeline.wire import loads
 from .chat_tools import flat_name
 from .gemini_models import generation
-from .gemini_parts import TEXTS, Parts, string
+from .gemini_parts import TEXTS, Parts
 from .gemini_signatures import Signer, restore_items
-from .turns import Block, Turn, plain, to_turns
+from .turns import Block, ResultPart, Turn, plain, string_of, to_turns
 
 # What the parts of a result may be (Gemini API documentation, Function calling › Multimodal responses, read 2026-11).
 _RESULT_MEDIA: Final = frozenset({"image/png", "image/jpeg", "image/webp", "application/pdf", "text/plain"})
@@ -92,7 +92,7 @@ class _Writer:
         for block in blocks:
             kind = block.value.get("type")
             if kind in TEXTS or kind == "refusal":
-                if text := string(block, "refusal" if kind == "refusal" else "text"):
+                if text := string_of(block, "refusal" if kind == "refusal" else "text"):
                     signer.text(text)
             elif kind == "reasoning":
                 signer.reasoning(block)
@@ -107,10 +107,10 @@ class _Writer:
 
     def _call(self, block: Block) -> dict[str, Any]:
         item = block.value
-        name = flat_name(string(block, "name"), item.get("namespace"))
+        name = flat_name(string_of(block, "name"), item.get("namespace"))
         self._calls[item["call_id"]] = name
         if item["type"] == "custom_tool_call":
-            args: Any = {"input": string(block, "input")}
+            args: Any = {"input": string_of(block, "input")}
         else:
             given = item.get("arguments") or "{}"
             args = _object(given) if isinstance(given, str) else given
@@ -151,7 +151,7 @@ class _Writer:
         """Return the text of a result; add to `media` what it can hold beside that, to `more` what it cannot."""
         texts: list[str] = []
         for at, given in enumerate(output):
-            sent = self._parts.part(_Part(plain(given, f"{block.where}.output[{at}]"), block.item, at))
+            sent = self._parts.part(ResultPart(plain(given, f"{block.where}.output[{at}]"), block.item, at))
             if "text" in sent:
                 texts.append(sent["text"])
             elif self._holds(sent):
@@ -164,14 +164,6 @@ class _Writer:
     def _holds(self, sent: dict[str, Any]) -> bool:
         mime = sent.get("inlineData", {}).get("mimeType")
         return generation(self._target.model) >= (3,) and mime in _RESULT_MEDIA
-
-
-class _Part(Block, frozen=True):
-    """A part of a result."""
-
-    @property
-    def where(self) -> str:
-        return f"input[{self.item}].output[{self.part}]"
 
 
 def _object(text: str) -> object:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import mimetypes
 from typing import Any, Final
 
-from ...pipeline.errors import InvalidParameter, UnsupportedParameter
+from ...pipeline.errors import UnsupportedParameter
 from ...pipeline.request import Drop, Target
 from ...pipeline.wire import embed
-from .turns import Block, plain
+from .turns import Block, plain, string_of
 
 TEXTS: Final = ("input_text", "output_text")
 _KNOWN: Final = {
@@ -42,7 +42,7 @@ class Parts:
         """
         part, kind = block.value, block.value.get("type")
         if kind in TEXTS:
-            sent: dict[str, Any] = {"text": string(block, "text")}
+            sent: dict[str, Any] = {"text": string_of(block, "text")}
         elif kind == "input_image":
             sent = self._image(block)
         elif kind == "input_file":
@@ -74,15 +74,15 @@ class Parts:
 
     def _image(self, block: Block) -> dict[str, Any]:
         if block.value.get("image_url") is None and block.value.get("file_id"):
-            return _file(string(block, "file_id"), None)
-        url = string(block, "image_url")
+            return _file(string_of(block, "file_id"), None)
+        url = string_of(block, "image_url")
         return _data(url) or _file(url, _guess(url))
 
     def _file(self, block: Block) -> dict[str, Any]:
         part = block.value
         guess = _guess(part.get("filename"))
         if part.get("file_data") is not None:
-            data = string(block, "file_data")
+            data = string_of(block, "file_data")
             if found := _data(data):
                 return found
             if guess is None:
@@ -91,18 +91,9 @@ class Parts:
             return _inline(guess, data)
         for field in ("file_id", "file_url"):
             if part.get(field) is not None:
-                url = string(block, field)
+                url = string_of(block, field)
                 return _file(url, guess or _guess(url))
         raise self.unsupported(block, "finds no file in it", "give file_data, file_url or file_id")
-
-
-def string(block: Block, field: str) -> str:
-    """Return a field that must be text."""
-    found = block.value.get(field)
-    if isinstance(found, str):
-        return found
-    what = "missing" if found is None else type(found).__name__
-    raise InvalidParameter(f"{block.where}.{field} is {what}; text is expected", param="input")
 
 
 def _data(url: str) -> dict[str, Any] | None:

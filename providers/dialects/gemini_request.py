@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from ...pipeline.errors import InvalidParameter, UnsupportedParameter
+from ...pipeline.errors import InvalidParameter
 from ...pipeline.params import HAPPENS_ANYWAY, CreateParams
 from ...pipeline.request import Drop, Target
 from ...pipeline.wire import embed, encode, loads
@@ -19,7 +19,8 @@ from ..profiles import Profile
 from .gemini_contents import Contents, to_contents
 from .gemini_models import generation, thinking
 from .gemini_tools import add_tools
-from .turns import json_text, plain
+from .text_format import in_words, read_format
+from .turns import plain
 
 _WRITTEN: Final = frozenset(
     {
@@ -66,7 +67,6 @@ _NUMBERS: Final = {"max_output_tokens": "maxOutputTokens", "temperature": "tempe
 _TIERS: Final = {"default": "STANDARD", "flex": "FLEX", "priority": "PRIORITY"}
 _LOGPROBS: Final = "message.output_text.logprobs"
 _GIVEN_ANYWAY: Final = frozenset({_LOGPROBS, "reasoning.encrypted_content", "code_interpreter_call.outputs"})
-_WORDS: Final = "Answer with one JSON object and nothing else, without a code fence."
 
 
 def encode_body(
@@ -164,21 +164,15 @@ def _add_text(
         if name != "format":
             drop(f"text.{name}", "Gemini has no such parameter")
             continue
-        form = plain(given, "text.format")
-        kind = form.get("type")
-        if kind not in ("text", "json_object", "json_schema"):
-            raise UnsupportedParameter(
-                f"text.format has type {kind!r}, which Gemini does not have",
-                param="text",
-                hint="known: text, json_object, json_schema",
-            )
-        if kind != "text":
-            # Before the third generation, functions and a format do not go together (source of Pydantic AI, 2026-08).
-            has_functions = any("functionDeclarations" in tool for tool in body.get("tools", ()))
-            if (has_functions and generation(model) < (3,)) or profile.structured_output == "":
-                _say(said, form, drop)
-            else:
-                _add_format(config, form)
+        if (form := read_format(given, "Gemini does")) is None:
+            continue
+        # Before the third generation, functions and a format do not go together (source of Pydantic AI, 2026-08).
+        has_functions = any("functionDeclarations" in tool for tool in body.get("tools", ()))
+        if (has_functions and generation(model) < (3,)) or profile.structured_output == "":
+            drop("text.format", "sent in words: the model takes no format here, beside functions for one")
+            said.system.append({"text": in_words(form)})
+        else:
+            _add_format(config, form)
 
 
 def _add_format(config: dict[str, Any], form: dict[str, Any]) -> None:
@@ -188,14 +182,6 @@ def _add_format(config: dict[str, Any], form: dict[str, Any]) -> None:
         if form.get("description"):
             schema = {"description": form["description"], **plain(schema, "text.format.schema")}
         config["responseJsonSchema"] = embed(schema)
-
-
-def _say(said: Contents, form: dict[str, Any], drop: Drop) -> None:
-    words = _WORDS
-    if form["type"] == "json_schema":
-        words += f" It must fit this JSON schema:\n{json_text(form.get('schema') or {})}"
-    drop("text.format", "sent in words: the model takes no format here, beside functions for one")
-    said.system.append({"text": words})
 
 
 def _add_logprobs(config: dict[str, Any], params: CreateParams, drop: Drop) -> None:

@@ -49,6 +49,14 @@ class Block(msgspec.Struct, frozen=True):
         return place if self.part < 0 else f"{place}.content[{self.part}]"
 
 
+class ResultPart(Block, frozen=True):
+    """A part of the output of an item, which is the result of a call."""
+
+    @property
+    def where(self) -> str:
+        return f"input[{self.item}].output[{self.part}]"
+
+
 class Turn(msgspec.Struct, frozen=True):
     """What one side said. Blocks of two messages in an assistant's turn differ in `item`."""
 
