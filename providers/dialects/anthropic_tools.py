@@ -24,7 +24,7 @@ from ...pipeline.wire import embed
 from ..rows import ChatFlags
 from .anthropic_format import fitted
 from .anthropic_models import Claude
-from .chat_tools import each_tool, flat_name
+from .chat_tools import each_tool, flat_name, name_of
 from .turns import plain
 
 FUNCTIONS_ONLY: Final = ChatFlags()
@@ -89,10 +89,7 @@ class Tools:
     def _offer(self, where: str, tool: dict[str, Any], namespace: str | None) -> None:
         kind, name = str(tool.get("type")), tool.get("name")
         if kind in ("function", "custom"):
-            if not isinstance(name, str) or not name:
-                hint = "fields of a function stand beside its type" if "function" in tool else None
-                raise InvalidParameter(f"{where} ({kind}) has no name", param="tools", hint=hint)
-            sent = self._function(where, flat_name(name, namespace), tool)
+            sent = self._function(where, flat_name(name_of(where, tool), namespace), tool)
         elif kind.startswith("web_search") and not _OWN.fullmatch(kind):
             sent = self._web_search(where, tool)
         elif kind == "code_interpreter":

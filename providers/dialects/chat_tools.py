@@ -101,15 +101,39 @@ def add_tools(body: dict[str, Any], params: CreateParams, target: Target, flags:
 
 
 def each_tool(tools: list[Any]) -> Iterator[tuple[str, dict[str, Any], str | None]]:
-    """Yield each tool with its place in the call and the name of its namespace."""
+    """Yield each tool with its place in the call and the name of its namespace.
+
+    Raises:
+        InvalidParameter: one that is no object, or has no type.
+    """
     for at, given in enumerate(tools):
-        tool = given if type(given) is dict else plain(given, f"tools[{at}]")
-        if tool.get("type") != "namespace":
+        tool = _typed(given, f"tools[{at}]")
+        if tool["type"] != "namespace":
             yield f"tools[{at}]", tool, None
             continue
         for index, member in enumerate(tool.get("tools") or ()):
             where = f"tools[{at}].tools[{index}]"
-            yield where, plain(member, where), tool.get("name")
+            yield where, _typed(member, where), tool.get("name")
+
+
+def _typed(given: Any, where: str) -> dict[str, Any]:
+    tool = plain(given, where)
+    if tool.get("type") is None:
+        raise InvalidParameter(f"{where} has no type", param="tools", hint='a function has "type": "function"')
+    return tool
+
+
+def name_of(where: str, tool: dict[str, Any]) -> str:
+    """Return the name of a function or a custom tool.
+
+    Raises:
+        InvalidParameter: it has none.
+    """
+    name = tool.get("name")
+    if isinstance(name, str) and name:
+        return name
+    hint = "fields of a function stand beside its type" if "function" in tool else None
+    raise InvalidParameter(f"{where} ({tool['type']}) has no name", param="tools", hint=hint)
 
 
 def _offers(body: dict[str, Any], tools: list[Any], target: Target, flags: ChatFlags, drop: Drop) -> list[_Offer]:
@@ -117,17 +141,10 @@ def _offers(body: dict[str, Any], tools: list[Any], target: Target, flags: ChatF
     places: dict[str, str] = {}
     for where, tool, namespace in each_tool(tools):
         kind = tool.get("type")
-        if kind is None:
-            raise InvalidParameter(
-                f"{where} has no type", param="tools", hint='a function has {"type": "function", ...}'
-            )
         if kind not in ("function", "custom"):
             _hosted(body, where, tool, target, drop)
             continue
-        name = tool.get("name")
-        if not isinstance(name, str) or not name:
-            hint = "fields of a function stand beside its type" if "function" in tool else None
-            raise InvalidParameter(f"{where} ({kind}) has no name", param="tools", hint=hint)
+        name = name_of(where, tool)
         flat = flat_name(name, namespace)
         if flat in places:
             raise InvalidParameter(f"{where} and {places[flat]} are both named {flat!r}", param="tools")

@@ -20,7 +20,7 @@ from ...pipeline.request import Drop, Target
 from ...pipeline.wire import embed
 from ..rows import ChatFlags
 from . import chat_tools
-from .chat_tools import ToolName, each_tool, flat_name
+from .chat_tools import ToolName, each_tool, flat_name, name_of
 from .gemini_models import generation
 from .turns import plain
 
@@ -83,10 +83,7 @@ def _offers(tools: list[Any], drop: Drop) -> tuple[list[Offer], list[dict[str, A
         if kind not in ("function", "custom"):
             hosted += filter(None, [_hosted(where, tool, drop)])
             continue
-        name = tool.get("name")
-        if not isinstance(name, str) or not name:
-            hint = "fields of a function stand beside its type" if "function" in tool else None
-            raise InvalidParameter(f"{where} ({kind}) has no name", param="tools", hint=hint)
+        name = name_of(where, tool)
         flat = flat_name(name, namespace)
         if flat in places:
             raise InvalidParameter(f"{where} and {places[flat]} are both named {flat!r}", param="tools")

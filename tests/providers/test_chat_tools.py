@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from chat_calls import BARE, NO_PARAMETERS, OPENAI, PLAIN, SCHEMA, Sent, function
 
+from antiphon import presets
 from antiphon.pipeline.errors import CallError, InvalidParameter, UnsupportedParameter
 from antiphon.pipeline.tools import TOOL_CHOICES, TOOLS, FunctionTool
 from antiphon.providers.dialects.chat_tools import ToolName, tool_names
@@ -224,3 +225,19 @@ def test_a_choice_that_the_host_cannot_be_told_is_an_error(
         Sent(flags, tools=tools, tool_choice=choice)
 
     assert caught.value.param == "tool_choice"
+
+
+@pytest.mark.parametrize("model", ["cerebras/m", "gemini/gemini-3-pro", "anthropic/claude-opus-5"])
+@pytest.mark.parametrize(
+    ("tool", "said"),
+    [
+        ({"name": "f"}, r"tools\[0\] has no type"),
+        ({"type": "namespace", "name": "n", "tools": [{"name": "f"}]}, r"tools\[0\]\.tools\[0\] has no type"),
+        ({"type": "function", "function": {"name": "f"}}, r"tools\[0\] \(function\) has no name"),
+    ],
+)
+def test_a_tool_without_type_or_name_is_refused_in_every_format(model: str, tool: dict[str, Any], said: str) -> None:
+    with pytest.raises(InvalidParameter, match=said) as caught:
+        presets.responses.explain("Hi", model=model, api_key="sk-test", tools=[tool])
+
+    assert caught.value.hint
