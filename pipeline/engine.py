@@ -8,7 +8,7 @@ import itertools
 import os
 import threading
 import weakref
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from .build import Built
@@ -21,6 +21,7 @@ from .request import Handler, Request
 from .runtime import AsyncRuntime, Portal, Runtime, SyncRuntime, drive
 from .signals import Sink
 from .stage import Option
+from .tasks import LoopTask, ThreadTask
 from .timeouts import Timeouts
 from .watch import fan_out, watch
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from .http import Transport
 
 T = TypeVar("T")
+
+_CLOSE_WAIT_S = 5.0  # for threads of ours to end, whose connections have been shut
 
 ENGINE_OPTIONS = {
     option.name: option
@@ -52,6 +55,7 @@ class Engine:
         blocking: how sync calls run async stages: "step" drives them in place, "portal" runs them on an event loop in
             a thread of its own, so that stages may await foreign async libraries.
         network: settings of the connection pools: max_connections, keepalive_s, verify, proxy.
+        resources: what stages may use, by name; what of it is None was not given.
     """
 
     def __init__(
@@ -63,11 +67,13 @@ class Engine:
         tenant: str | None = None,
         blocking: Literal["step", "portal"] = "step",
         network: dict[str, Any] | None = None,
+        resources: Mapping[str, object] | None = None,
     ) -> None:
         if blocking not in ("step", "portal"):
             raise SetupError(f'blocking is {blocking!r}; "step" or "portal" is expected')
         self.timeouts = Timeouts.of(timeouts)
         self.tenant = tenant
+        self.resources = {name: thing for name, thing in (resources or {}).items() if thing is not None}
         self.hooks = _plain_hooks(hooks)
         self.blocking = blocking
         self.hook_errors = 0
@@ -240,6 +246,10 @@ class Engine:
             closers, self._closers = self._closers[::-1], []
             transport, portal = self._transports.get(False), self._portal
             self._built.clear()
+        left = [*self._sync.tasks.cancel(), *self._async.tasks.cancel()]
+        for task in left:
+            if isinstance(task, ThreadTask):
+                task.join(_CLOSE_WAIT_S)
         for closer in closers:
             closer()
         if transport is not None and self._given is None:
@@ -252,6 +262,9 @@ class Engine:
 
     async def aclose(self) -> None:
         """Close everything, the running event loop's connections included. Idempotent."""
+        for task in self._async.tasks.cancel():
+            if isinstance(task, LoopTask) and task.is_here:
+                await task.wait()
         pool = self._transports.get(True)
         if pool is not None and self._given is None:
             await pool.close()
@@ -353,10 +366,12 @@ def _unknown_keyword(name: str, known: list[str], chain: str) -> UnknownKeyword:
 class _Scope:
     """One position of one chain on one engine."""
 
-    __slots__ = ("_engine", "on_close", "position", "shared")
+    __slots__ = ("on_close", "position", "resources", "shared", "tenant")
 
     def __init__(self, engine: Engine, position: str) -> None:
         self.position = position
+        self.tenant = engine.tenant
+        self.resources = engine.resources
         self.shared = engine.shared
         self.on_close = engine.on_close
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from .errors import InvalidParameter, SuspendedInSync
 from .http import Exchange, HttpRequest, Transport
+from .tasks import LoopTask, Task, Tasks, ThreadTask, report
 from .timeouts import Pace
 
 if TYPE_CHECKING:
@@ -73,6 +74,13 @@ class Runtime(Protocol):
         """Run jobs side by side, return the first result and stop the others; all failed: raise the first error."""
         ...
 
+    def spawn(self, job: Job[object], name: str) -> Task:
+        """Start a job that goes on when the call has ended: until it is done, its client closes, or its loop ends.
+
+        It sees the caller's context variables. An error that it raises is logged; nobody else would learn of it.
+        """
+        ...
+
     def event(self) -> Event: ...
 
     def lock(self) -> Lock: ...
@@ -85,6 +93,7 @@ class SyncRuntime:
 
     def __init__(self, transport: Callable[[], Transport]) -> None:
         self._transport = transport
+        self.tasks = Tasks()
 
     def open(self, request: HttpRequest, pace: Pace) -> Coroutine[Any, Any, Exchange]:
         return self._transport().open(request, pace)
@@ -107,6 +116,30 @@ class SyncRuntime:
     async def race(self, jobs: Sequence[Job[T]]) -> T:
         _check_race(jobs)
         return _in_threads(jobs, len(jobs), first=True)[0]
+
+    def spawn(self, job: Job[object], name: str) -> Task:
+        from .transport import AbortScope
+
+        stop, scope = _Stop(None), AbortScope(detached=True)
+
+        def run() -> None:
+            _stop.set(stop)
+            with scope:
+                try:
+                    if stop.wait(0):
+                        raise Stopped
+                    drive(job())
+                except Stopped:
+                    pass
+                except Exception as error:
+                    if not stop.wait(0):  # else it is a connection that was shut to stop it
+                        report(name, error)
+
+        def cancel() -> None:
+            stop.set()
+            scope.abort()
+
+        return ThreadTask(run, cancel, self.tasks, name)
 
     def event(self) -> Event:
         return _ThreadEvent()
@@ -236,6 +269,7 @@ class AsyncRuntime:
 
     def __init__(self, transport: Callable[[], Transport]) -> None:
         self._transport = transport
+        self.tasks = Tasks()
 
     def open(self, request: HttpRequest, pace: Pace) -> Coroutine[Any, Any, Exchange]:
         return self._transport().open(request, pace)
@@ -296,6 +330,9 @@ class AsyncRuntime:
         if not results:
             raise errors[0]
         return results[0]
+
+    def spawn(self, job: Job[object], name: str) -> Task:
+        return LoopTask(job, self.tasks, name)
 
     def event(self) -> Event:
         import anyio

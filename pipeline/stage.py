@@ -19,7 +19,7 @@ import importlib
 import inspect
 import operator
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from types import FunctionType
 from typing import (
     TYPE_CHECKING,
@@ -89,6 +89,10 @@ class Scope(Protocol):
     """What a stage's `setup` may use. One scope is one position in one chain of one client."""
 
     position: str
+    tenant: str | None
+    """Whose data stores keep apart."""
+    resources: Mapping[str, object]
+    """What the client was given for stages to use, by the name of its argument, e.g. "state_store"."""
 
     def shared(self, key: str, make: Callable[[], T]) -> T:
         """Return the client's one object of this key, made at the first call; closed with the client if it can be."""

@@ -38,17 +38,19 @@ def _close_in_process(home: Home, pid: int) -> None:
 class AbortScope:
     """Knows the exchanges that were opened inside of it, in this context and in copies of it, and can abort them.
 
-    For threads that must stop other threads, whose blocked reads cannot be cancelled otherwise. Scopes nest.
+    For threads that must stop other threads, whose blocked reads cannot be cancelled otherwise. Scopes nest, but for a
+    detached one, which outlives the scopes around it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, detached: bool = False) -> None:
         self.aborted = False
+        self._detached = detached
         self._outer: AbortScope | None = None
         self._lock = threading.Lock()
         self._open: weakref.WeakSet[SlotExchange] = weakref.WeakSet()
 
     def __enter__(self) -> AbortScope:
-        self._outer = _scope.get()
+        self._outer = None if self._detached else _scope.get()
         self._token = _scope.set(self)
         return self
 

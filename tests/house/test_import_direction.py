@@ -30,7 +30,9 @@ LAYERS = {
 # These stage modules join the others.
 JOINING_STAGES = ("stages/__init__.py", "stages/presets.py")
 
-IO_MODULES = tuple(f"pipeline/{name}.py" for name in ("runtime", "transport", "pool", "network", "httpx_client"))
+IO_MODULES = tuple(
+    f"pipeline/{name}.py" for name in ("runtime", "tasks", "transport", "pool", "network", "httpx_client")
+)
 
 # Which files may name a package from outside. One that is not listed here may be named nowhere.
 OUTSIDE = {

@@ -445,3 +445,149 @@ def test_events_have_types() -> None:
 
     assert isinstance(next(stream), ev.ResponseCreated)
     stream.close()
+
+
+# --- work beside the call --------------------------------------------------------------------------------------------
+
+
+def test_a_spawned_job_goes_on_when_its_call_has_ended(mode: Mode) -> None:
+    caller: contextvars.ContextVar[str] = contextvars.ContextVar("caller", default="nobody")
+    seen: list[str] = []
+
+    async def body() -> None:
+        caller.set("somebody")
+
+        async def start(runtime: Runtime) -> Any:
+            go = runtime.event()
+
+            async def job() -> None:
+                await go.wait()
+                seen.append(caller.get())
+
+            return runtime.spawn(job, "late"), go
+
+        task, go = await with_runtime(mode, start)
+        assert not task.is_done
+        assert seen == []
+        go.set()
+        await task.wait()
+        assert task.is_done
+
+    mode.run(body)
+
+    assert seen == ["somebody"]
+
+
+@pytest.mark.parametrize("stopped_by", ["cancel", "close"])
+def test_a_spawned_job_ends_with_its_clean_up(mode: Mode, stopped_by: str) -> None:
+    cleaned: list[str] = []
+
+    async def body() -> None:
+        spawned: list[Any] = []
+
+        @stage(terminal=True)
+        async def inside(request: Request, call_next: Handler) -> Reply:
+            runtime = request.context.runtime
+            begun = runtime.event()
+
+            async def job() -> None:
+                try:
+                    begun.set()
+                    await runtime.sleep(60)
+                finally:
+                    cleaned.append("yes")
+
+            spawned.append(runtime.spawn(job, "long"))
+            await begun.wait()
+            return answer()
+
+        client = Client(Chain([inside]))
+        await mode.call(client.chain)
+        if stopped_by == "cancel":
+            spawned[0].cancel()
+            await spawned[0].wait()
+        else:
+            await mode.close(client)
+        assert spawned[0].is_done
+
+    began = time.monotonic()
+    mode.run(body)
+
+    assert cleaned == ["yes"]
+    assert time.monotonic() - began < 30
+
+
+def test_a_spawned_job_ends_with_its_event_loop() -> None:
+    for backend in ("asyncio", "trio"):
+        cleaned: list[str] = []
+
+        async def body(backend: str = backend, cleaned: list[str] = cleaned) -> None:
+            async def start(runtime: Runtime) -> None:
+                begun = runtime.event()
+
+                async def job() -> None:
+                    try:
+                        begun.set()
+                        await runtime.sleep(60)
+                    finally:
+                        cleaned.append(backend)
+
+                runtime.spawn(job, "long")
+                await begun.wait()
+
+            await with_runtime(Mode(backend), start)  # type: ignore[arg-type]
+
+        anyio.run(body, backend=backend)
+
+        assert cleaned == [backend]
+
+
+def test_an_error_of_a_spawned_job_is_logged(mode: Mode, caplog: pytest.LogCaptureFixture) -> None:
+    async def body() -> None:
+        async def start(runtime: Runtime) -> Any:
+            async def job() -> None:
+                raise ValueError("nobody listens")
+
+            return runtime.spawn(job, "broken")
+
+        await (await with_runtime(mode, start)).wait()
+
+    mode.run(body)
+
+    assert "background task broken failed: ValueError('nobody listens')" in caplog.text
+
+
+def test_spawned_threads_run_their_clean_up_at_exit() -> None:
+    program = """
+        import antiphon
+        from antiphon.pipeline.chain import Chain
+        from antiphon.pipeline.function_stages import stage
+        from antiphon.stages.dispatch import Dispatch
+
+        @stage
+        async def leave_one_running(request, call_next):
+            runtime = request.context.runtime
+            begun = runtime.event()
+
+            async def job():
+                try:
+                    begun.set()
+                    await runtime.sleep(60)
+                finally:
+                    print("cleaned", flush=True)
+
+            runtime.spawn(job, "long")
+            await begun.wait()
+            return await call_next(request)
+
+        antiphon.presets.responses.before("retry", leave_one_running).invoke("Hi", model="scripted/echo")
+    """
+    began = time.monotonic()
+
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", textwrap.dedent(program)], capture_output=True, text=True, timeout=60, check=True
+    )
+
+    assert done.stdout == "cleaned\n"
+    assert done.stderr == ""
+    assert time.monotonic() - began < 30
