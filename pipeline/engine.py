@@ -73,7 +73,9 @@ class Engine:
             raise SetupError(f'blocking is {blocking!r}; "step" or "portal" is expected')
         self.timeouts = Timeouts.of(timeouts)
         self.tenant = tenant
-        self.resources = {name: thing for name, thing in (resources or {}).items() if thing is not None}
+        self.resources: Mapping[str, object] = {
+            name: thing for name, thing in (resources or {}).items() if thing is not None
+        }
         self.hooks = _plain_hooks(hooks)
         self.blocking = blocking
         self.hook_errors = 0
@@ -371,7 +373,7 @@ class _Scope:
     def __init__(self, engine: Engine, position: str) -> None:
         self.position = position
         self.tenant = engine.tenant
-        self.resources = engine.resources
+        self.resources: Mapping[str, object] = engine.resources
         self.shared = engine.shared
         self.on_close = engine.on_close
 
