@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from .pipeline.request import Handler as Handler
     from .pipeline.request import Request as Request
     from .pipeline.response import Response as Response
+    from .pipeline.secret import FromEnv as FromEnv
     from .pipeline.secret import Secret as Secret
     from .pipeline.signals import CallEnded as CallEnded
     from .pipeline.signals import CallStarted as CallStarted
@@ -103,7 +104,7 @@ _HOMES = {
     "pipeline.reply": ["Attempt", "Dropped", "Meta", "Outcome", "Reply"],
     "pipeline.request": ["Handler", "Request"],
     "pipeline.response": ["Response"],
-    "pipeline.secret": ["Secret"],
+    "pipeline.secret": ["FromEnv", "Secret"],
     "pipeline.signals": ["CallEnded", "CallStarted", "Signal"],
     "pipeline.function_stages": ["after", "before", "on_stream_event", "stage"],
     "pipeline.stage": ["Option", "Stage"],
@@ -157,6 +158,7 @@ _HOMES = {
         "MissingExtra",
         "MissingKey",
         "NotFoundError",
+        "NotSerializable",
         "OutputError",
         "OutputIncomplete",
         "OutputInvalid",

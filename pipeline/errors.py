@@ -3,6 +3,7 @@
     AntiphonError
     ├── SetupError                        fix the set-up: chain, stage, client, extra
     │   ├── ChainError                    a chain that cannot run: terminal, order, names
+    │   │   └── NotSerializable           a chain that cannot be written down
     │   ├── StageError                    a stage that is declared or written wrongly
     │   ├── SuspendedInSync               a stage awaited foreign I/O in a sync call
     │   └── MissingExtra                  an optional package or file is not installed
@@ -137,6 +138,10 @@ class SetupError(AntiphonError):
 
 class ChainError(SetupError):
     """A chain that cannot run: no terminal, wrong order, unknown or repeated names."""
+
+
+class NotSerializable(ChainError):
+    """A stage or a bound value of a chain that has no form in a file; the message names it."""
 
 
 class StageError(SetupError):

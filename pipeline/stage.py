@@ -185,7 +185,7 @@ def _no_assignment(stage: Stage, name: str, value: object) -> NoReturn:
 
 def _check_values(stage: Stage) -> None:
     cls = type(stage)
-    for name, expected in _types_of(cls).items():
+    for name, expected in field_types(cls).items():
         value = getattr(stage, name)
         try:
             msgspec.convert(value, expected, dec_hook=_as_is)
@@ -199,7 +199,8 @@ def _as_is(expected: type, value: object) -> object:
     return value
 
 
-def _types_of(cls: type[Stage]) -> dict[str, Any]:
+def field_types(cls: type[Stage]) -> dict[str, Any]:
+    """Return the types of a stage's settings; those that only type checkers know are left out."""
     found = cls.__dict__.get("_field_types")
     if found is None:
         try:
@@ -263,8 +264,8 @@ class Stage(
     def __reduce__(self) -> tuple[object, ...]:
         settings = {name: getattr(self, name) for name in self.__struct_fields__}
         made_of = settings.get("function")
-        if made_of is not None and _stage_at(*_place_of(made_of)) == self:
-            return _stage_at, _place_of(made_of)  # a decorator has put the stage in its function's place
+        if made_of is not None and found_at(*place_in_code(made_of)) == self:
+            return found_at, place_in_code(made_of)  # a decorator has put the stage in its function's place
         return _make, (type(self), settings)
 
 
@@ -273,11 +274,12 @@ def _make(cls: type[Stage], settings: dict[str, Any]) -> Stage:
     return made
 
 
-def _place_of(function: object) -> tuple[str, str]:
+def place_in_code(function: object) -> tuple[str, str]:
+    """Return the module and the qualified name under which a function or class was defined."""
     return getattr(function, "__module__", ""), getattr(function, "__qualname__", "")
 
 
-def _stage_at(module: str, name: str) -> object:
+def found_at(module: str, name: str) -> object:
     """Return what stands in a module under this name, None when nothing does."""
     try:
         return operator.attrgetter(name)(importlib.import_module(module))
