@@ -71,12 +71,16 @@ if TYPE_CHECKING:
     from .prebuilt import poll_responses as poll_responses
     from .prebuilt import responses as responses
     from .stages import presets as presets
+    from .stages.defaults import Defaults as Defaults
     from .stages.dispatch import Dispatch as Dispatch
+    from .stages.fallback import Fallback as Fallback
+    from .stages.guard import Guard as Guard
     from .stages.log import Log as Log
     from .stages.log import configure_logging as configure_logging
     from .stages.observe import Observe as Observe
     from .stages.parse_output import ParseOutput as ParseOutput
     from .stages.reask import Reask as Reask
+    from .stages.rename import Rename as Rename
     from .stages.resolve import Resolve as Resolve
     from .stages.response_ids import ResponseIds as ResponseIds
     from .stages.retry import Retry as Retry
@@ -127,11 +131,15 @@ _HOMES = {
         "poll_responses",
         "responses",
     ],
+    "stages.defaults": ["Defaults"],
     "stages.dispatch": ["Dispatch"],
+    "stages.fallback": ["Fallback"],
+    "stages.guard": ["Guard"],
     "stages.log": ["Log", "configure_logging"],
     "stages.observe": ["Observe"],
     "stages.parse_output": ["ParseOutput"],
     "stages.reask": ["Reask"],
+    "stages.rename": ["Rename"],
     "stages.resolve": ["Resolve"],
     "stages.response_ids": ["ResponseIds"],
     "stages.retry": ["Retry"],
@@ -152,6 +160,7 @@ _HOMES = {
         "ConflictError",
         "ContentPolicyViolationError",
         "ContextWindowExceededError",
+        "GuardTripped",
         "InternalServerError",
         "InvalidModel",
         "InvalidParameter",

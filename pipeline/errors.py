@@ -15,6 +15,7 @@
     │   ├── MissingKey                    no API key for this host
     │   ├── UnsupportedParameter          the host or its dialect cannot carry it
     │   └── UnsupportedOperation          the host does not serve this call of the API
+    ├── GuardTripped                      a guard of the chain stopped the input or the answer
     └── APIError                          the host was asked
         ├── APIConnectionError            no (whole) answer: mostly worth a repeat
         │   ├── APITimeoutError           one of the five time limits, named; also a TimeoutError
@@ -186,6 +187,20 @@ class UnsupportedParameter(CallError, ValueError):
 
 class UnsupportedOperation(CallError):
     """A call of the API that the target does not serve."""
+
+
+class GuardTripped(AntiphonError):
+    """A Guard stage stopped a call.
+
+    Args:
+        reason: what the check said.
+        side: "input": nothing was sent; "output": `response` has the answer that did not pass.
+    """
+
+    def __init__(self, message: str, *, reason: str, side: str, **facts: object) -> None:
+        super().__init__(message, **facts)  # type: ignore[arg-type]
+        self.reason = reason
+        self.side = side
 
 
 class APIError(AntiphonError):

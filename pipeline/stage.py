@@ -93,6 +93,8 @@ class Scope(Protocol):
     """Whose data stores keep apart."""
     resources: Mapping[str, object]
     """What the client was given for stages to use, by the name of its argument, e.g. "state_store"."""
+    options: Mapping[str, Option]
+    """The call options that the stages of the chain read, by name."""
 
     def shared(self, key: str, make: Callable[[], T]) -> T:
         """Return the client's one object of this key, made at the first call; closed with the client if it can be."""
@@ -220,12 +222,14 @@ class Stage(
     Class attributes that a stage may declare:
         options: call options that it reads.
         needs, sets: which of "target" and "wire" it needs on the request and sets; checked when a chain is built.
+        outside: which of "target" and "wire" must not be set yet where it stands; checked like `needs`.
         is_terminal: it answers itself and never calls `call_next`.
         at_most_once: a second one on the same path is an error.
     """
 
     options: ClassVar[tuple[Option, ...]] = ()
     needs: ClassVar[tuple[str, ...]] = ()
+    outside: ClassVar[tuple[str, ...]] = ()
     sets: ClassVar[tuple[str, ...] | None] = None
     is_terminal: ClassVar[bool] = False
     at_most_once: ClassVar[bool] = False
