@@ -7,6 +7,7 @@ Run it from a clone of the repository:
 """
 
 import sys
+from typing import Any
 
 from antiphon import Fallback, presets
 
@@ -16,7 +17,7 @@ model = sys.argv[1] if len(sys.argv) > 1 else "scripted/echo"
 last_resort = {"model": model, "max_output_tokens": 24}
 chain = presets.responses.with_(retry={"attempts": 1}).before("resolve", Fallback(["openai/gpt-5-mini", last_resort]))
 
-call = {"model": "openai/gpt-5", "api_base": "http://127.0.0.1:9/v1", "api_key": "none"}
+call: dict[str, Any] = {"model": "openai/gpt-5", "api_base": "http://127.0.0.1:9/v1", "api_key": "none"}
 response = chain.invoke("Say hello.", **call)
 print(response.output_text)
 print("asked:", ", ".join(f"{attempt.provider} ({attempt.outcome})" for attempt in response.meta.attempts))
