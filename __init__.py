@@ -17,6 +17,8 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from . import providers as providers
     from .client import Client as Client
+    from .openai_client import AsyncOpenAI as AsyncOpenAI
+    from .openai_client import OpenAI as OpenAI
     from .pipeline import errors as errors
     from .pipeline.chain import Chain as Chain
     from .pipeline.engine import aclose as aclose
@@ -90,6 +92,7 @@ if TYPE_CHECKING:
 # Public name -> the module that has it. Errors are found in pipeline.errors by any of their names.
 _HOMES = {
     "client": ["Client"],
+    "openai_client": ["AsyncOpenAI", "OpenAI"],
     "pipeline.chain": ["Chain"],
     "pipeline.engine": ["aclose", "close"],
     "pipeline.event_stream": ["EventStream", "finally_"],
