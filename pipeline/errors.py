@@ -197,7 +197,7 @@ class GuardTripped(AntiphonError):
         side: "input": nothing was sent; "output": `response` has the answer that did not pass.
     """
 
-    def __init__(self, message: str, *, reason: str, side: str, **facts: object) -> None:
+    def __init__(self, message: str, *, reason: str = "", side: str = "", **facts: object) -> None:
         super().__init__(message, **facts)  # type: ignore[arg-type]
         self.reason = reason
         self.side = side
