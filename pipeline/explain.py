@@ -14,6 +14,7 @@ from .request import Handler, Request
 from .response import Response
 from .runtime import drive
 from .secret import MASK, Secret, mask
+from .tools import hide_credentials
 from .wire import loads
 
 if TYPE_CHECKING:
@@ -99,9 +100,21 @@ def _explanation(chain: list[str], options: dict[str, str], request: Request) ->
             method=wire.method,
             url=mask(wire.url, secrets),
             headers={name: MASK if isinstance(value, Secret) else mask(value) for name, value in wire.headers},
-            body=loads(wire.body) if wire.body else None,
+            body=_shown(loads(wire.body)) if wire.body else None,
         )
         if wire
         else None,
         dropped=tuple(request.context.dropped),
     )
+
+
+def _shown(body: Any) -> Any:
+    """Return a request's JSON without what its MCP servers are called with."""
+    if not isinstance(body, dict):
+        return body
+    hidden = {
+        name: [hide_credentials(tool) if isinstance(tool, dict) else tool for tool in body[name]]
+        for name in ("tools", "mcp_servers")  # the API's, Anthropic's
+        if isinstance(body.get(name), list)
+    }
+    return {**body, **hidden}
