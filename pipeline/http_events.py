@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 
-from .errors import APIError
+from .errors import APIConnectionError, APIError
 from .events import Event
 from .http import Exchange
 from .request import StreamDecoder
@@ -39,7 +39,15 @@ class HttpEvents:
         if self._decoder.error is not None:
             raise self._decoder.error
         while not self._ended:
-            data = await self._exchange.chunk()
+            try:
+                data = await self._exchange.chunk()
+            except APIConnectionError:
+                # Cut, or silent, after the host has said why the answer ends: then the answer is whole all the same.
+                events = self._decoder.finish()
+                if not self._decoder.is_done:
+                    raise
+                self._ended = True
+                return events
             if data:
                 events = self._decoder.feed(data)
             else:
