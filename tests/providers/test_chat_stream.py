@@ -556,6 +556,17 @@ def test_an_error_inside_the_stream_fails_the_response(said: object, code: str, 
     assert [item.to_dict()["status"] for item in last.response.output] == ["incomplete"] * begun
 
 
+@pytest.mark.parametrize("begun", [True, False], ids=["after content", "at once"])
+def test_what_comes_beside_an_error_is_told_before_it(begun: bool) -> None:
+    said = {"id": "chatcmpl-1", "choices": [{"index": 0, "delta": {"content": "lo"}}], "error": {"message": "busy"}}
+
+    events, _ = streamed(*[chunk({"content": "Hel"})] * begun, data(said), DONE)
+
+    last = events[-1]
+    assert isinstance(last, ev.ResponseFailed)
+    assert (last.response.id, last.response.output_text) == ("chatcmpl-1", "Hello" if begun else "lo")
+
+
 @pytest.mark.parametrize(
     "line",
     [b"data: {not json\n\n", b"data: 5\n\n", b'data: {"choices": 7}\n\n', b'data: {"choices": [{"delta": []}]}\n\n'],
