@@ -15,7 +15,7 @@ from .response import Response
 from .runtime import drive
 from .secret import MASK, Secret, mask
 from .tools import hide_credentials
-from .wire import loads
+from .wire import encode, loads
 
 if TYPE_CHECKING:
     from .chain import Chain
@@ -60,7 +60,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
         if self.request is not None:
             lines.append(f"sends    {self.request.method} {self.request.url}")
             lines += [f"         {name}: {value}" for name, value in self.request.headers.items()]
-            body = msgspec.json.format(msgspec.json.encode(self.request.body), indent=2).decode()
+            body = msgspec.json.format(encode(self.request.body), indent=2).decode()
             lines += [f"         {line}" for line in body.splitlines()]
         lines += [f"drops    {item.name}: {item.reason}" for item in self.dropped]
         return "\n".join(lines)

@@ -41,13 +41,15 @@ class HttpEvents:
         while not self._ended:
             try:
                 data = await self._exchange.chunk()
-            except APIConnectionError:
-                # Cut, or silent, after the host has said why the answer ends: then the answer is whole all the same.
+            except APIConnectionError as error:
                 events = self._decoder.finish()
-                if not self._decoder.is_done:
-                    raise
-                self._ended = True
-                return events
+                # A host that has said why the answer ends has said all of it, whatever becomes of the connection.
+                self._ended = self._decoder.is_done
+                if not self._ended:
+                    self._decoder.error = error
+                if events:
+                    return events
+                raise
             if data:
                 events = self._decoder.feed(data)
             else:

@@ -39,7 +39,7 @@ def signatures(block: Block, target: Target, drop: Drop) -> tuple[dict[str, Any]
     return tuple([each for each in found if each is not None])
 
 
-def _of_call(kept: object) -> dict[str, Any] | None:
+def _of_call(kept: Any) -> dict[str, Any] | None:
     """Return the signature of a call that generateContent made, as chat completions have it; see `gemini_answer`."""
     match kept:
         case {"attach": "next", "thoughtSignature": str(signature)} if "length" not in kept:

@@ -131,7 +131,7 @@ def test_an_event_behind_a_repair_knows_the_number_that_the_host_gave_it() -> No
     item = {"type": "reasoning", "id": "rs_1", "summary": []}
     told = {**item, "summary": [{"type": "summary_text", "text": "ab"}]}
     where = {"item_id": "rs_1", "output_index": 0, "summary_index": 0}
-    sent = [
+    sent: list[dict[str, Any]] = [
         {"type": "response.created", "response": {"id": "r"}},
         {"type": "response.output_item.added", "output_index": 0, "item": item},
         {"type": "response.reasoning_summary_text.delta", **where, "delta": "a"},

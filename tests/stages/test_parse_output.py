@@ -475,7 +475,7 @@ def test_a_response_that_is_fetched_is_parsed(
         reply: Any = await mode.either(
             lambda: client.get_responses("resp_1", **asked), lambda: client.aget_responses("resp_1", **asked)
         )
-        response = await mode.until_done(reply) if streamed else reply
+        response: Any = await mode.until_done(reply) if streamed else reply
 
         assert response.output_parsed == PARSED
         assert response.meta.dropped == ()
