@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -15,7 +16,7 @@ from .response import Response
 from .runtime import drive
 from .secret import MASK, Secret, mask
 from .tools import hide_credentials
-from .wire import encode, loads
+from .wire import loads
 
 if TYPE_CHECKING:
     from .chain import Chain
@@ -60,7 +61,10 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
         if self.request is not None:
             lines.append(f"sends    {self.request.method} {self.request.url}")
             lines += [f"         {name}: {value}" for name, value in self.request.headers.items()]
-            body = msgspec.json.format(encode(self.request.body), indent=2).decode()
+            # Half a character cannot be printed; it becomes the escape that is sent.
+            body = (
+                json.dumps(self.request.body, indent=2, ensure_ascii=False).encode(errors="backslashreplace").decode()
+            )
             lines += [f"         {line}" for line in body.splitlines()]
         lines += [f"drops    {item.name}: {item.reason}" for item in self.dropped]
         return "\n".join(lines)
