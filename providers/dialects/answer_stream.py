@@ -12,6 +12,7 @@ from ...pipeline.secret import Secret
 from ...pipeline.sse import Frame, SSEDecoder
 from .answer import Answer
 from .failures import excerpt
+from .half_characters import HalfCharacters
 
 A = TypeVar("A", bound=Answer)
 
@@ -24,10 +25,11 @@ class AnswerStream(Generic[A]):
         secrets: what no message may show.
     """
 
-    __slots__ = ("_secrets", "_sse", "answer", "error")
+    __slots__ = ("_halves", "_secrets", "_sse", "answer", "error")
 
     def __init__(self, answer: A, secrets: tuple[Secret | None, ...] = ()) -> None:
         self._sse = SSEDecoder()
+        self._halves = HalfCharacters()
         self._secrets = secrets
         self.answer = answer
         self.error: APIError | None = None
@@ -46,10 +48,10 @@ class AnswerStream(Generic[A]):
         return self.answer.is_done
 
     def feed(self, data: bytes) -> list[Event]:
-        return self._events(self._sse.feed(data))
+        return self._events(self._halves.join(self._sse.feed(data)))
 
     def finish(self) -> list[Event]:
-        events = self._events(self._sse.finish())
+        events = self._events(self._halves.finish(self._sse.finish()))
         self.error = None  # a chunk that the end cuts in two is no malformed one: the stream broke
         if not self.is_done and self.answer.has_ended:
             self.answer.end()  # some hosts never send a mark of the end
