@@ -122,6 +122,10 @@ def open_store(url: str, *, seal: Seal | None = None, max_bytes: int = MAX_BYTES
             from .memory import MemoryStore
 
             store = MemoryStore(max_bytes=room)
+        case "sqlite":
+            from .sqlite import SqliteStore
+
+            store = SqliteStore(_file_of(url), max_bytes=room, timeout_s=timeout_s)
         case _:
             raise InvalidParameter(
                 f'there is no store "{scheme}://"{did_you_mean(scheme, KINDS)}',
@@ -136,6 +140,17 @@ def open_store(url: str, *, seal: Seal | None = None, max_bytes: int = MAX_BYTES
 
 
 KINDS = ("memory", "sqlite", "redis", "rediss", "unix", "postgresql", "postgres")
+
+
+def _file_of(url: str) -> str:
+    path = url.removeprefix("sqlite:///")
+    if path in (url, "", ":memory:"):
+        raise InvalidParameter(
+            f"the store URL {url!r} names no file",
+            param="url",
+            hint="write sqlite:///relative.db or sqlite:////absolute.db; memory:// keeps state in memory",
+        )
+    return path
 
 
 def check_key(key: str) -> None:
