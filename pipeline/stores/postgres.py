@@ -10,7 +10,7 @@ import math
 import time
 import zlib
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, LiteralString, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, LiteralString, TypeVar
 
 from ..errors import (
     InvalidParameter,
@@ -108,6 +108,8 @@ class PostgresStore:
         max_connections: how many connections a process has at most; further threads wait for one.
     """
 
+    migrations: ClassVar[tuple[LiteralString, ...]] = MIGRATIONS
+
     def __init__(
         self,
         url: str,
@@ -132,14 +134,14 @@ class PostgresStore:
         try:
             self._settings = conninfo.conninfo_to_dict(url)
         except psycopg.Error:
-            raise InvalidParameter(  # without the cause, which quotes the URL
-                f"the store URL {self._shown} cannot be read",
+            raise InvalidParameter(  # without the URL, and the cause that quotes it: passwords stand in wrong places
+                "the postgresql:// URL of the store cannot be read",
                 param="url",
                 hint="postgresql://user:password@host:5432/database",
             ) from None
         schema = sql.Identifier(namespace)
         self._sql = {name: sql.SQL(text).format(s=schema) for name, text in _SQL.items()}
-        self._migrations = [sql.SQL(text).format(s=schema) for text in MIGRATIONS]
+        self._migrations = [sql.SQL(text).format(s=schema) for text in self.migrations]
         self._sweep_at = 0.0
         self._pool = self._new_pool()
         watch_forks(self)
@@ -280,11 +282,11 @@ class PostgresStore:
             ) from error
         connection.patience_s = self.timeout_s  # type: ignore[attr-defined]
         try:
-            if (version := self._version(connection)) < len(MIGRATIONS):
+            if (version := self._version(connection)) < len(self.migrations):
                 self._migrate(connection)
-            elif version > len(MIGRATIONS):
+            elif version > len(self.migrations):
                 raise StoreSchemaNewer(
-                    f"{self} has schema version {version}; this version of antiphon knows {len(MIGRATIONS)}",
+                    f"{self} has schema version {version}; this version of antiphon knows {len(self.migrations)}",
                     hint="use the newer antiphon, or another namespace",
                 )
         except (psycopg.Error, TimeoutError) as error:
@@ -315,7 +317,7 @@ class PostgresStore:
             for migration in self._migrations[self._version(connection) :]:
                 connection.execute(migration)
             self._rows(connection, "clear_version")
-            self._rows(connection, "set_version", version=len(MIGRATIONS))
+            self._rows(connection, "set_version", version=len(self.migrations))
 
     def _meant(self, error: Exception, *, is_unknown: bool) -> StoreError:
         """Return what an error of psycopg means to the caller, by its code (PostgreSQL, "Error Codes")."""

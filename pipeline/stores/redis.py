@@ -100,7 +100,7 @@ class RedisStore:
                 f"store {self._shown}: the package redis is not installed", hint="pip install 'antiphon[redis]'"
             ) from error
         try:
-            return BlockingConnectionPool.from_url(
+            pool = BlockingConnectionPool.from_url(
                 url,
                 max_connections=self.max_connections,
                 timeout=self.timeout_s,
@@ -111,10 +111,12 @@ class RedisStore:
                 health_check_interval=30,
                 protocol=2,
             )
+            pool.connection_class(**pool.connection_kwargs)  # does no I/O, and knows what may stand behind "?"
         except (TypeError, ValueError):
-            raise InvalidParameter(  # without the cause, which quotes the URL
-                f"the store URL {self._shown} cannot be read", param="url", hint="redis://user:password@host:6379/0"
+            raise InvalidParameter(  # without the URL, and the cause that quotes it: passwords stand in wrong places
+                "the redis:// URL of the store cannot be read", param="url", hint="redis://user:password@host:6379/0"
             ) from None
+        return pool
 
     def read(self, keys: Sequence[str]) -> list[Entry | None]:
         if not keys:

@@ -15,7 +15,7 @@ import math
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import msgspec
 
@@ -119,7 +119,8 @@ def open_store(url: str, *, seal: Seal | None = None, max_bytes: int = MAX_BYTES
         max_bytes if seal is None else max_bytes + max_bytes // 2 + 4096
     )  # sealed values are longer, base64 by a third
     store: Store
-    match scheme := urlsplit(url).scheme:
+    scheme, mark, _ = url.partition("://")
+    match scheme if mark else None:
         case "memory":
             from .memory import MemoryStore
 
@@ -136,6 +137,12 @@ def open_store(url: str, *, seal: Seal | None = None, max_bytes: int = MAX_BYTES
             from .postgres import PostgresStore
 
             store = PostgresStore(url, max_bytes=room, timeout_s=timeout_s)
+        case None:
+            raise InvalidParameter(
+                "a store's URL is expected, and it has no ://",  # not shown: it may hold a password
+                param="url",
+                hint="memory://, sqlite:///state.db, redis://host:6379/0, postgresql://host/database",
+            )
         case _:
             raise InvalidParameter(
                 f'there is no store "{scheme}://"{did_you_mean(scheme, KINDS)}',

@@ -361,7 +361,7 @@ def test_one_body_uses_a_store_in_every_mode(
 
     async def body() -> list[Entry | None]:
         await runtime.call(store.write, "/v/1", b"one")
-        await runtime.gather([lambda number=number: runtime.call(store.append, "/v/1", [b"x"]) for number in range(8)])
+        await runtime.gather([lambda: runtime.call(store.append, "/v/1", [b"x"])] * 8)
         return await runtime.call(store.read, ["/v/1"])
 
     [entry] = run(body)
