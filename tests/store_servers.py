@@ -136,6 +136,7 @@ class PostgresServer(ServerProcess):
     """
 
     def __init__(self, *, fsync: bool = False) -> None:
+        initdb = binary("initdb")
         super().__init__()
         self.fsync = fsync
         self.data = self.folder / "data"
@@ -145,7 +146,7 @@ class PostgresServer(ServerProcess):
             self.user = pwd.getpwnam("postgres" if "postgres" in names else "nobody")
             os.chown(self.folder, self.user.pw_uid, self.user.pw_gid)
         done = self.launch(
-            [binary("initdb"), "-D", str(self.data), "-U", "antiphon", "--auth=trust", "-E", "UTF8", "--locale=C", "-N"]
+            [initdb, "-D", str(self.data), "-U", "antiphon", "--auth=trust", "-E", "UTF8", "--locale=C", "-N"]
         ).wait(START_S)
         assert done == 0, (self.folder / "log").read_text(errors="replace")
         rules = self.data / "pg_hba.conf"
