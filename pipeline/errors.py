@@ -209,6 +209,8 @@ class GuardTripped(AntiphonError):
         super().__init__(message, **facts)  # type: ignore[arg-type]
         self.reason = reason
         self.side = side
+
+
 class StoreError(AntiphonError):
     """A store of state could not do what it was asked. No message names a key's value or a password."""
 
