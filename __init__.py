@@ -90,6 +90,7 @@ if TYPE_CHECKING:
     from .stages.resolve import Resolve as Resolve
     from .stages.response_ids import ResponseIds as ResponseIds
     from .stages.retry import Retry as Retry
+    from .stages.route import Route as Route
     from .stages.transform import Transform as Transform
     from .stages.validate import Validate as Validate
 
@@ -151,6 +152,7 @@ _HOMES = {
     "stages.resolve": ["Resolve"],
     "stages.response_ids": ["ResponseIds"],
     "stages.retry": ["Retry"],
+    "stages.route": ["Route"],
     "stages.transform": ["Transform"],
     "stages.validate": ["Validate"],
     "pipeline.errors": [
