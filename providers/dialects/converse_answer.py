@@ -126,7 +126,7 @@ class ConverseAnswer(Answer):
         self._stop("completed")
 
     def block(self, index: int, block: Mapping[str, Any]) -> None:
-        """A whole block."""
+        """A whole block; the next one, or the end, closes it."""
         match block:
             case {"text": str(said)}:
                 self.add(index, Delta(text=said), dict)
@@ -146,7 +146,6 @@ class ConverseAnswer(Answer):
                 self._show_thought(said)
             case _:
                 self.start_block(index, block)
-        self.stop_block()
 
     def note(self, fields: Mapping[str, Any]) -> None:
         """Take note of what is known at the end."""
