@@ -222,7 +222,7 @@ class Messages:
                     self._drop(f"{block.where}.is_error", "the model is not told whether a result is an error")
             results += [{"toolResult": result}, *marks]
             if beside:
-                others += [{"text": f"This belongs to the result of {block.value['call_id']}:"}, *beside]
+                others += [{"text": f"From the result of call {block.value['call_id']}:"}, *beside]
         self._push("user", results)
         self._push("user", others)
 

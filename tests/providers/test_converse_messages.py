@@ -277,7 +277,7 @@ def test_a_model_that_takes_results_as_json_gets_them_so(given: Any, content: di
 def test_what_a_result_cannot_hold_follows_behind_a_line_that_says_whose_it_is() -> None:
     (message,), dropped = answered([TEXT_PART, PAPER_PART], model=NOVA)
 
-    line = text("This belongs to the result of 1:")
+    line = text("From the result of call 1:")
     assert message == said("user", result("1", text("b")), line, PAPER)
     assert dropped == set()
 
