@@ -17,6 +17,7 @@ RENAMED: Final = {
     "reasoning_effort": "reasoning",
     "drop_params": "drop",
     "stream_timeout": "timeout",
+    "use_chat_completions_api": "dialect",
 }
 """Implemented under another name here."""
 
@@ -44,7 +45,6 @@ REFUSED: Final = {
     "azure_ad_token": 'pass it as api_key="Bearer TOKEN"',
     "azure_ad_token_provider": 'pass a function as api_key=, that returns "Bearer TOKEN"',
     "additional_drop_params": "leave the parameters out",
-    "use_chat_completions_api": "only the native Responses API is spoken so far",
     "retry_policy": 'compose it: presets.responses.with_(retry={"attempts": 5})',
     "caching": "there is no cache stage yet",
     "cache": "there is no cache stage yet",
@@ -110,3 +110,5 @@ def _rename(keywords: dict[str, Any], kept: dict[str, Any]) -> None:
         kept["drop"] = "report" if drop in (True, "true", "True") else "error"
     if (seconds := keywords.get("stream_timeout")) is not None and keywords.get("stream"):
         kept["timeout"] = seconds
+    if keywords.get("use_chat_completions_api") and "dialect" not in kept:
+        kept["dialect"] = "chat"

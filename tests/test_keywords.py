@@ -81,6 +81,18 @@ def test_drop_params_is_drop_which_wins(given: dict[str, Any], drop: str) -> Non
     assert translate(given) == ({"drop": drop}, [])
 
 
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ({"use_chat_completions_api": True}, {"dialect": "chat"}),
+        ({"use_chat_completions_api": True, "dialect": "responses"}, {"dialect": "responses"}),
+        ({"use_chat_completions_api": False}, {}),
+    ],
+)
+def test_use_chat_completions_api_is_a_dialect_which_wins(given: dict[str, Any], kept: dict[str, Any]) -> None:
+    assert translate(given) == (kept, [])
+
+
 def test_stream_timeout_is_the_timeout_of_streams() -> None:
     assert translate({"stream_timeout": 3, "timeout": 9, "stream": True})[0] == {"timeout": 3, "stream": True}
     assert translate({"stream_timeout": 3, "timeout": 9, "stream": False})[0] == {"timeout": 9, "stream": False}
@@ -94,10 +106,11 @@ def test_every_renamed_keyword_reaches_the_call(mode: Mode, name: str) -> None:
         "reasoning_effort": "low",
         "drop_params": True,
         "stream_timeout": 30,
+        "use_chat_completions_api": True,
     }
 
     async def body() -> None:
-        response = await ask(mode, scripted("Hello."), **{name: values[name]})
+        response = await ask(mode, scripted("not asked"), mock_response="Hello.", **{name: values[name]})
 
         assert response.output_text == "Hello."
         assert response.meta.dropped == ()

@@ -24,7 +24,7 @@ the closest known name. Chains themselves (`chain.invoke`) take API parameters a
 RENAMED_NOTE = """\
 `drop_params=True` is `drop="report"`, `False` is `drop="error"`; `reasoning_effort="low"` is
 `reasoning={"effort": "low"}`; `stream_timeout` counts in streamed calls only, where it wins over `timeout`; of a header
-given both ways `extra_headers` wins."""
+given both ways `extra_headers` wins; `use_chat_completions_api=True` is `dialect="chat"`."""
 
 
 def page() -> str:
