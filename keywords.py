@@ -59,6 +59,17 @@ REFUSED: Final = {
 }
 """A TypeError with this hint: silence would change what the call means."""
 
+OF_CHAT: Final = {
+    "messages": "pass them as input=",
+    "system": "pass it as instructions=",
+    "max_tokens": "pass max_output_tokens=",
+    "max_completion_tokens": "pass max_output_tokens=",
+    "response_format": 'pass text_format= with a class or a JSON schema, or text={"format": ...}',
+    "functions": "pass tools=",
+    "function_call": "pass tool_choice=",
+}
+"""Keywords of chat completions, which hands may type out of habit: a TypeError with this hint."""
+
 REFUSED_PREFIXES = ("aws_", "vertex_")
 
 
@@ -87,6 +98,10 @@ def _translated(keywords: dict[str, Any]) -> tuple[dict[str, Any], list[Dropped]
             dropped.append(Dropped(name, DROPPED[name]))
         elif name in REFUSED:
             raise UnknownKeyword(f'"{name}" of LiteLLM is not taken here', param=name, hint=REFUSED[name])
+        elif name in OF_CHAT:
+            raise UnknownKeyword(
+                f'"{name}" is of chat completions, not of the Responses API', param=name, hint=OF_CHAT[name]
+            )
         elif name.startswith(REFUSED_PREFIXES):
             raise UnknownKeyword(
                 f'"{name}" of LiteLLM is not taken here', param=name, hint="this provider is not served natively yet"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from conftest import Mode
 
-from antiphon.keywords import DROPPED, REFUSED, REFUSED_PREFIXES, RENAMED, translate
+from antiphon.keywords import DROPPED, OF_CHAT, REFUSED, REFUSED_PREFIXES, RENAMED, translate
 from antiphon.pipeline.errors import AntiphonError, InvalidParameter, UnknownKeyword
 from antiphon.pipeline.params import CreateParams
 from antiphon.stages import presets
@@ -21,7 +21,7 @@ async def ask(mode: Mode, client: ScriptedClient, /, **keywords: Any) -> Any:
 
 
 def test_no_keyword_is_in_two_tables_or_ours_already() -> None:
-    tables = [*RENAMED, *DROPPED, *REFUSED]
+    tables = [*RENAMED, *DROPPED, *REFUSED, *OF_CHAT]
     ours = {*CreateParams.__struct_fields__, *presets.responses.options, "timeout", "hooks", "trace"}
 
     assert len(tables) == len(set(tables))
@@ -148,6 +148,17 @@ def test_a_stream_and_an_error_report_what_was_dropped_too(mode: Mode) -> None:
 
 
 # --- refused --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", OF_CHAT)
+def test_a_keyword_of_chat_completions_is_a_type_error_with_its_hint(mode: Mode, name: str) -> None:
+    async def body() -> None:
+        with pytest.raises(UnknownKeyword, match="of chat completions") as caught:
+            await ask(mode, scripted("Hello."), **{name: "x"})
+
+        assert (caught.value.param, caught.value.hint) == (name, OF_CHAT[name])
+
+    mode.run(body)
 
 
 @pytest.mark.parametrize("name", REFUSED)
