@@ -18,6 +18,7 @@ from ..profiles import Profile
 from .gemini_contents import Contents, to_contents
 from .gemini_models import generation, thinking
 from .gemini_tools import add_tools
+from .http_request import merged
 from .text_format import in_words, read_format
 from .turns import plain
 
@@ -118,18 +119,9 @@ def _add_system(body: dict[str, Any], said: Contents, model: str) -> None:
 def _encode(body: dict[str, Any], extra: dict[str, Any] | None) -> bytes:
     try:
         data = encode(body)
-        return data if not extra else encode(_merged(loads(data), loads(encode(extra))))
+        return data if not extra else encode(merged(loads(data), loads(encode(extra))))
     except TypeError as error:
         raise InvalidParameter(f"the request cannot be encoded: {error}") from None
-
-
-def _merged(body: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
-    """Return a body with further fields; of an object that both have, the fields are put together."""
-    both = dict(body)
-    for name, value in extra.items():
-        known = both.get(name)
-        both[name] = _merged(known, value) if isinstance(known, dict) and isinstance(value, dict) else value
-    return both
 
 
 def _add_text(
