@@ -87,7 +87,7 @@ _SQL: dict[str, LiteralString] = {
     "sweep_logs": "DELETE FROM {s}.logs WHERE key IN"
     " (SELECT key FROM {s}.logs WHERE expires <= now() LIMIT %(limit)s FOR UPDATE SKIP LOCKED)",
     "schema": "SELECT version FROM {s}.schema_version",
-    "make_schema": "CREATE SCHEMA IF NOT EXISTS {s}",
+    "make_schema": "CREATE SCHEMA {s}",
     "make_version": "CREATE TABLE IF NOT EXISTS {s}.schema_version (version integer NOT NULL)",
     "clear_version": "DELETE FROM {s}.schema_version",
     "set_version": "INSERT INTO {s}.schema_version VALUES (%(version)s)",
@@ -312,7 +312,9 @@ class PostgresStore:
             connection.execute(
                 "SELECT pg_advisory_xact_lock(%s, %s)", (0x416E74, zlib.crc32(self.namespace.encode()) >> 1)
             )
-            self._rows(connection, "make_schema")
+            # Not IF NOT EXISTS, which asks for the right to create one even where there is one.
+            if connection.execute("SELECT to_regnamespace(%s)", (self.namespace,)).fetchall() == [(None,)]:
+                self._rows(connection, "make_schema")
             self._rows(connection, "make_version")
             for migration in self._migrations[self._version(connection) :]:
                 connection.execute(migration)

@@ -314,8 +314,10 @@ def test_a_row_that_another_transaction_holds_is_told(postgres_server: PostgresS
     store.close()
 
 
-def test_a_user_without_rights_is_told(postgres_server: PostgresServer, namespace: str) -> None:
-    postgres_server.run("DROP ROLE IF EXISTS guest; CREATE ROLE guest LOGIN PASSWORD 'hunter2secret'")
+def test_a_user_needs_the_right_to_make_a_schema_or_one_of_its_own(
+    postgres_server: PostgresServer, namespace: str
+) -> None:
+    postgres_server.run("CREATE ROLE guest LOGIN PASSWORD 'hunter2secret'")
     url = postgres_server.url.replace("antiphon@", "guest:hunter2secret@")
     wrong = PostgresStore(url.replace("hunter2secret", "hunter3secret"), namespace=namespace)
     right = PostgresStore(url, namespace=namespace)
@@ -324,6 +326,10 @@ def test_a_user_without_rights_is_told(postgres_server: PostgresServer, namespac
         wrong.read(["/v/1"])
     with pytest.raises(StoreUnavailable, match="permission denied") as denied:
         right.read(["/v/1"])
+
+    postgres_server.run(f"CREATE SCHEMA {namespace} AUTHORIZATION guest")
+    right.write("/v/1", b"one")
+    right.close()
 
     assert not denied.value.retryable
     for error in (refused.value, denied.value):
