@@ -152,6 +152,7 @@ class PostgresStore:
         schema = sql.Identifier(namespace)
         self._sql = {name: sql.SQL(text).format(s=schema) for name, text in _SQL.items()}
         self._migrations = [sql.SQL(text).format(s=schema) for text in self.migrations]
+        self._migration_lock = (0x416E74, zlib.crc32(namespace.encode()) >> 1)
         self._sweep_at = 0.0
         self._pool = self._new_pool()
         watch_forks(self)
@@ -297,13 +298,8 @@ class PostgresStore:
             ) from error
         connection.patience_s = self.timeout_s  # type: ignore[attr-defined]
         try:
-            if (version := self._version(connection)) < len(self.migrations):
+            if self._version(connection) < len(self.migrations):
                 self._migrate(connection)
-            elif version > len(self.migrations):
-                raise StoreSchemaNewer(
-                    f"{self} has schema version {version}; this version of antiphon knows {len(self.migrations)}",
-                    hint="use the newer antiphon, or another namespace",
-                )
         except (psycopg.Error, TimeoutError) as error:
             connection.close()
             raise self._meant(error, is_unknown=False) from error
@@ -319,14 +315,18 @@ class PostgresStore:
             rows = self._rows(connection, "schema")
         except (InvalidSchemaName, UndefinedTable):
             return 0
-        return int(rows[0][0]) if rows else 0
+        version = int(rows[0][0]) if rows else 0
+        if version > len(self.migrations):
+            raise StoreSchemaNewer(
+                f"{self} has schema version {version}; this version of antiphon knows {len(self.migrations)}",
+                hint="use the newer antiphon, or another namespace",
+            )
+        return version
 
     def _migrate(self, connection: psycopg.Connection) -> None:
         with connection.transaction():
             # Two that come at once: the second waits here, and finds it done.
-            connection.execute(
-                "SELECT pg_advisory_xact_lock(%s, %s)", (0x416E74, zlib.crc32(self.namespace.encode()) >> 1)
-            )
+            connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", self._migration_lock)
             # Not IF NOT EXISTS, which asks for the right to create one even where there is one.
             if connection.execute("SELECT to_regnamespace(%s)", (self.namespace,)).fetchall() == [(None,)]:
                 self._rows(connection, "make_schema")

@@ -9,9 +9,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from store_servers import PostgresServer, Proxy, RedisServer, ServerProcess
+from store_servers import PostgresServer, Proxy, RedisServer, ServerProcess, until
 
 from antiphon import (
     Store,
@@ -401,6 +402,23 @@ def test_migrations_bring_an_older_schema_up_to_date(postgres_server: PostgresSe
     with pytest.raises(StoreSchemaNewer):
         store.read(["/v/1"])
     later.close()
+
+
+def test_a_newer_process_that_was_faster_is_not_undone(postgres_server: PostgresServer, namespace: str) -> None:
+    store = PostgresStore(postgres_server.url, namespace=namespace)
+    with ThreadPoolExecutor(1) as pool:
+        with postgres_server.admin() as newer, newer.transaction():
+            newer.execute("SELECT pg_advisory_xact_lock(%s, %s)", store._migration_lock)
+            older = pool.submit(store.read, ["/v/1"])
+            waiting = "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+            until(lambda: bool(newer.execute(waiting).fetchall()), "the older one does not wait")
+            newer.execute(f"CREATE SCHEMA {namespace}".encode())
+            newer.execute(f"CREATE TABLE {namespace}.schema_version AS SELECT 99 AS version".encode())
+
+        with pytest.raises(StoreSchemaNewer):
+            older.result()
+
+    assert postgres_server.run(f"SELECT version FROM {namespace}.schema_version") == [(99,)]
 
 
 def test_what_has_expired_leaves_the_tables_in_time(postgres_server: PostgresServer, namespace: str) -> None:
