@@ -55,9 +55,14 @@ def until(ready: Callable[[], bool], what: str) -> None:
 
 
 class ServerProcess:
-    """A server that can be stopped, frozen, and started again on its data."""
+    """A server that can be stopped, killed, and started again on its data.
 
-    def __init__(self) -> None:
+    Args:
+        fsync: off, tests are faster, and only a crash of the machine would lose what was acknowledged.
+    """
+
+    def __init__(self, *, fsync: bool = False) -> None:
+        self.fsync = fsync
         self.folder = Path(tempfile.mkdtemp(prefix="antiphon-"))
         self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
@@ -116,7 +121,7 @@ class RedisServer(ServerProcess):
     def command(self) -> list[str]:
         settings = {
             **{"port": str(self.port), "bind": "127.0.0.1", "dir": str(self.folder), "save": ""},
-            **{"appendonly": "yes", "appendfsync": "always", "daemonize": "no"},
+            **{"appendonly": "yes", "appendfsync": "always" if self.fsync else "no", "daemonize": "no"},
         }
         return [binary("redis-server"), *(part for name, value in settings.items() for part in (f"--{name}", value))]
 
@@ -129,16 +134,11 @@ class RedisServer(ServerProcess):
 
 
 class PostgresServer(ServerProcess):
-    """Initialised when made. It refuses to run as root, so then it runs as somebody else.
-
-    Args:
-        fsync: off, tests are faster, and a crash of the machine would lose what they have written.
-    """
+    """Initialised when made. It refuses to run as root, so then it runs as somebody else."""
 
     def __init__(self, *, fsync: bool = False) -> None:
         initdb = binary("initdb")
-        super().__init__()
-        self.fsync = fsync
+        super().__init__(fsync=fsync)
         self.data = self.folder / "data"
         self.user = None
         if os.geteuid() == 0:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -40,6 +38,14 @@ def server(request: pytest.FixtureRequest) -> ServerProcess:
 @pytest.fixture
 def kind(server: ServerProcess) -> str:
     return "redis" if isinstance(server, RedisServer) else "postgresql"
+
+
+@pytest.fixture(scope="module", params=[RedisServer, PostgresServer], ids=list(KINDS))
+def mortal_server(request: pytest.FixtureRequest) -> Iterator[ServerProcess]:
+    """A server for those tests that stop it."""
+    server: ServerProcess = request.param(fsync=True)
+    yield server
+    server.remove()
 
 
 @pytest.fixture
@@ -125,26 +131,22 @@ def test_a_read_survives_the_loss_of_its_connection(through: Store, proxy: Proxy
     assert not proxy.loses_next_answer
 
 
-def test_a_server_that_stops_and_comes_back(kind: str) -> None:
-    server = RedisServer() if kind == "redis" else PostgresServer()
-    store = open_store(server.url, timeout_s=2)
-    try:
-        with pytest.raises(StoreUnavailable, match=r"127\.0\.0\.1"):
-            store.read(["/v/1"])
-        server.start()
-        store.write("/v/1", b"one")
-        server.stop()
-        with pytest.raises(StoreUnavailable) as read:
-            store.read(["/v/1"])
-        with pytest.raises(StoreUnavailable) as written:
-            store.write("/v/1", b"two")
-        server.start()
+def test_a_server_that_stops_and_comes_back(mortal_server: ServerProcess) -> None:
+    store = open_store(mortal_server.url, timeout_s=2)
+    with pytest.raises(StoreUnavailable, match=r"127\.0\.0\.1"):
+        store.read(["/v/1"])
+    mortal_server.start()
+    store.write("/v/1", b"one")
+    mortal_server.stop()
+    with pytest.raises(StoreUnavailable) as read:
+        store.read(["/v/1"])
+    with pytest.raises(StoreUnavailable) as written:
+        store.write("/v/1", b"two")
+    mortal_server.start()
 
-        [entry] = store.read(["/v/1"])
-        store.write("/v/1", b"three")
-    finally:
-        store.close()
-        server.remove()
+    [entry] = store.read(["/v/1"])
+    store.write("/v/1", b"three")
+    store.close()
 
     assert entry is not None
     assert entry.value == b"one"
@@ -152,29 +154,21 @@ def test_a_server_that_stops_and_comes_back(kind: str) -> None:
     assert not written.value.is_fate_unknown  # nothing was sent: the connection was seen to be gone
 
 
-def test_what_was_acknowledged_outlives_the_killing_of_its_server(kind: str) -> None:
-    server = RedisServer() if kind == "redis" else PostgresServer()
-    store = open_store(server.url, timeout_s=2)
+def test_what_was_acknowledged_outlives_the_killing_of_its_server(mortal_server: ServerProcess) -> None:
+    mortal_server.start()
+    store = open_store(mortal_server.url, timeout_s=2)
     acknowledged = 0
-
-    def append_one() -> int:
-        return store.append("/v/log", [b"%d" % acknowledged])
-
+    killer = threading.Timer(0.2, mortal_server.kill)
+    killer.start()
     try:
-        server.start()
-        killer = threading.Timer(0.2, server.kill)
-        killer.start()
-        try:
-            while True:
-                acknowledged = append_one()
-        except StoreUnavailable:
-            killer.join()
-        server.start()
+        while True:
+            acknowledged = store.append("/v/log", [b"%d" % acknowledged])
+    except StoreUnavailable:
+        killer.join()
+    mortal_server.start()
 
-        found = store.log("/v/log", limit=acknowledged + 10)
-    finally:
-        store.close()
-        server.remove()
+    found = store.log("/v/log", limit=acknowledged + 10)
+    store.close()
 
     assert acknowledged > 10
     assert len(found) in (acknowledged, acknowledged + 1)  # one more may be done without an answer
@@ -260,34 +254,6 @@ def test_a_full_server_is_told_and_nothing_is_written(
     assert store.read(["/v/1"]) == [None]
     assert store.log("/v/1") == [b"a"]
     assert store.write("/v/1", b"one")
-
-
-def test_processes_that_open_a_new_place_at_once_all_succeed(
-    kind: str, server: ServerProcess, namespace: str, make_store: Callable[..., Store]
-) -> None:
-    program = (
-        "import sys\n"
-        f"from antiphon.pipeline.stores.{KINDS[kind].__module__.rpartition('.')[2]} import {KINDS[kind].__name__}\n"
-        f"store = {KINDS[kind].__name__}(sys.argv[1], namespace=sys.argv[2])\n"
-        "print(flush=True)\n"
-        "sys.stdin.readline()\n"
-        "store.append('/v/log', [b'x'])\n"
-    )
-    command = [sys.executable, "-P", "-c", program, server.url, namespace]
-    children = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(3)]
-    for child in children:
-        assert child.stdout
-        child.stdout.readline()
-
-    for child in children:
-        assert child.stdin
-        child.stdin.write("\n")
-        child.stdin.flush()
-    for child in children:
-        child.communicate(timeout=30)
-
-    assert [child.returncode for child in children] == [0] * 3
-    assert make_store().log("/v/log") == [b"x"] * 3
 
 
 def test_all_connections_busy_for_too_long_is_told(postgres_server: PostgresServer, namespace: str) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -251,32 +249,3 @@ def test_a_migration_that_fails_leaves_the_file_as_it_was(
 
     assert store.read(["/v/1"]) != [None]
     assert other.execute("SELECT count(*) FROM sqlite_master WHERE name = 'later'").fetchall() == [(0,)]
-
-
-def test_processes_that_open_a_new_file_at_once_all_succeed(file: Path) -> None:
-    program = (
-        "import sys\n"
-        "from antiphon import open_store\n"
-        "store = open_store(sys.argv[1])\n"
-        "print(flush=True)\n"
-        "sys.stdin.readline()\n"
-        "store.append('/v/log', [b'x'])\n"
-    )
-    command = [sys.executable, "-P", "-c", program, f"sqlite:///{file}"]
-    children = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(4)]
-    for child in children:
-        assert child.stdout
-        child.stdout.readline()
-
-    for child in children:
-        assert child.stdin
-        child.stdin.write("\n")
-        child.stdin.flush()
-    for child in children:
-        child.communicate(timeout=30)
-    store = SqliteStore(file)
-    log = store.log("/v/log")
-    store.close()
-
-    assert [child.returncode for child in children] == [0] * 4
-    assert log == [b"x"] * 4

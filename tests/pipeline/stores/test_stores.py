@@ -374,6 +374,32 @@ def test_both_sides_of_a_fork_go_on(store: Store, kind: str) -> None:
     assert sorted(store.log("/v/log")) == ([] if kind == "memory" else [b"0", b"1", b"2", b"3", b"4"])
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_processes_that_open_a_new_place_at_once_all_succeed(make_store: MakeStore, kind: str) -> None:
+    make_store()  # starts the server; nothing is opened yet
+    gate, opens = os.pipe()
+    children = []
+    for _ in range(5):
+        if not (child := os.fork()):
+            status = 1
+            try:
+                os.close(opens)
+                os.read(gate, 1)  # ends when the parent closes the other side
+                make_store().append("/v/log", [b"x"])
+                status = 0
+            finally:
+                os._exit(status)
+        children.append(child)
+
+    os.close(opens)
+    ended = [os.waitpid(child, 0)[1] for child in children]
+    os.close(gate)
+
+    assert ended == [0] * 5
+    assert make_store().log("/v/log") == ([] if kind == "memory" else [b"x"] * 5)
+
+
 def test_one_body_uses_a_store_in_every_mode(
     store: Store, mode: Mode, run: Callable[[Callable[[], Coroutine[Any, Any, Any]]], Any]
 ) -> None:
