@@ -205,6 +205,28 @@ def still_process(server: ServerProcess, store: RedisStore | PostgresStore) -> i
         return connection.info.backend_pid
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_forked_child_leaves_the_parents_connections_alone(through: RedisStore | PostgresStore, proxy: Proxy) -> None:
+    through.append("/v/log", [b"parent"])
+    before = proxy.connections
+
+    if not (child := os.fork()):
+        status = 1
+        try:
+            through.append("/v/log", [b"child"])
+            through.close()
+            status = 0
+        finally:
+            os._exit(status)
+    _, ended = os.waitpid(child, 0)
+    through.append("/v/log", [b"parent"])
+
+    assert ended == 0
+    assert proxy.connections == before + 1  # the child's
+    assert through.log("/v/log") == [b"parent", b"child", b"parent"]
+
+
 def test_a_newer_schema_is_told(
     kind: str, server: ServerProcess, namespace: str, make_store: Callable[..., Store]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import stat
@@ -123,6 +124,31 @@ def test_what_has_expired_leaves_the_file_in_time(file: Path) -> None:
     store.close()
 
     assert counts == [[(1,)], [(0,)], [(0,)]]
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="the open files of a process are read from /proc")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_no_open_file_is_carried_across_a_fork(store: SqliteStore, file: Path) -> None:
+    store.write("/v/1", b"one")
+    store.read(["/v/1"])
+    before = open_files(file)
+
+    if not (child := os.fork()):
+        os._exit(len(open_files(file)))
+    _, carried = os.waitpid(child, 0)
+
+    assert before
+    assert carried == 0
+    assert store.read(["/v/1"]) != [None]
+
+
+def open_files(file: Path) -> list[str]:
+    """Return which of a database's files this process has open."""
+    found: list[str] = []
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):  # the listing's own
+            found.append(os.readlink(f"/proc/self/fd/{name}"))
+    return [path for path in found if path.startswith(str(file))]
 
 
 def test_a_lock_that_another_process_keeps_is_told(store: SqliteStore, other: sqlite3.Connection) -> None:
