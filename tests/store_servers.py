@@ -205,13 +205,15 @@ class Proxy:
     """Stands between a client and a server, and can lose answers.
 
     While `loses_answers` is set, what the client sends still reaches the server, and when the server answers, both
-    connections are closed. `loses_next_answer` does so once.
+    connections are closed. `loses_next_answer` does so once. `forget` is what a router does to idle connections:
+    nothing passes any more, and nobody is told.
     """
 
     def __init__(self, port: int) -> None:
         self.loses_answers = False
         self.loses_next_answer = False
         self.connections = 0
+        self._forgotten = 0
         self._target = port
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -225,12 +227,17 @@ class Proxy:
                 self.connections += 1
                 server = socket.create_connection(("127.0.0.1", self._target))
                 self._open += [client, server]
-                for source, sink, is_answer in ((client, server, False), (server, client, True)):
-                    threading.Thread(target=self._pass_on, args=(source, sink, is_answer), daemon=True).start()
+                for ends in ((client, server, False), (server, client, True)):
+                    threading.Thread(target=self._pass_on, args=(*ends, self.connections), daemon=True).start()
 
-    def _pass_on(self, source: socket.socket, sink: socket.socket, is_answer: bool) -> None:
+    def forget(self) -> None:
+        self._forgotten = self.connections
+
+    def _pass_on(self, source: socket.socket, sink: socket.socket, is_answer: bool, number: int) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
+                if number <= self._forgotten:
+                    continue
                 if is_answer and (self.loses_answers or self.loses_next_answer):
                     self.loses_next_answer = False
                     break

@@ -131,6 +131,25 @@ def test_a_read_survives_the_loss_of_its_connection(through: Store, proxy: Proxy
     assert not proxy.loses_next_answer
 
 
+def test_a_long_idle_connection_is_asked_before_it_is_used(
+    kind: str, server: ServerProcess, proxy: Proxy, namespace: str
+) -> None:
+    store = KINDS[kind](server.url.replace(str(server.port), str(proxy.port)), namespace=namespace, timeout_s=0.3)
+    store.append("/v/1", [b"a"])
+    proxy.forget()
+    if isinstance(store, PostgresStore):  # as half a minute later
+        store._pool._idle[:] = [(connection, used - 60) for connection, used in store._pool._idle]
+    else:
+        for connection in store._pool._connections:
+            connection.next_health_check = 0
+
+    length = store.append("/v/1", [b"b"])
+    store.close()
+
+    assert length == 2
+    assert proxy.connections == 2
+
+
 def test_a_server_that_stops_and_comes_back(mortal_server: ServerProcess) -> None:
     store = open_store(mortal_server.url, timeout_s=2)
     with pytest.raises(StoreUnavailable, match=r"127\.0\.0\.1"):

@@ -7,6 +7,7 @@ import os
 import sqlite3
 import stat
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -165,6 +166,14 @@ def test_a_lock_that_another_process_keeps_is_told(store: SqliteStore, other: sq
     assert store.write("/v/1", b"two")
 
 
+def test_a_lock_that_another_thread_keeps_is_told(store: SqliteStore) -> None:
+    with ThreadPoolExecutor(1) as pool, store._writing.use():
+        with pytest.raises(StoreLocked, match="other threads"):
+            pool.submit(store.write, "/v/1", b"one").result()
+
+        assert pool.submit(store.read, ["/v/1"]).result() == [None]  # a read does not wait for a write
+
+
 def test_a_reader_elsewhere_does_not_hold_a_delete_up(store: SqliteStore, other: sqlite3.Connection) -> None:
     store.write("/v/1", b"one")
     other.execute("BEGIN")
@@ -236,6 +245,11 @@ def test_a_path_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
 
     with pytest.raises(StoreUnavailable):
         store.write("/v/1", b"one")
+
+
+def test_a_file_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnavailable, match="cannot be made: File name too long"):
+        SqliteStore(tmp_path / ("x" * 300)).read(["/v/1"])
 
 
 def test_an_empty_file_is_filled(store: SqliteStore, file: Path) -> None:
