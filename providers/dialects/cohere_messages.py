@@ -181,7 +181,8 @@ class Messages:
                     continue
                 is_plan = has_calls and block.item in plans
                 at = None if is_plan else len(content)
-                citations += citations_of(text, block.value.get("annotations"), self._target.provider, at)
+                if not plan or not is_plan:  # in a longer plan its spans would be others
+                    citations += citations_of(text, block.value.get("annotations"), self._target.provider, at)
                 if is_plan:
                     plan.append(text)
                 else:

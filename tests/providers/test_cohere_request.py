@@ -220,11 +220,9 @@ DOCUMENT = {"id": "notes.txt", "data": {"title": "notes.txt", "text": "Grüße"}
 
 def test_parts_of_the_user() -> None:
     assert messages(user(TEXT)) == [words("user", "b")]
+    image = {"url": IMAGE["image_url"], "detail": "low"}
     assert messages(user(TEXT, {**IMAGE, "detail": "low"})) == [
-        {
-            "role": "user",
-            "content": [SENT_TEXT, {"type": "image_url", "image_url": {**SENT_IMAGE["image_url"], "detail": "low"}}],
-        }
+        {"role": "user", "content": [SENT_TEXT, {"type": "image_url", "image_url": image}]}
     ]
 
 

@@ -17,7 +17,7 @@ from antiphon.pipeline.explain import Explanation
 from antiphon.pipeline.request import StreamDecoder
 from antiphon.providers.dialects import anthropic, cohere, converse
 from antiphon.providers.dialects.anthropic_answer import AnthropicAnswer
-from antiphon.providers.dialects.cohere_answer import CohereAnswer
+from antiphon.providers.dialects.cohere_answer import CohereAnswer, tell_whole
 from antiphon.providers.dialects.converse_answer import ConverseAnswer
 
 SECRET = "c2lnbmF0dXJlIG9mIG9uZSBob3N0"  # what no other host may get
@@ -83,7 +83,7 @@ def at_cohere() -> list[dict[str, Any]]:
         "tool_calls": [call],
         "citations": [{"start": 0, "end": 1, "text": "I", "sources": [source], "type": "PLAN"}],
     }
-    assert cohere.tell_whole({"message": message, "finish_reason": "TOOL_CALL"}, answer)
+    assert tell_whole({"message": message, "finish_reason": "TOOL_CALL"}, answer)
     return output_of(answer.take())
 
 
