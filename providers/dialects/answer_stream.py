@@ -13,6 +13,7 @@ from ...pipeline.secret import Secret
 from ...pipeline.sse import Frame, SSEDecoder
 from .answer import Answer
 from .failures import excerpt
+from .half_characters import HalfCharacters
 
 A = TypeVar("A", bound=Answer)
 
@@ -42,10 +43,11 @@ class AnswerStream(Generic[A]):
         frames: a fresh decoder, for a host that does not send server-sent events.
     """
 
-    __slots__ = ("_frames", "_secrets", "answer", "error")
+    __slots__ = ("_frames", "_halves", "_secrets", "answer", "error")
 
     def __init__(self, answer: A, secrets: tuple[Secret | None, ...] = (), frames: FrameDecoder | None = None) -> None:
         self._frames = frames or SSEDecoder()
+        self._halves = HalfCharacters()
         self._secrets = secrets
         self.answer = answer
         self.error: APIError | None = None
@@ -64,10 +66,10 @@ class AnswerStream(Generic[A]):
         return self.answer.is_done
 
     def feed(self, data: bytes) -> list[Event]:
-        return self._events(self._frames.feed(data))
+        return self._events(self._halves.join(self._frames.feed(data)))
 
     def finish(self) -> list[Event]:
-        events = self._events(self._frames.finish())
+        events = self._events(self._halves.finish(self._frames.finish()))
         self.error = None  # a chunk that the end cuts in two is no malformed one: the stream broke
         if not self.is_done and self.answer.has_ended:
             self.answer.end()  # some hosts never send a mark of the end

@@ -93,8 +93,10 @@ class ConverseAnswer(Answer):
         """A block starts that says what it is."""
         self._stop("completed")
         self.begin()
-        kind = next(iter(start), "")
-        fields = start.get(kind)
+        if not start:
+            return  # the first piece says what it is, as that of a text does
+        kind = next(iter(start))
+        fields = start[kind]
         self._begin_block(index, kind, fields if isinstance(fields, Mapping) else {})
 
     def add(self, index: int, delta: Delta, fields: Callable[[], Mapping[str, Any]]) -> None:

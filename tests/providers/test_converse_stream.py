@@ -110,6 +110,13 @@ def test_a_block_whose_end_was_left_out_ends_with_the_next_one() -> None:
     assert [item["type"] for item in items(response)] == ["message", "reasoning", "message"]
 
 
+def test_a_start_that_says_nothing_leaves_it_to_the_first_piece() -> None:
+    response = told(opened({}), piece({"text": "a"}), closed(), ended())
+
+    (message,) = items(response)
+    assert [part["text"] for part in message["content"]] == ["a"]
+
+
 def test_an_answer_without_anything_is_an_empty_text() -> None:
     for response in (whole(), told(ended())):
         (message,) = items(response)
