@@ -246,7 +246,8 @@ def address(row: Provider) -> str:
     if row.launcher:
         return "this machine" if row.launcher == "local" else "this process"
     path = f" + `{row.base_path}`" if row.base_path else ""
-    usual = f"`{row.base_url}`" if row.base_url else f"…{path}"
+    base_url = row.base_url.replace("|", "\\|")  # which would end the cell
+    usual = f"`{base_url}`" if base_url else f"…{path}"
     return "; ".join(filter(None, [usual, names(row.base_env)]))
 
 
