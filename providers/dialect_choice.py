@@ -32,7 +32,8 @@ def choose_dialect(row: Provider, model: str, params: Params) -> Choice:
         return Choice(first)
     chosen = Choice(first)
     for rule in row.prefer:
-        if _ASKS[rule.when](params) and not _is_of(model, rule.unless_models):
+        holds = not rule.models or _is_of(model, rule.models)
+        if holds and _ASKS[rule.when](params) and not _is_of(model, rule.unless_models):
             chosen = Choice(rule.dialect, rule.why) if rule.dialect != first else chosen
             break
     if chosen.dialect != "responses" and "responses" in row.dialects and (name := _native_only(row, params)):
