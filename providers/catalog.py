@@ -123,7 +123,7 @@ def _read(text: str, where: str, kind: type[F]) -> F:
 
 def _checked(fields: dict[str, Any], where: str) -> Provider:
     """Return a user's row, or say what is wrong with it."""
-    from .credentials import clean_base
+    from .addresses import clean_base
     from .dialects import DIALECTS
 
     where = f"{where}: provider {fields.get('name')!r}"

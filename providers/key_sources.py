@@ -18,6 +18,7 @@ from ..pipeline.errors import InvalidParameter, MissingKey
 from ..pipeline.http import HttpRequest
 from ..pipeline.secret import Secret
 from .aws_signature import AwsCredentials, sign
+from .credentials import clean_key
 from .rows import Provider
 
 Proof = Secret | AwsCredentials
@@ -39,11 +40,23 @@ class Signer(msgspec.Struct, frozen=True):
         """Put a proof into a request, as `Credential.attach`."""
         if isinstance(proof, Secret):
             return attach_key(self.auth, request, proof, now)
+        if not self.region:
+            raise InvalidParameter(
+                "a signature for AWS names a region, and nothing says which",
+                param="aws_region_name",
+                hint="pass aws_region_name=, or set AWS_REGION",
+            )
         # AWS repeats what was signed in some errors, the token among it.
         return sign(request, proof, self.region, self.service, now), proof.session_token
 
 
-def credential_of(given: object, row: Provider, signer: Signer, *, is_own: bool = True) -> Credential:
+class Tokens(msgspec.Struct, frozen=True):
+    """A function whose text is a bearer token, at a host that takes keys in a header of their own too."""
+
+    source: object
+
+
+def credential_of(given: object, row: Provider, signer: Signer) -> Credential:
     """Return what asks for a proof in place of a fixed key.
 
     Args:
@@ -52,19 +65,19 @@ def credential_of(given: object, row: Provider, signer: Signer, *, is_own: bool 
     Raises:
         InvalidParameter: it is none of these.
     """
+    read = functools.partial(proof_of, row=row)
+    if isinstance(given, Tokens):
+        given, read = given.source, functools.partial(proof_of, row=row, is_token=True)
     source, is_instant = _source(given, row)
-    return Credential(
-        source=source,
-        read=functools.partial(proof_of, row=row),
-        attach=signer.attach,
-        is_instant=is_instant,
-    )
+    return Credential(source=source, read=read, attach=signer.attach, is_instant=is_instant)
 
 
 def _source(given: Any, row: Provider) -> tuple[Callable[[bool], object], bool]:
-    """Return a function of `Credential.source`, and whether it returns at once."""
+    """Return a function for `Credential.source`, and whether it returns at once."""
     if isinstance(given, AwsCredentials):
         return lambda renew: given, True
+    if callable(prove := getattr(given, "prove", None)):  # this library's own: `AwsLogin`, `GoogleAccount`
+        return prove, False
     if callable(token := getattr(given, "get_token", None)):
         if not row.token_scope:
             raise InvalidParameter(
@@ -76,7 +89,7 @@ def _source(given: Any, row: Provider) -> tuple[Callable[[bool], object], bool]:
     if callable(getattr(given, "refresh", None)) and hasattr(given, "token"):
         from .google_account import GoogleAccount
 
-        return GoogleAccount(given).token, False
+        return GoogleAccount(given).prove, False
     if callable(frozen := getattr(given, "get_frozen_credentials", None)):
         return lambda renew: frozen(), inspect.iscoroutinefunction(frozen)
     if callable(given):
@@ -89,7 +102,7 @@ def _source(given: Any, row: Provider) -> tuple[Callable[[bool], object], bool]:
     )
 
 
-def proof_of(found: object, row: Provider) -> Proof:
+def proof_of(found: object, row: Provider, *, is_token: bool = False) -> Proof:
     """Return what a source returned as a proof; a token object's token is a bearer token.
 
     Raises:
@@ -103,21 +116,8 @@ def proof_of(found: object, row: Provider) -> Proof:
     elif isinstance(token := getattr(found, "token", None), str):
         return Secret(f"Bearer {clean_key(token, row.name).reveal()}")
     else:
-        return clean_key(found, row.name)
+        key = clean_key(found, row.name)
+        return Secret(f"Bearer {key.reveal()}") if is_token and not key.reveal().startswith("Bearer ") else key
     if not row.aws_service:
         raise MissingKey(f"{row.name} takes no credentials of AWS", provider=row.name, hint="pass a key as api_key=")
     return proof
-
-
-def clean_key(value: object, provider: str) -> Secret:
-    """Return a key without white space around it; its text is not looked at otherwise.
-
-    Raises:
-        MissingKey: it is empty, or no text.
-    """
-    text = value.reveal() if isinstance(value, Secret) else value
-    if isinstance(text, str) and text == text.strip() != "":
-        return value if isinstance(value, Secret) else Secret(text)
-    if not isinstance(text, str) or not text.strip():
-        raise MissingKey("api_key is empty", provider=provider, hint="pass the key, or a function that returns it")
-    return Secret(text.strip())

@@ -46,6 +46,8 @@ OUTSIDE = {
     "trio": IO_MODULES,
     "asyncio": IO_MODULES,
     "xllamacpp": ("providers/llama_child.py",),
+    "botocore": ("providers/aws_login.py",),
+    "google": ("providers/google_account.py",),
 }
 
 

@@ -1,4 +1,4 @@
-"""Signatures of AWS requests, compared with those that botocore's signer makes for the same request at the same time."""
+"""Signatures of AWS requests, compared with those of botocore's signer for the same request at the same time."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import pytest
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from antiphon.pipeline.address import parse_url
 from antiphon.pipeline.credential import PENDING
 from antiphon.pipeline.errors import InvalidParameter
 from antiphon.pipeline.http import HttpRequest
 from antiphon.pipeline.request_head import encode_head
-from antiphon.pipeline.address import parse_url
 from antiphon.pipeline.secret import Secret
 from antiphon.providers.aws_signature import AwsCredentials, sign
 
@@ -89,9 +89,10 @@ def test_any_request_is_signed_as_botocore_does(seed: int) -> None:
     query = "&".join(f"{text(1, 5)}={text(0, 8)}" for _ in range(chance.randint(0, 4))).replace(" ", "%20")
     names = ["Content-Type", "Accept", "x-custom", "anthropic-beta", "User-Agent", "X-Amzn-Trace-Id"]
     headers = tuple((name, f" {chance.choice('abc')}   b  ") for name in chance.sample(names, chance.randint(0, 6)))
+    scheme, port = chance.choice(["https", "http"]), chance.choice(["", ":443", ":80", ":8443"])
     request = HttpRequest(
         chance.choice(["POST", "GET", "DELETE"]),
-        f"{chance.choice(['https', 'http'])}://Host.example{chance.choice(['', ':443', ':80', ':8443'])}/{path}?{query}",
+        f"{scheme}://Host.example{port}/{path}?{query}",
         headers,
         chance.choice([None, b"", BODY, "\u00fc".encode() * chance.randint(1, 300)]),
     )

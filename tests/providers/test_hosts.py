@@ -536,7 +536,7 @@ def test_a_key_of_the_environment_wins_over_a_token(environ: dict[str, str], aut
 @pytest.mark.parametrize("key", ["Bearer ", "Bearer  \n"])
 def test_a_bearer_without_token_is_refused(key: str) -> None:
     with pytest.raises(MissingKey, match="api_key is empty"):
-        find_access(catalog.find("azure"), {"api_key": lambda: key + " ", "api_base": MINE}, {})
+        find_access(catalog.find("azure"), {"api_key": key + " ", "api_base": MINE}, {})
 
 
 def test_an_api_key_is_never_shown_in_an_error(mode: Mode) -> None:
