@@ -48,7 +48,7 @@ def find_address(
     _, from_env = (None, "") if given and options.get("api_key") is not None else first_set(row.base_env, environ)
     if row.bare_base and from_env and "://" not in from_env:
         from_env = _completed(from_env, row.base_url)
-    path = row.base_paths.get(dialect or row.dialects[0], row.base_path)
+    path = _base_path(row, dialect or row.dialects[0], model)
     if not row.places:
         base = given or from_env or (row.base_url if "{" not in row.base_url else _filled(row.base_url, row, environ))
         base_url = clean_base(str(base), row.name, row.base_env, path, _paths(row))
@@ -150,8 +150,16 @@ def _filled(text: str, row: Provider, environ: Mapping[str, str], values: Mappin
     return re.sub(r"\{(\w+)\}", value, text)
 
 
+def _base_path(row: Provider, dialect: str, model: str) -> str:
+    if (path := row.base_paths.get(dialect)) is not None:
+        return path
+    if not model:  # a call on a stored response
+        return row.base_path
+    return next((path for start, path in row.model_paths.items() if model.startswith(start)), row.base_path)
+
+
 def _paths(row: Provider) -> tuple[str, ...]:
-    return tuple(row.base_paths.values())
+    return (*row.base_paths.values(), *row.model_paths.values(), row.base_path) if row.base_paths else ()
 
 
 @functools.lru_cache(maxsize=256)
