@@ -3,6 +3,7 @@
     AntiphonError
     ├── SetupError                        fix the set-up: chain, stage, client, extra
     │   ├── ChainError                    a chain that cannot run: terminal, order, names
+    │   │   └── NotSerializable           a chain that cannot be written down
     │   ├── StageError                    a stage that is declared or written wrongly
     │   ├── SuspendedInSync               a stage awaited foreign I/O in a sync call
     │   └── MissingExtra                  an optional package or file is not installed
@@ -14,6 +15,7 @@
     │   ├── MissingKey                    no API key for this host
     │   ├── UnsupportedParameter          the host or its dialect cannot carry it
     │   └── UnsupportedOperation          the host does not serve this call of the API
+    ├── GuardTripped                      a guard of the chain stopped the input or the answer
     └── APIError                          the host was asked
         ├── APIConnectionError            no (whole) answer: mostly worth a repeat
         │   ├── APITimeoutError           one of the five time limits, named; also a TimeoutError
@@ -139,6 +141,10 @@ class ChainError(SetupError):
     """A chain that cannot run: no terminal, wrong order, unknown or repeated names."""
 
 
+class NotSerializable(ChainError):
+    """A stage or a bound value of a chain that has no form in a file; the message names it."""
+
+
 class StageError(SetupError):
     """A stage that is declared wrongly, holds a wrong value, or breaks the stage contract."""
 
@@ -181,6 +187,20 @@ class UnsupportedParameter(CallError, ValueError):
 
 class UnsupportedOperation(CallError):
     """A call of the API that the target does not serve."""
+
+
+class GuardTripped(AntiphonError):
+    """A Guard stage stopped a call.
+
+    Args:
+        reason: what the check said.
+        side: "input": nothing was sent; "output": `response` has the answer that did not pass.
+    """
+
+    def __init__(self, message: str, *, reason: str, side: str, **facts: object) -> None:
+        super().__init__(message, **facts)  # type: ignore[arg-type]
+        self.reason = reason
+        self.side = side
 
 
 class APIError(AntiphonError):
