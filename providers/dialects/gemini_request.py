@@ -19,6 +19,7 @@ from ..profiles import Profile
 from .gemini_contents import Contents, to_contents
 from .gemini_models import generation, thinking
 from .gemini_tools import add_tools
+from .http_request import merged
 from .text_format import in_words, read_format
 from .turns import plain
 
@@ -119,7 +120,7 @@ def _add_system(body: dict[str, Any], said: Contents, model: str) -> None:
 def _encode(body: dict[str, Any], extra: dict[str, Any] | None) -> bytes:
     try:
         data = _bytes(body)
-        return data if not extra else _bytes(_merged(loads(data), loads(_bytes(extra))))
+        return data if not extra else _bytes(merged(loads(data), loads(_bytes(extra))))
     except TypeError as error:
         raise InvalidParameter(f"the request cannot be encoded: {error}") from None
 
@@ -138,15 +139,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return [_plain(member) for member in value]
     return value if isinstance(value, str | int | float | None) else loads(encode(value))
-
-
-def _merged(body: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
-    """Return a body with further fields; of an object that both have, the fields are put together."""
-    both = dict(body)
-    for name, value in extra.items():
-        known = both.get(name)
-        both[name] = _merged(known, value) if isinstance(known, dict) and isinstance(value, dict) else value
-    return both
 
 
 def _add_text(

@@ -33,7 +33,7 @@ from ...pipeline.response import TERMINAL_STATUSES, CompactedResponse, DeletedRe
 from ...pipeline.secret import Secret, mask
 from ...pipeline.sse import Frame, SSEDecoder
 from ...pipeline.wire import Wire, embed, encode, is_absent, loads, merge
-from .anthropic_citations import without_provider_data
+from .citations import without_provider_data
 from .envelope import SEALED, unseal
 from .failures import event_error, excerpt, failed, reported, shown, status_error
 from .http_request import headers_of, query_of

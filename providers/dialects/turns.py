@@ -24,7 +24,7 @@ import msgspec
 
 from ...pipeline.errors import InvalidParameter, UnsupportedParameter
 from ...pipeline.request import Drop
-from ...pipeline.wire import encode, loads
+from ...pipeline.wire import Raw, encode, loads
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 
@@ -167,6 +167,27 @@ def read_json(text: str) -> Any:
         return loads(text.encode("utf-8", "surrogatepass"))
     except msgspec.DecodeError:
         return None
+
+
+def arguments_of(block: Block) -> Any:
+    """Return the arguments of a function call as an object, for hosts that take no text; its text is kept as it is.
+
+    Raises:
+        InvalidParameter: they are no object.
+    """
+    arguments = block.value.get("arguments") or "{}"
+    text = arguments if isinstance(arguments, str) else json_text(arguments)
+    if not isinstance(found := read_json(text), dict):
+        what = "no JSON" if found is None else f"{type(found).__name__} instead of an object"
+        raise InvalidParameter(
+            f"{block.where}.arguments is {what}, and the host takes only objects",
+            param="input",
+            hint="the model's answer was cut, or the text was changed: leave the call out, with its output",
+        )
+    try:
+        return Raw(text.strip().encode())
+    except UnicodeEncodeError:  # half a character; the body is then encoded in another way
+        return found
 
 
 class _Call(msgspec.Struct):
