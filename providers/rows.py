@@ -125,7 +125,8 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         base_path: path of the API, e.g. "/v1", added to an address that has none.
         base_paths: the same by dialect, for a host whose formats are at different paths; one of another dialect counts
             as none.
-        model_paths: the same by beginnings of model names, the first that fits, where the dialect has none; "" fits any.
+        model_paths: the same by beginnings of model names, the first that fits, where the dialect has none; "" fits
+            any.
         places: what the address depends on, by the names that stand for it. A place in a host's name is a region: all
             hosts of that form get the row's keys.
         bare_base: whether `base_env` may hold a host without scheme; scheme and port are then those of `base_url`.

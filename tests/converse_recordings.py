@@ -64,7 +64,7 @@ def answer_in(recording: Recording) -> dict[str, Any]:
                 inputs[at] = inputs.get(at, "") + text
             case "contentBlockDelta", {"delta": {"reasoningContent": thought}}:
                 blocks[at] = {"reasoningContent": thought}  # one piece each, in what is recorded
-            case ("messageStop" | "metadata"), _:
+            case (("messageStop" | "metadata"), _):
                 answer |= event
             case _:
                 pass
