@@ -40,7 +40,8 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True):
         if self.is_instant or not runtime.is_async:
             found = self.source(renew)
         else:
-            found = await runtime.call(self.source, renew)
+            # In a tuple: trio refuses a coroutine that comes out of a thread.
+            (found,) = await runtime.call(lambda: (self.source(renew),))
         return self.read(await found if inspect.isawaitable(found) else found)
 
 

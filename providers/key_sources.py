@@ -93,8 +93,8 @@ def _source(given: Any, row: Provider) -> tuple[Callable[[bool], object], bool]:
     if callable(frozen := getattr(given, "get_frozen_credentials", None)):
         return lambda renew: frozen(), inspect.iscoroutinefunction(frozen)
     if callable(given):
-        called = given if inspect.isroutine(given) else type(given).__call__
-        return lambda renew: given(), inspect.iscoroutinefunction(called)
+        is_async = inspect.iscoroutinefunction(given) or inspect.iscoroutinefunction(type(given).__call__)
+        return lambda renew: given(), is_async
     raise InvalidParameter(
         f'option "api_key" is {type(given).__name__}; a str, a Secret, a function that returns one, or credentials of '
         "azure-identity, google-auth or botocore are expected",
