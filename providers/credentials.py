@@ -11,7 +11,7 @@ import msgspec
 
 from ..pipeline.credential import Credential
 from ..pipeline.errors import InvalidParameter, MissingKey
-from ..pipeline.secret import Secret
+from ..pipeline.secret import FromEnv, Secret
 from .addresses import Address, find_address, first_set
 from .rows import Provider
 
@@ -133,6 +133,8 @@ def find_headers(row: Provider, environ: Mapping[str, str] = os.environ) -> tupl
 
 def _access(row: Provider, address: Address, key: object) -> Access:
     auth = "bearer" if row.auth in _CLOUDS else row.auth
+    if isinstance(key, FromEnv):
+        key = key()
     if not isinstance(key, str | Secret):
         from .key_sources import Signer, credential_of
 

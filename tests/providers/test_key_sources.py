@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 import itertools
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-import anyio
+import anyio.lowlevel
 import pytest
 from conftest import Mode
 from replay_server import Answer, replaying
@@ -66,7 +66,7 @@ class AskedAsync(Asked):
 
     async def __call__(self) -> Any:
         if self._suspends:
-            await anyio.sleep(0)
+            await anyio.lowlevel.checkpoint()
         return super().__call__()
 
 
@@ -286,8 +286,8 @@ def test_a_key_of_a_function_is_masked_like_any(mode: Mode, streamed: bool) -> N
 
 
 @pytest.fixture
-def own_address(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
-    yield lambda url: monkeypatch.setenv("OPENAI_BASE_URL", f"{url}/v1")
+def own_address(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    return lambda url: monkeypatch.setenv("OPENAI_BASE_URL", f"{url}/v1")
 
 
 def test_a_key_is_bound_once_for_all_calls_of_a_chain(mode: Mode) -> None:
