@@ -53,8 +53,20 @@ class GoogleAccount:
 
 
 def account_text(given: object) -> str:
-    """Return the option `vertex_credentials` as the text that `GoogleAccount` takes."""
-    return json.dumps(given, sort_keys=True) if isinstance(given, Mapping) else str(given or "")
+    """Return the option `vertex_credentials` as the text that `GoogleAccount` takes.
+
+    Raises:
+        InvalidParameter: it is something else.
+    """
+    if isinstance(given, Mapping):
+        return json.dumps(given, sort_keys=True, default=str)
+    if isinstance(given, Secret) and given.reveal().strip():
+        return given.reveal()
+    raise InvalidParameter(
+        f"vertex_credentials is {type(given).__name__}; a key file's path or JSON, or google-auth's credentials are "
+        "expected",
+        param="vertex_credentials",
+    )
 
 
 def _found(given: Any) -> Any:
@@ -69,24 +81,51 @@ def _found(given: Any) -> Any:
             provider="vertex_ai",
             hint="pip install 'antiphon[vertex]', or pass a token, or a function that returns one, as api_key=",
         ) from None
-    auth: Any = google.auth  # most of it has no types
+    if not given:
+        login: Any = google.auth.default  # most of google-auth has no types
+        try:
+            return login(scopes=[SCOPE])[0]
+        except google.auth.exceptions.DefaultCredentialsError as error:
+            raise MissingKey(
+                "google-auth finds no credentials",
+                provider="vertex_ai",
+                hint="run gcloud auth application-default login, set GOOGLE_APPLICATION_CREDENTIALS to a key file, "
+                "or pass api_key= or vertex_credentials=",
+            ) from error
+    return _of_key_file(given)
+
+
+def _of_key_file(given: str) -> Any:
+    """Return the credentials of a key file. Other kinds of files may name programs to run and addresses to ask."""
     try:
-        if not given:
-            return auth.default(scopes=[SCOPE])[0]
         if given.lstrip().startswith("{"):
-            return auth.load_credentials_from_dict(json.loads(given), scopes=[SCOPE])[0]
-        return auth.load_credentials_from_file(given, scopes=[SCOPE])[0]
-    except google.auth.exceptions.DefaultCredentialsError as error:
-        raise MissingKey(
-            "google-auth finds no credentials" if not given else "vertex_credentials are none",
-            provider="vertex_ai",
-            hint="run gcloud auth application-default login, set GOOGLE_APPLICATION_CREDENTIALS to a key file, "
-            "or pass api_key= or vertex_credentials=",
-        ) from error
-    except ValueError as error:
+            info = json.loads(given)
+        else:
+            with open(given, encoding="utf-8") as file:
+                info = json.load(file)
+        kind = info.get("type")
+        made: Any
+        if kind == "service_account":
+            from google.oauth2 import service_account
+
+            made = service_account.Credentials.from_service_account_info
+            return made(info, scopes=[SCOPE])
+        if kind == "authorized_user":
+            from google.oauth2 import credentials
+
+            made = credentials.Credentials.from_authorized_user_info
+            return made(info, scopes=[SCOPE])
+    except (OSError, ValueError, AttributeError) as error:
         raise InvalidParameter(
-            f"vertex_credentials cannot be read: {type(error).__name__}", param="vertex_credentials"
+            f"vertex_credentials cannot be read: {type(error).__name__}",
+            param="vertex_credentials",
+            hint="pass the path or the JSON of a key file, or google-auth's credentials",
         ) from None
+    raise InvalidParameter(
+        f"vertex_credentials are of type {kind!r}; a key file of a service account or a user is expected",
+        param="vertex_credentials",
+        hint="make google-auth's credentials of it yourself, and pass them",
+    )
 
 
 def _scoped(credentials: Any) -> Any:
