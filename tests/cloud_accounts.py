@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import parse_qs
 
-import botocore.auth
+import botocore.auth  # type: ignore[import-untyped]
 import pytest
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
+from botocore.awsrequest import AWSRequest  # type: ignore[import-untyped]
+from botocore.credentials import Credentials  # type: ignore[import-untyped]
 from conftest import Mode
 from loopback import Connection, Received, Server
 

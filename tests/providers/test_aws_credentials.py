@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import botocore.credentials
+import botocore.credentials  # type: ignore[import-untyped]
 import pytest
 from cloud_accounts import CONVERSE, EXPIRED, KEY_ID, OWN, SECRET, TOKEN, ask, assert_signed
 from conftest import Mode
@@ -32,8 +32,8 @@ MODEL = "bedrock/us.amazon.nova-lite-v1:0"
 OK = Answer.json(CONVERSE)
 BUSY = Answer.json(b'{"message":"busy"}', 503, {"x-amzn-errortype": "ServiceUnavailableException"})
 OLD = Answer.json(EXPIRED, 403, {"x-amzn-errortype": "ExpiredTokenException:http://internal.amazon.com/coral/"})
-WHO = {"aws_access_key_id": KEY_ID, "aws_secret_access_key": SECRET, "aws_session_token": TOKEN}
-WHERE = {"aws_region_name": "eu-central-1"}
+WHO: dict[str, Any] = {"aws_access_key_id": KEY_ID, "aws_secret_access_key": SECRET, "aws_session_token": TOKEN}
+WHERE: dict[str, Any] = {"aws_region_name": "eu-central-1"}
 OF_AWS = (
     *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_BEARER_TOKEN_BEDROCK", "AWS_PROFILE"),
     *("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_REGION_NAME", "AWS_ENDPOINT_URL_BEDROCK_RUNTIME"),
@@ -94,7 +94,7 @@ def test_a_call_is_signed_whatever_gives_the_credentials(form: str, mode: Mode, 
 
 
 def test_credentials_without_a_token_sign_too(mode: Mode) -> None:
-    given = {"aws_access_key_id": KEY_ID, "aws_secret_access_key": SECRET}
+    given: dict[str, Any] = {"aws_access_key_id": KEY_ID, "aws_secret_access_key": SECRET}
     with replaying(OK) as server:
         mode.run(lambda: ask(mode, server.url, MODEL, **given, **WHERE))
 

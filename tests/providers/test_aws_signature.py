@@ -7,10 +7,10 @@ import random
 import string
 from typing import Any
 
-import botocore.auth
+import botocore.auth  # type: ignore[import-untyped]
 import pytest
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
+from botocore.awsrequest import AWSRequest  # type: ignore[import-untyped]
+from botocore.credentials import Credentials  # type: ignore[import-untyped]
 
 from antiphon.pipeline.address import parse_url
 from antiphon.pipeline.credential import PENDING

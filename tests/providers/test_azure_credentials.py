@@ -12,6 +12,7 @@ from cloud_accounts import ask
 from conftest import Mode
 from replay_server import Answer, path_of, replaying
 
+import antiphon
 from antiphon import presets
 from antiphon.pipeline.errors import AuthenticationError, InvalidParameter, SuspendedInSync
 from antiphon.pipeline.secret import Secret
@@ -163,20 +164,12 @@ def test_a_version_says_the_form_of_the_address(
 
 
 def test_calls_on_stored_responses_have_the_version_too(mode: Mode) -> None:
-    import antiphon
-
     given = {"custom_llm_provider": "azure", "api_key": "k", "api_version": "2025-04-01-preview"}
 
     async def body() -> None:
-        for call, acall in (
-            (antiphon.get_responses, antiphon.aget_responses),
-            (antiphon.list_input_items, antiphon.alist_input_items),
-        ):
-            found: Any = call, acall
-            await mode.either(
-                lambda found=found: found[0]("resp_1", api_base=server.url, **given),
-                lambda found=found: found[1]("resp_1", api_base=server.url, **given),
-            )
+        where: dict[str, Any] = {"response_id": "resp_1", "api_base": server.url, **given}
+        await mode.either(lambda: antiphon.get_responses(**where), lambda: antiphon.aget_responses(**where))
+        await mode.either(lambda: antiphon.list_input_items(**where), lambda: antiphon.alist_input_items(**where))
 
     with replaying(OK, Answer.json(b'{"object":"list","data":[],"has_more":false}')) as server:
         mode.run_calls(body)
@@ -205,7 +198,7 @@ def test_a_query_of_the_call_stands_beside_the_version() -> None:
 def test_claude_at_foundry_is_asked_in_its_own_format(base: str, mode: Mode) -> None:
     said = b'{"type":"message","content":[{"type":"text","text":"Hi."}],"stop_reason":"end_turn","usage":{}}'
     with replaying(Answer.json(said)) as server:
-        call = {"api_key": "k", "max_output_tokens": 9}
+        call: dict[str, Any] = {"api_key": "k", "max_output_tokens": 9}
         response = mode.run(lambda: ask(mode, server.url + base, "azure_ai/claude-sonnet-5", **call))
 
     (received,) = server.requests

@@ -24,7 +24,7 @@ from antiphon.providers import catalog
 from antiphon.providers.credentials import Access, Logins, find_access
 
 MODEL = "vertex_ai/gemini-2.5-flash"
-WHERE = {"vertex_project": "pro-1", "vertex_location": "europe-west4"}
+WHERE: dict[str, Any] = {"vertex_project": "pro-1", "vertex_location": "europe-west4"}
 PATH = "/v1/projects/pro-1/locations/europe-west4/publishers/google/models/gemini-2.5-flash"
 OK = Answer.json(GEMINI)
 NO = Answer.json(b'{"error":{"code":401,"message":"no","status":"UNAUTHENTICATED"}}', 401)
@@ -98,9 +98,9 @@ def test_a_token_is_a_key(key: Any, mode: Mode, streamed: bool) -> None:
 @pytest.mark.parametrize("option", ["api_key", "vertex_credentials"])
 def test_credentials_of_google_auth_are_refreshed_before_they_are_used(option: str, mode: Mode) -> None:
     with google("fresh") as accounts, replaying(OK) as host:
-        given = a_user(accounts)
+        given: dict[str, Any] = {option: a_user(accounts)}
         for _ in range(2):
-            mode.run(lambda: ask(mode, host.url, MODEL, **{option: given}, **WHERE))
+            mode.run(lambda: ask(mode, host.url, MODEL, **given, **WHERE))
 
     assert tokens(host) == ["Bearer fresh"] * 2
     assert [grant_of(received) for received in accounts.requests] == ["refresh_token"]
