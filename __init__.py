@@ -17,6 +17,8 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from . import providers as providers
     from .client import Client as Client
+    from .openai_client import AsyncOpenAI as AsyncOpenAI
+    from .openai_client import OpenAI as OpenAI
     from .pipeline import errors as errors
     from .pipeline.chain import Chain as Chain
     from .pipeline.engine import aclose as aclose
@@ -53,6 +55,10 @@ if TYPE_CHECKING:
     from .pipeline.signals import Signal as Signal
     from .pipeline.stage import Option as Option
     from .pipeline.stage import Stage as Stage
+    from .pipeline.stores.store import Entry as Entry
+    from .pipeline.stores.store import Store as Store
+    from .pipeline.stores.store import key_of as key_of
+    from .pipeline.stores.store import open_store as open_store
     from .pipeline.timeouts import Timeouts as Timeouts
     from .prebuilt import acancel_responses as acancel_responses
     from .prebuilt import acompact_responses as acompact_responses
@@ -84,12 +90,14 @@ if TYPE_CHECKING:
     from .stages.resolve import Resolve as Resolve
     from .stages.response_ids import ResponseIds as ResponseIds
     from .stages.retry import Retry as Retry
+    from .stages.route import Route as Route
     from .stages.transform import Transform as Transform
     from .stages.validate import Validate as Validate
 
 # Public name -> the module that has it. Errors are found in pipeline.errors by any of their names.
 _HOMES = {
     "client": ["Client"],
+    "openai_client": ["AsyncOpenAI", "OpenAI"],
     "pipeline.chain": ["Chain"],
     "pipeline.engine": ["aclose", "close"],
     "pipeline.event_stream": ["EventStream", "finally_"],
@@ -112,6 +120,7 @@ _HOMES = {
     "pipeline.signals": ["CallEnded", "CallStarted", "Signal"],
     "pipeline.function_stages": ["after", "before", "on_stream_event", "stage"],
     "pipeline.stage": ["Option", "Stage"],
+    "pipeline.stores.store": ["Entry", "Store", "key_of", "open_store"],
     "pipeline.timeouts": ["Timeouts"],
     "prebuilt": [
         "acancel_responses",
@@ -143,6 +152,7 @@ _HOMES = {
     "stages.resolve": ["Resolve"],
     "stages.response_ids": ["ResponseIds"],
     "stages.retry": ["Retry"],
+    "stages.route": ["Route"],
     "stages.transform": ["Transform"],
     "stages.validate": ["Validate"],
     "pipeline.errors": [
@@ -178,6 +188,14 @@ _HOMES = {
         "RequestTooLargeError",
         "SetupError",
         "StageError",
+        "StoreConflict",
+        "StoreError",
+        "StoreFull",
+        "StoreLocked",
+        "StoreSchemaNewer",
+        "StoreUnavailable",
+        "StoreUnreadable",
+        "StoreValueTooLarge",
         "StreamInterrupted",
         "SuspendedInSync",
         "UnknownKeyword",

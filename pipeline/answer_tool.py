@@ -92,15 +92,17 @@ class AnswerEvents:
     def __init__(self, tool: AnswerTool) -> None:
         self._tool = tool
         self._open: dict[int, list[str]] = {}  # output_index → the arguments so far, while its part is open
-        self._next = 0
+        self._next = -1
 
     def translate(self, event: ev.Event) -> list[ev.Event]:
         """Return the events that stand for one of the host's."""
-        return [self._numbered(made) for made in self._made(event)]
+        if self._next < 0:
+            self._next = max(event.sequence_number, 0)  # more than 0 in a stream that is taken up again
+        return [self._numbered(made, event.resume_after) for made in self._made(event)]
 
-    def _numbered(self, event: ev.Event) -> ev.Event:
+    def _numbered(self, event: ev.Event, resume_after: int) -> ev.Event:
         number, self._next = self._next, self._next + 1
-        return event if event.sequence_number == number else event.replace(sequence_number=number)
+        return event if event.sequence_number == number else event.renumbered(number, resume_after)
 
     def _made(self, event: ev.Event) -> list[ev.Event]:
         if isinstance(event, ev.OutputItemAdded | ev.OutputItemDone):

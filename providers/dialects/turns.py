@@ -15,7 +15,6 @@ left out, as no model saw it. The blocks of a turn are otherwise the API's own o
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from typing import Any, Final, Literal
@@ -155,10 +154,7 @@ def string_of(block: Block, field: str) -> str:
 
 def json_text(value: object) -> str:
     """Return a value as JSON text; half a character, as hosts cut them, stays one."""
-    try:
-        return encode(value).decode()
-    except UnicodeEncodeError:
-        return json.dumps(value, separators=(",", ":"))
+    return encode(value).decode()
 
 
 def read_json(text: str) -> Any:

@@ -240,8 +240,8 @@ def test_no_target_is_asked_when_the_time_is_over(mode: Mode) -> None:
 @pytest.mark.parametrize(
     ("target", "said"),
     [
-        (3, "a fallback is int"),
-        ({"api_base": "https://a.example"}, "a fallback is dict"),
+        (3, "a target is int"),
+        ({"api_base": "https://a.example"}, "a target is dict"),
         ({"model": "xai/grok", "temprature": 1}, 'did you mean "temperature"'),
         ({"model": "xai/grok", "api_key": "canary"}, "stands there in plain text"),
         ({"model": "xai/grok", "api_base": 3}, "str is expected"),
