@@ -33,13 +33,18 @@ class AwsCredentials(msgspec.Struct, frozen=True):
 
     Args:
         access_key_id: who signs; not secret.
-        secret_access_key: never sent.
-        session_token: of temporary credentials; sent along.
+        secret_access_key: never sent. Text becomes a `Secret`.
+        session_token: of temporary credentials; sent along. Text becomes a `Secret`.
     """
 
     access_key_id: str
     secret_access_key: Secret
     session_token: Secret | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("secret_access_key", "session_token"):
+            if isinstance(value := getattr(self, name), str):
+                msgspec.structs.force_setattr(self, name, Secret(value))
 
 
 def sign(request: HttpRequest, credentials: AwsCredentials, region: str, service: str, now: float) -> HttpRequest:

@@ -133,6 +133,8 @@ def find_headers(row: Provider, environ: Mapping[str, str] = os.environ) -> tupl
 
 def _access(row: Provider, address: Address, key: object) -> Access:
     auth = "bearer" if row.auth in _CLOUDS else row.auth
+    if isinstance(key, Mapping) and set(key) == {"env"}:
+        key = FromEnv(str(key["env"]))
     if isinstance(key, FromEnv):
         key = key()
     if not isinstance(key, str | Secret):

@@ -14,7 +14,7 @@ from ..pipeline.params import CreateParams
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request, Target
 from ..pipeline.response import Response
-from ..pipeline.secret import Secret
+from ..pipeline.secret import FromEnv, Secret
 from ..pipeline.stage import Option, Scope, Stage
 from ..providers import catalog
 from ..providers.addresses import clean_base
@@ -50,8 +50,9 @@ class Resolve(Stage, frozen=True):
     function is not called here but by Dispatch, at every attempt.
 
     Args:
-        keys: what the call option `api_key` may be, by provider, for calls that bring none: {"azure": get_token}. Such
-            a key goes to its provider's own host only, or to the one that its address variable names.
+        keys: what the call option `api_key` may be, by provider, for calls that bring none: {"azure": get_token}, or
+            {"groq": {"env": "MY_KEY"}} for the value of a variable. Such a key goes to its provider's own host only,
+            or to the one that its address variable names.
 
     Raises:
         InvalidModel, UnknownProvider: the model string leads nowhere.
@@ -83,8 +84,7 @@ class Resolve(Stage, frozen=True):
     keys: Mapping[str, Any] = {}
 
     def __post_init__(self) -> None:
-        masked = {name: Secret(key) if isinstance(key, str) else key for name, key in self.keys.items()}
-        force_setattr(self, "keys", masked)
+        force_setattr(self, "keys", {name: _kept(key) for name, key in self.keys.items()})
 
     def setup(self, scope: Scope) -> object:
         for name in self.keys:
@@ -159,6 +159,13 @@ class Resolve(Stage, frozen=True):
     def _usual(self, row: Provider, dialect: str, model: str, request: Request) -> Access:
         logins = request.context.state_of(self, _Surroundings).logins
         return find_access(row, request.options, keys=self.keys, dialect=dialect, model=model, logins=logins)
+
+
+def _kept(key: Any) -> Any:
+    """Return a key as the stage holds it: text masked, a variable's name in the form that chain files have."""
+    if isinstance(key, FromEnv):
+        return {"env": key.name}
+    return Secret(key) if isinstance(key, str) else key
 
 
 def _choice(row: Provider, model: str, request: Request, is_offline: bool) -> tuple[Choice, str]:
