@@ -52,29 +52,26 @@ def _unnamed(item: Any, prefix: str) -> Any:
 class ScopedStream:
     """A stream's decoder whose calls get unique ids. See `StreamDecoder`."""
 
-    __slots__ = ("_decoder", "_response_id")
+    __slots__ = ("_decoder", "_response_id", "error")
 
     def __init__(self, decoder: StreamDecoder) -> None:
         self._decoder = decoder
         self._response_id = ""
-
-    @property
-    def error(self) -> APIError | None:
-        return self._decoder.error
-
-    @error.setter
-    def error(self, error: APIError | None) -> None:
-        self._decoder.error = error
+        self.error: APIError | None = None
 
     @property
     def is_done(self) -> bool:
         return self._decoder.is_done
 
     def feed(self, data: bytes) -> list[ev.Event]:
-        return [self._scoped(event) for event in self._decoder.feed(data)]
+        return self._all(self._decoder.feed(data))
 
     def finish(self) -> list[ev.Event]:
-        return [self._scoped(event) for event in self._decoder.finish()]
+        return self._all(self._decoder.finish())
+
+    def _all(self, events: list[ev.Event]) -> list[ev.Event]:
+        self.error = self._decoder.error
+        return [self._scoped(event) for event in events]
 
     def _scoped(self, event: ev.Event) -> ev.Event:
         if isinstance(event, ev.LifecycleEvent):

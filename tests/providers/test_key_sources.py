@@ -15,15 +15,17 @@ from replay_server import Answer, replaying
 
 from antiphon import presets
 from antiphon.client import Client
+from antiphon.pipeline.chain import Chain
 from antiphon.pipeline.errors import (
     AuthenticationError,
     InternalServerError,
     InvalidParameter,
     MissingKey,
+    NotSerializable,
     SuspendedInSync,
     UnknownProvider,
 )
-from antiphon.pipeline.secret import Secret
+from antiphon.pipeline.secret import FromEnv, Secret
 
 KEY = "canary0123456789abcdef"
 DONE = (
@@ -328,6 +330,30 @@ def test_a_key_of_the_chain_goes_to_no_other_address(mode: Mode) -> None:
 
     assert "authorization" not in server.requests[0].headers
     assert "the chain's key for openai was not sent" in (caught.value.hint or "")
+
+
+def test_keys_of_a_chain_are_named_by_their_variables_in_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOP_KEY", KEY)
+    chain = presets.responses.with_(resolve={"keys": {"groq": FromEnv("SHOP_KEY")}})
+    again = Chain.from_toml(chain.to_toml())
+
+    assert again == chain
+    assert 'keys = { groq = { env = "SHOP_KEY" } }' in chain.to_toml()
+    explained = again.explain("Hi", model="groq/m")
+    assert explained.request is not None
+    assert explained.request.headers["authorization"] == "***"
+    monkeypatch.delenv("SHOP_KEY")
+    with pytest.raises(MissingKey, match="SHOP_KEY is not set"):
+        again.explain("Hi", model="groq/m")
+
+
+@pytest.mark.parametrize("key", [KEY, Secret(KEY), lambda: KEY])
+def test_a_chain_with_keys_in_it_has_no_form_in_a_file(key: Any) -> None:
+    chain = presets.responses.with_(resolve={"keys": {"groq": key}})
+
+    with pytest.raises(NotSerializable) as caught:
+        chain.to_toml()
+    assert KEY not in str(caught.value)
 
 
 def test_a_key_for_nobody_is_an_error_of_the_set_up() -> None:
