@@ -21,7 +21,7 @@ class Address(msgspec.Struct, frozen=True):
     Args:
         base_url: without trailing slash.
         is_own: whether it is the row's own host, or the one that the row's variable names: keys of the environment go
-            there and nowhere else.
+            there and nowhere else. Not looked at where the call brings its own key.
         values: what the address depends on, by the names of the row's places.
     """
 
@@ -44,16 +44,17 @@ def find_address(
         InvalidParameter: no address, or one that is no http(s) address, or a value that the row's needs is missing.
     """
     given = options.get("api_base") or options.get("base_url")
-    # Where both are given nothing else is asked for: neither could win.
-    _, from_env = (None, "") if given and options.get("api_key") is not None else first_set(row.base_env, environ)
+    # Where the call brings its own key and address nothing else is looked for, and nobody asks whose host it is.
+    brings_both = bool(given) and options.get("api_key") is not None
+    _, from_env = (None, "") if brings_both else first_set(row.base_env, environ)
     if row.bare_base and from_env and "://" not in from_env:
         from_env = _completed(from_env, row.base_url)
     path = _base_path(row, dialect or row.dialects[0], model)
     if not row.places:
         base = given or from_env or (row.base_url if "{" not in row.base_url else _filled(row.base_url, row, environ))
         base_url = clean_base(str(base), row.name, row.base_env, path, _paths(row))
-        is_own = not given or _host(base_url) in {_host(own) for own in (row.base_url, from_env) if own}
-        return Address(base_url, is_own)
+        own_hosts = () if brings_both or not given else {_host(own) for own in (row.base_url, from_env) if own}
+        return Address(base_url, not given or (bool(own_hosts) and _host(base_url) in own_hosts))
     written = str(given or from_env or "")
     values = _values(row, options, environ, written, model)
     own = _special(row, values)

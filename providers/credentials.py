@@ -133,20 +133,22 @@ def find_headers(row: Provider, environ: Mapping[str, str] = os.environ) -> tupl
 
 def _access(row: Provider, address: Address, key: object) -> Access:
     auth = "bearer" if row.auth in _CLOUDS else row.auth
-    if isinstance(key, Mapping) and set(key) == {"env"}:
-        key = FromEnv(str(key["env"]))
-    if isinstance(key, FromEnv):
-        key = key()
-    if not isinstance(key, str | Secret):
-        from .key_sources import Signer, credential_of
+    if not isinstance(key, _FIXED):
+        key = FromEnv(str(key["env"])) if isinstance(key, Mapping) and set(key) == {"env"} else key
+        if not isinstance(key, FromEnv):
+            from .key_sources import Signer, credential_of
 
-        signer = Signer(auth, address.values.get("region", ""), row.aws_service)
-        return Access(address.base_url, None, None, auth, credential_of(key, row, signer))
+            signer = Signer(auth, address.values.get("region", ""), row.aws_service)
+            return Access(address.base_url, None, None, auth, credential_of(key, row, signer))
+        key = key()
     secret = clean_key(key, row.name)
     scheme, _, token = secret.reveal().partition(" ")
     if scheme == "Bearer":
         return Access(address.base_url, clean_key(token, row.name))
     return Access(address.base_url, secret, None, auth)
+
+
+_FIXED = (Secret, str)
 
 
 def _cloud_key(row: Provider, options: Mapping[str, Any], logins: Logins | None) -> object:
