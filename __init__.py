@@ -87,7 +87,9 @@ if TYPE_CHECKING:
     from .stages.observe import Observe as Observe
     from .stages.parse_output import ParseOutput as ParseOutput
     from .stages.reask import Reask as Reask
+    from .stages.record import Record as Record
     from .stages.rename import Rename as Rename
+    from .stages.replay import Replay as Replay
     from .stages.resolve import Resolve as Resolve
     from .stages.response_ids import ResponseIds as ResponseIds
     from .stages.retry import Retry as Retry
@@ -150,7 +152,9 @@ _HOMES = {
     "stages.observe": ["Observe"],
     "stages.parse_output": ["ParseOutput"],
     "stages.reask": ["Reask"],
+    "stages.record": ["Record"],
     "stages.rename": ["Rename"],
+    "stages.replay": ["Replay"],
     "stages.resolve": ["Resolve"],
     "stages.response_ids": ["ResponseIds"],
     "stages.retry": ["Retry"],
@@ -168,6 +172,7 @@ _HOMES = {
         "BadRequestError",
         "BillingError",
         "CallError",
+        "CassetteMiss",
         "ChainError",
         "ConflictError",
         "ContentPolicyViolationError",

@@ -6,7 +6,8 @@
     │   │   └── NotSerializable           a chain that cannot be written down
     │   ├── StageError                    a stage that is declared or written wrongly
     │   ├── SuspendedInSync               a stage awaited foreign I/O in a sync call
-    │   └── MissingExtra                  an optional package or file is not installed
+    │   ├── MissingExtra                  an optional package or file is not installed
+    │   └── CassetteMiss                  a request that no recording answers
     ├── CallError                         fix the call; nothing was sent
     │   ├── UnknownKeyword                also a TypeError
     │   ├── InvalidParameter              wrong type or value; also a ValueError
@@ -163,6 +164,10 @@ class SuspendedInSync(SetupError):
 
 class MissingExtra(SetupError):
     """An optional package or file is needed and not there."""
+
+
+class CassetteMiss(SetupError):
+    """A Replay stage has no recorded answer for a request; the message says what is nearest."""
 
 
 class CallError(AntiphonError):

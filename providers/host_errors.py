@@ -102,6 +102,7 @@ _BY_STATUS: dict[int, type[APIStatusError]] = {
     413: errors.RequestTooLargeError,
     422: errors.UnprocessableEntityError,
     429: errors.RateLimitError,
+    498: errors.AuthenticationError,  # Cohere's for a token that is not valid (types of its Python package 7.3)
     503: errors.OverloadedError,
     529: errors.OverloadedError,
 }

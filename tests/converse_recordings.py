@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from botocore.eventstream import EventStreamBuffer
+from botocore.eventstream import EventStreamBuffer  # type: ignore[import-untyped]
 from recordings import Recording, load
 
 from antiphon.pipeline import items

@@ -66,38 +66,29 @@ class AnswerStream(Generic[A]):
         return self.answer.is_done
 
     def feed(self, data: bytes) -> list[Event]:
-        return self._events(self._halves.join(self._whole(self._frames.feed(data))))
+        return self._events(self._halves.join(self._frames.feed(data)))
 
     def finish(self) -> list[Event]:
-        events = self._events(self._halves.finish(self._whole(self._frames.finish())))
+        events = self._events(self._halves.finish(self._frames.finish()))
         self.error = None  # a chunk that the end cuts in two is no malformed one: the stream broke
         if not self.is_done and self.answer.has_ended:
             self.answer.end()  # some hosts never send a mark of the end
             events += self.answer.take()
         return events
 
-    def _whole(self, found: Iterable[Frame]) -> list[Frame]:
-        """Return the frames before a damaged one, which is an error once they are told."""
-        if isinstance(found, list):
-            return found
-        frames: list[Frame] = []
-        try:
-            for frame in found:
-                frames.append(frame)
-        except APIResponseError as error:
-            self.error = error
-        return frames
-
-    def _events(self, frames: list[Frame]) -> list[Event]:
+    def _events(self, frames: Iterable[Frame]) -> list[Event]:
         answer, tell = self.answer, self.tell
-        for name, payload in frames:
-            if answer.is_done:
-                break  # what follows the end is no part of the response
-            try:
-                tell(name, payload)
-            except msgspec.DecodeError as error:
-                self.error = APIResponseError(
-                    f"a chunk of the stream cannot be read ({error}): {excerpt(payload, self._secrets)[:120]!r}"
-                )
-                break
+        try:
+            for name, payload in frames:
+                if answer.is_done:
+                    break  # what follows the end is no part of the response
+                try:
+                    tell(name, payload)
+                except msgspec.DecodeError as error:
+                    self.error = APIResponseError(
+                        f"a chunk of the stream cannot be read ({error}): {excerpt(payload, self._secrets)[:120]!r}"
+                    )
+                    break
+        except APIResponseError as error:  # the events before the damage are told first
+            self.error = error
         return answer.take()

@@ -93,8 +93,10 @@ class ConverseAnswer(Answer):
         """A block starts that says what it is."""
         self._stop("completed")
         self.begin()
-        kind = next(iter(start), "")
-        fields = start.get(kind)
+        if not start:
+            return  # the first piece says what it is, as that of a text does
+        kind = next(iter(start))
+        fields = start[kind]
         self._begin_block(index, kind, fields if isinstance(fields, Mapping) else {})
 
     def add(self, index: int, delta: Delta, fields: Callable[[], Mapping[str, Any]]) -> None:
@@ -126,7 +128,7 @@ class ConverseAnswer(Answer):
         self._stop("completed")
 
     def block(self, index: int, block: Mapping[str, Any]) -> None:
-        """A whole block."""
+        """A whole block; the next one, or the end, closes it."""
         match block:
             case {"text": str(said)}:
                 self.add(index, Delta(text=said), dict)
@@ -146,7 +148,6 @@ class ConverseAnswer(Answer):
                 self._show_thought(said)
             case _:
                 self.start_block(index, block)
-        self.stop_block()
 
     def note(self, fields: Mapping[str, Any]) -> None:
         """Take note of what is known at the end."""

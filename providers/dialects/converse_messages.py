@@ -1,8 +1,9 @@
 """The messages of a Converse request: turns, in Amazon's form.
 
-Two roles alternate. Results stand in the user's message behind the calls, all those of one turn together, before what
-the user says there; where the model takes nothing beside results, an assistant's "." stands between. Text that is blank
-is left out, as the host refuses it; a message with documents has text.
+Two roles alternate. Results stand in the user's message behind the calls, all those of one turn together. What a
+result cannot hold follows there, behind a line that says whose it is, and then what the user says; where the model
+takes nothing of that kind beside results, an assistant's "." stands between, and reported. Text that is blank is left
+out, as the host refuses it; a message with documents has text.
 
 Instructions and the first system messages are the `system` of the request. A later one is a message of role "system"
 where the model takes that in this place, else it is put between `<system>` tags in the user's message.
@@ -33,7 +34,6 @@ _TEXTS: Final = ("input_text", "output_text")
 HOSTED: Final = frozenset({"code_interpreter_call", "web_search_call"})
 """Items that hold what a tool of Amazon's own did."""
 _EMPTY: Final = "(empty)"  # for a result that says nothing
-_STOP: Final = {"role": "assistant", "content": [{"text": "."}]}
 
 _MARKS: Final = ("cachePoint", "cache_control", "prompt_cache_breakpoint")
 _FIELDS: Final = {
@@ -52,6 +52,11 @@ def _made_id(text: str) -> str:
 
 def _made_nine(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:9]
+
+
+def _dot(role: str) -> dict[str, Any]:
+    """Return a message that says nothing, since blank ones are refused."""
+    return {"role": role, "content": [{"text": "."}]}
 
 
 def cache_point(marked: dict[str, Any]) -> dict[str, Any] | None:
@@ -98,9 +103,12 @@ class Messages:
             elif turn.role == "assistant":
                 self._push("assistant", [sent for block in turn.blocks for sent in self._said(block)])
             elif turn.role == "tool":
-                self._push("user", [sent for block in turn.blocks for sent in self._result(block)])
+                self._results(turn.blocks)
             else:
                 self._push("user", self._parts(turn.blocks))
+        if self.messages and self.messages[0]["role"] == "assistant" and not self._model.may_begin:
+            self._drop("input", 'a user\'s "." is put before it, as the model does not let the assistant begin')
+            self.messages.insert(0, _dot("user"))
         self._add_words()
         self._trim_end()
 
@@ -114,17 +122,18 @@ class Messages:
         if last is None or last["role"] != role:
             self.messages.append({"role": role, "content": blocks})
         elif role == "user" and not self._go_together(last["content"], blocks):
-            self._drop("input", 'an assistant\'s "." is put behind a result, as the model takes nothing beside it')
-            self.messages += [_STOP, {"role": role, "content": blocks}]
+            self._drop(
+                "input", 'an assistant\'s "." is put behind results: the model takes nothing of this kind beside'
+            )
+            self.messages += [_dot("assistant"), {"role": role, "content": blocks}]
         else:
             last["content"].extend(blocks)
 
     def _go_together(self, results: list[dict[str, Any]], others: list[dict[str, Any]]) -> bool:
-        if not any("toolResult" in block for block in results) or any("toolResult" in block for block in others):
+        taken = self._model.beside_results
+        if taken is None or not any("toolResult" in block for block in results):
             return True
-        if not self._model.mixed_results:
-            return False
-        return self._model.claude is None or not any("document" in block or "video" in block for block in others)
+        return all(taken.union(("toolResult", "cachePoint")).issuperset(block) for block in others)
 
     def _system(self, turn: Turn, after: str | None) -> None:
         """Add a system message; `after` is who speaks next."""
@@ -133,13 +142,13 @@ class Messages:
                 raise self._unsupported(block, f"takes only text in {turn.role} messages", "send it as the user")
         blocks = self._parts(turn.blocks)
         if not self.messages:
-            self.system.extend(blocks)
+            self.system += blocks
             return
         claude = self._model.claude
         before = self.messages[-1]["role"]
         if claude and claude.system_messages and before in ("user", "system") and after in (None, "assistant"):
             self._push("system", blocks)
-        elif text := "".join(block.get("text", "") for block in blocks):
+        elif text := "".join(string_of(block, "text") for block in turn.blocks if block.value["text"].strip()):
             self._push("user", [{"text": f"<system>{text}</system>"}])
 
     def _add_words(self) -> None:
@@ -200,30 +209,42 @@ class Messages:
             self._drop(block.where, "the host takes no blank text")
         return None
 
-    def _result(self, block: Block) -> list[dict[str, Any]]:
-        item, output = block.value, block.value.get("output")
-        marks: list[dict[str, Any]] = []
-        if isinstance(output, list | tuple):
-            content: list[dict[str, Any]] = []
-            for at, each in enumerate(output):
-                part = ResultPart(plain(each, f"{block.where}.output[{at}]"), block.item, at)
-                if part.value.get("type") == "input_audio":
-                    raise self._unsupported(part, "takes no audio in a result", "send a transcript")
-                for sent in self._part(part):
-                    (marks if "cachePoint" in sent else content).append(sent)
-        elif isinstance(output, str):
-            content = [self._outcome(output)] if output.strip() else []
-        else:
+    def _results(self, blocks: list[Block]) -> None:
+        results: list[dict[str, Any]] = []
+        others: list[dict[str, Any]] = []
+        for block in blocks:
+            content, marks, beside = self._result(block)
+            result: dict[str, Any] = {"toolUseId": block.value["call_id"], "content": content or [{"text": _EMPTY}]}
+            if block.value.get("is_error") is True:
+                if self._model.status:
+                    result["status"] = "error"
+                else:
+                    self._drop(f"{block.where}.is_error", "the model is not told whether a result is an error")
+            results += [{"toolResult": result}, *marks]
+            if beside:
+                others += [{"text": f"From the result of call {block.value['call_id']}:"}, *beside]
+        self._push("user", results)
+        self._push("user", others)
+
+    def _result(self, block: Block) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
+        """Return what a result holds, marks of the cache behind it, and what it cannot hold."""
+        output = block.value.get("output")
+        if isinstance(output, str):
+            return [self._outcome(output)] if output.strip() else [], [], []
+        if not isinstance(output, list | tuple):
             raise InvalidParameter(
                 f"{block.where}.output is {type(output).__name__}; text or a list of parts is expected", param="input"
             )
-        result: dict[str, Any] = {"toolUseId": item["call_id"], "content": content or [{"text": _EMPTY}]}
-        if item.get("is_error") is True:
-            if self._model.status:
-                result["status"] = "error"
-            else:
-                self._drop(f"{block.where}.is_error", "the model is not told whether a result is an error")
-        return [{"toolResult": result}, *marks]
+        content: list[dict[str, Any]] = []
+        marks: list[dict[str, Any]] = []
+        beside: list[dict[str, Any]] = []
+        taken = self._model.in_results.union(("text", "json"))
+        for at, each in enumerate(output):
+            for sent in self._part(ResultPart(plain(each, f"{block.where}.output[{at}]"), block.item, at)):
+                (marks if "cachePoint" in sent else content if taken.issuperset(sent) else beside).append(sent)
+        if self._model.json_results:
+            content = [self._outcome(sent["text"]) if "text" in sent else sent for sent in content]
+        return content, marks, beside
 
     def _outcome(self, output: str) -> dict[str, Any]:
         if not self._model.json_results:

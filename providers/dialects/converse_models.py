@@ -3,8 +3,9 @@
 An id is `anthropic.claude-…-v1:0`, with a region's prefix before it (`us.`), or the ARN of a profile that ends in one.
 An ARN of a deployment says nothing of its model; it is then one that nobody knows.
 
-Sources: the profiles of Pydantic AI of August 2026 (`providers/bedrock.py`), which quote Amazon's list of models with
-structured output, and its recordings; botocore 1.44, `ToolResultBlock.status` and `SpecificToolChoice`; read 2026-11.
+Source: the profiles of Pydantic AI of August 2026 (`providers/bedrock.py`), which quote Amazon's list of models with
+structured output, say that they tried what models take beside results, and record it; read 2026-11. Nine letters in
+Mistral's ids, and how Nova is asked to reason: the source of vercel/ai of 2026.
 """
 
 from __future__ import annotations
@@ -30,9 +31,11 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
         raw_reasoning: whether the reasoning that it shows is its own, not a summary of it.
         structured: whether it takes `outputConfig.textFormat` and strict tools.
         json_results: whether the result of a tool is sent as JSON; else as text.
-        status: whether a result says if it is an error.
+        status: whether a result may say that it is an error.
         nine_ids: whether ids of calls have nine letters or digits.
-        mixed_results: whether a message with results may hold something else, though a Claude takes no document there.
+        in_results: kinds of blocks that a result may hold beside text and JSON.
+        beside_results: kinds of blocks that a message may hold beside results; None takes all.
+        may_begin: whether the assistant may speak first.
         system_tools: whether Amazon's own tools for searching and for code are there.
     """
 
@@ -43,9 +46,11 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     raw_reasoning: bool = True
     structured: bool = False
     json_results: bool = False
-    status: bool = False
+    status: bool = True
     nine_ids: bool = False
-    mixed_results: bool = False
+    in_results: frozenset[str] = frozenset({"image"})
+    beside_results: frozenset[str] | None = None
+    may_begin: bool = False
     system_tools: bool = False
 
 
@@ -54,24 +59,22 @@ SYSTEM_TOOLS: Final = {"web_search": "nova_grounding", "code_interpreter": "nova
 
 _UNKNOWN: Final = Model()
 _STRUCTURED: Final = Model(structured=True)
-_MISTRAL: Final = Model(json_results=True, nine_ids=True)
-_MISTRAL_STRUCTURED: Final = Model(json_results=True, nine_ids=True, structured=True)
-_NOVA: Final = Model(status=True, mixed_results=True)
+_ALONE: Final[frozenset[str]] = frozenset()
+_PAPERS: Final = frozenset({"document"})
+_BOTH: Final = frozenset({"image", "document"})
+_MISTRAL: Final = Model(json_results=True, nine_ids=True, in_results=_PAPERS, beside_results=_ALONE)
+_MISTRAL_STRUCTURED: Final = msgspec.structs.replace(_MISTRAL, structured=True)
+_QWEN: Final = Model(effort="reasoning_config", efforts=("low", "high"), may_begin=True)
 _NO_STRUCTURE: Final = ("claude-opus-4-1", "claude-opus-4-7", "claude-opus-4-8")
 
 _MODELS: Final[dict[str, Model]] = {
-    "amazon.nova": _NOVA,
-    "amazon.nova-2": Model(
-        status=True,
-        mixed_results=True,
-        system_tools=True,
-        effort="reasoningConfig",
-        efforts=("none", "low", "medium", "high"),
-    ),
+    "amazon.nova-2": Model(system_tools=True, effort="reasoningConfig", efforts=("none", "low", "medium", "high")),
     "deepseek.r1": Model(replays=True),
     "openai.": Model(effort="reasoning_effort", efforts=("low", "medium", "high")),
-    "qwen.": Model(effort="reasoning_config", efforts=("low", "high")),
-    "qwen.qwen3": Model(effort="reasoning_config", efforts=("low", "high"), structured=True),
+    "qwen.": _QWEN,
+    "qwen.qwen3": msgspec.structs.replace(_QWEN, structured=True),
+    "meta.": Model(in_results=_BOTH, beside_results=_ALONE),
+    "writer.": Model(status=False, beside_results=_ALONE),
     "mistral.": _MISTRAL,
     "mistral.magistral-small": _MISTRAL_STRUCTURED,
     "mistral.ministral-3": _MISTRAL_STRUCTURED,
@@ -101,8 +104,9 @@ def model_of(model_id: str) -> Model:
             replays=True,
             raw_reasoning=False,
             structured=claude.structured and not claude_name.startswith(_NO_STRUCTURE),
-            status=True,
-            mixed_results=True,
+            in_results=_BOTH,
+            beside_results=frozenset({"text", "image"}),
+            may_begin=True,
         )
     for length in range(len(name), 0, -1):
         if (found := _MODELS.get(name[:length])) is not None:

@@ -98,7 +98,7 @@ def encode_body(
         needed = add_effort(fields, params.reasoning, model, most, tools.is_forced, drop)
         if "thinking" in fields and params.max_output_tokens is None:
             config["maxTokens"] = needed or most
-    _add_sampling(config, params, profile, fields, drop)
+    _add_sampling(config, params, profile, fields, model.claude is not None, drop)
     for name, value in (
         ("system", system),
         ("inferenceConfig", config),
@@ -129,7 +129,12 @@ def _add_format(output: dict[str, Any], system: list[dict[str, Any]], given: obj
 
 
 def _add_sampling(
-    config: dict[str, Any], params: CreateParams, profile: Profile, fields: dict[str, Any], drop: Drop
+    config: dict[str, Any],
+    params: CreateParams,
+    profile: Profile,
+    fields: dict[str, Any],
+    is_claude: bool,
+    drop: Drop,
 ) -> None:
     thinks = fields.get("thinking", {}).get("type") in ("adaptive", "enabled")
     refused = profile.sampling == "never" or (profile.sampling == "without_reasoning" and thinks)
@@ -144,7 +149,10 @@ def _add_sampling(
         if temperature > 1:
             drop("temperature", f"{temperature} is sent as 1, the most that the host takes")
         config["temperature"] = min(temperature, 1)
-    if top_p is not None:
+    if top_p is not None and temperature is not None and is_claude:
+        # Claude 4.1 and later answer 400 to both (reports of LiteLLM's and others' users, 2025 to 2026).
+        drop("top_p", "the model takes either temperature or top_p")
+    elif top_p is not None:
         config["topP"] = top_p
 
 

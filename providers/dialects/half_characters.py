@@ -7,6 +7,7 @@ can say each half by an escape, and neither is text.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 
 from ...pipeline.sse import Frame
 
@@ -23,28 +24,26 @@ class HalfCharacters:
     def __init__(self) -> None:
         self._waiting: Frame | None = None
 
-    def join(self, frames: list[Frame]) -> list[Frame]:
+    def join(self, frames: Iterable[Frame]) -> Iterable[Frame]:
         """Return the frames that can be read now."""
-        if self._waiting is None:
-            for frame in frames:
-                if b"\\u" in frame[1]:
-                    break
-            else:
-                return frames
-        whole: list[Frame] = []
+        if self._waiting is None and isinstance(frames, list) and not any(b"\\u" in frame[1] for frame in frames):
+            return frames
+        return self._whole(frames)
+
+    def finish(self, frames: Iterable[Frame]) -> Iterable[Frame]:
+        """Return the last frames, with the one that no other has come after."""
+        yield from self._whole(frames)
+        if self._waiting is not None:
+            yield self._waiting
+
+    def _whole(self, frames: Iterable[Frame]) -> Iterator[Frame]:
         for frame in frames:
             if self._waiting is not None:
                 waited, frame = _joined(self._waiting, frame)
-                whole.append(waited)
+                yield waited
             self._waiting = frame if _FIRST_HALF.search(frame[1]) else None
             if self._waiting is None:
-                whole.append(frame)
-        return whole
-
-    def finish(self, frames: list[Frame]) -> list[Frame]:
-        """Return the last frames, with the one that no other has come after."""
-        whole = self.join(frames)
-        return whole if self._waiting is None else [*whole, self._waiting]
+                yield frame
 
 
 def _joined(first: Frame, second: Frame) -> tuple[Frame, Frame]:

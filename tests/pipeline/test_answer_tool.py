@@ -57,7 +57,7 @@ ITEM_DONE = ev.OutputItemDone.new(item=call(status="completed"), output_index=0)
 def test_a_call_told_in_any_way_becomes_one_message(middle: list[ev.Event]) -> None:
     events = translated(*middle)
 
-    check_grammar(events)
+    assert check_grammar(events) == []
     assert [event.sequence_number for event in events] == list(range(len(events)))
     assert "".join(event.delta for event in events if isinstance(event, ev.OutputTextDelta)) == ARGUMENTS
     assert [event.text for event in events if isinstance(event, ev.OutputTextDone)] == [ARGUMENTS]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import struct
 import zlib
@@ -9,7 +10,7 @@ from collections.abc import Iterable
 
 import pytest
 from amazon_frames import error, event, exception, header, message, text_header
-from botocore.eventstream import EventStreamBuffer
+from botocore.eventstream import EventStreamBuffer  # type: ignore[import-untyped]
 from recordings import load
 
 from antiphon.pipeline.errors import APIResponseError
@@ -102,7 +103,7 @@ def test_recorded_streams_are_read_as_botocore_does(name: str, body: bytes) -> N
     assert decoded([body[at : at + 5] for at in range(0, len(body), 5)]) == whole
     for _ in range(30):
         cuts = [0, *sorted(chance.sample(range(1, len(body)), 10)), len(body)]
-        assert decoded([body[a:b] for a, b in zip(cuts, cuts[1:], strict=False)]) == whole
+        assert decoded([body[a:b] for a, b in itertools.pairwise(cuts)]) == whole
 
 
 def test_frames_have_the_names_of_events_and_errors() -> None:

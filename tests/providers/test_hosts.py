@@ -36,6 +36,7 @@ PATHS = {
     "gemini": "/models/m:generateContent",
     "anthropic": "/v1/messages",
     "converse": "/model/m/converse",
+    "cohere": "/v2/chat",
 }
 
 VERTEX = "https://aiplatform.googleapis.com/v1/projects/pro-1/locations/global"
@@ -105,6 +106,8 @@ URLS = {
     "wandb": "https://api.inference.wandb.ai/v1/chat/completions",
     "xiaomi_mimo": "https://api.xiaomimimo.com/v1/chat/completions",
     "anthropic": "https://api.anthropic.com/v1/messages",
+    "bedrock": "https://bedrock-runtime.eu-central-1.amazonaws.com/model/m/converse",
+    "cohere": "https://api.cohere.com/v2/chat",
     "ollama": "http://localhost:11434/v1/chat/completions",
     "lm_studio": "http://localhost:1234/v1/responses",
     "hosted_vllm": "http://localhost:8000/v1/responses",
@@ -194,6 +197,8 @@ BODIES: dict[str, dict[str, Any]] = {
         "max_tokens": 8192,
         "messages": [{"role": "user", "content": [{"type": "text", "text": "Hi"}]}],
     },
+    "converse": {"messages": [{"role": "user", "content": [{"text": "Hi"}]}]},
+    "cohere": {"model": "m", "messages": [{"role": "user", "content": "Hi"}]},
 }
 ANSWERS = {
     "responses": ANSWER,
@@ -202,6 +207,7 @@ ANSWERS = {
     "converse": Answer.json(
         b'{"output":{"message":{"role":"assistant","content":[{"text":"Hi"}]}},"stopReason":"end_turn"}'
     ),
+    "cohere": Answer.json(b'{"message":{"content":[{"type":"text","text":"Hi"}]},"finish_reason":"COMPLETE"}'),
     "gemini": Answer.json(b'{"candidates":[{"content":{"parts":[{"text":"Hi"}]},"finishReason":"STOP"}]}'),
 }
 

@@ -47,7 +47,7 @@ def test_an_answer_that_must_not_pass_is_not_shown(mode: Mode, streamed: bool) -
         reply = await mode.call(client.chain, "Hi", model="openai/m", stream=streamed)
         if streamed:
             events = await mode.events(reply)
-            check_grammar(events)
+            assert check_grammar(events) == []
             assert reply.response.output_text == "Do it, please."
         else:
             assert reply.output_text == "Do it, please."

@@ -275,7 +275,7 @@ def test_the_stream_tells_of_a_message(mode: Mode, output: list[dict[str, Any]])
         stream = await mode.call(client.chain, model="openai/m", stream=True, text_format=City, output_mode="tool")
         events = await mode.events(stream)
 
-        check_grammar(events)
+        assert check_grammar(events) == []
         deltas = [event for event in events if event.type == "response.function_call_arguments.delta"]
         assert len(deltas) == str(output).count("other")
         last = events[-1]
@@ -371,7 +371,7 @@ def test_a_stream_shows_all_of_a_wrong_answer_before_the_error(mode: Mode) -> No
         with pytest.raises(OutputInvalid):
             await mode.events(stream)
 
-        check_grammar(seen)
+        assert check_grammar(seen) == []
         assert seen[-1].type == "response.completed"
         assert stream.outcome.kind == "failed"
         assert stream.response.output_text == "Rome."
