@@ -108,9 +108,9 @@ class Jobs(Generic[T]):
                 if posted is None:
                     bell = self._bell = self._runtime.event()
             if posted is not None:
-                job, job.result, job.error, ended_at = posted
+                job, result, error, ended_at = posted
                 if job in self.running:  # else it is one that nobody waits for any more
-                    job.duration_s = ended_at - job.began_at
+                    job.result, job.error, job.duration_s = result, error, ended_at - job.began_at
                     self.running.remove(job)
                     return job
                 continue
