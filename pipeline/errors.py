@@ -14,6 +14,7 @@
     │   ├── MissingKey                    no API key for this host
     │   ├── UnsupportedParameter          the host or its dialect cannot carry it
     │   └── UnsupportedOperation          the host does not serve this call of the API
+    ├── ToolFailed                        a tool of yours raised, with tool_errors="raise"
     └── APIError                          the host was asked
         ├── APIConnectionError            no (whole) answer: mostly worth a repeat
         │   ├── APITimeoutError           one of the five time limits, named; also a TimeoutError
@@ -181,6 +182,18 @@ class UnsupportedParameter(CallError, ValueError):
 
 class UnsupportedOperation(CallError):
     """A call of the API that the target does not serve."""
+
+
+class ToolFailed(AntiphonError):
+    """A Python function that the model called has raised. The exception is the `__cause__`, `response` what had come.
+
+    Args:
+        tool: its name.
+    """
+
+    def __init__(self, message: str, *, tool: str = "", **facts: object) -> None:
+        super().__init__(message, **facts)  # type: ignore[arg-type]
+        self.tool = tool
 
 
 class APIError(AntiphonError):

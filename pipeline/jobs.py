@@ -26,6 +26,7 @@ class Job(Generic[T]):
         work: what is to be done.
         limit_s: seconds after which nobody waits for it any longer.
         is_deaf: whether it may go on for long after it was asked to stop, as blocking code of others does.
+        tag: what its maker knows it by.
 
     Attributes:
         result: what it returned.
@@ -33,15 +34,34 @@ class Job(Generic[T]):
         duration_s: from its beginning to its end.
     """
 
-    __slots__ = ("_task", "began_at", "duration_s", "ends_at", "error", "is_deaf", "limit_s", "name", "result", "work")
+    __slots__ = (
+        "_task",
+        "began_at",
+        "duration_s",
+        "ends_at",
+        "error",
+        "is_deaf",
+        "limit_s",
+        "name",
+        "result",
+        "tag",
+        "work",
+    )
 
     def __init__(
-        self, name: str, work: Callable[[], Coroutine[Any, Any, T]], limit_s: float = math.inf, *, is_deaf: bool = False
+        self,
+        name: str,
+        work: Callable[[], Coroutine[Any, Any, T]],
+        limit_s: float = math.inf,
+        *,
+        is_deaf: bool = False,
+        tag: Any = None,
     ) -> None:
         self.name = name
         self.work = work
         self.limit_s = limit_s
         self.is_deaf = is_deaf
+        self.tag = tag
         self.result: T | None = None
         self.error: BaseException | None = None
         self.began_at = self.ends_at = self.duration_s = 0.0

@@ -109,7 +109,7 @@ class ToolFunction(Generic[P, R]):
     def __get__(self, obj: object, owner: type | None = None) -> ToolFunction[..., Any]:
         if obj is None:
             return self
-        bound = self.fn.__get__(obj, owner)  # type: ignore[attr-defined]
+        bound = self.fn.__get__(obj, owner)
         return ToolFunction(bound, name=self.name, description=self._description, timeout_s=self.timeout_s)
 
     def __repr__(self) -> str:

@@ -1,7 +1,7 @@
 """What the model is offered in one call: which tools are ours to run, and what they are called in front of it.
 
-A tool of type `mcp` is ours when it names servers of the client, when its URL's host of choice does not call MCP servers
-itself, or when the call says `mcp_execute="local"`. All else goes to the host as it is.
+A tool of type `mcp` is ours when it names servers of the client, when the model's host calls no MCP servers itself, or
+when the call says `mcp_execute="local"`. All else goes to the host as it is.
 """
 
 from __future__ import annotations
@@ -89,6 +89,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         tools: as the host gets them.
         others: those of them that are not ours.
+        callers: names of the functions that the caller answers.
         shown: as the response shows them: the caller's, without credentials.
         choice: `tool_choice` as the host gets it.
         by_name: what runs here, by the name that the model calls it.
@@ -99,6 +100,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
 
     tools: list[Any]
     others: list[Any]
+    callers: frozenset[str] = frozenset()
     shown: list[Any]
     choice: Any
     by_name: dict[str, McpTool | ToolFunction[..., Any]]
@@ -141,7 +143,7 @@ def is_hosts(tool: Any, host_runs: Literal["", "unasked", "all"], execute: Execu
         if execute == "local":
             what = "connector_id" if given.get("connector_id") else "tunnel_id"
             raise InvalidParameter(
-                f'a tool of type "mcp" has a {what}, which only its host can use, and the call says mcp_execute="local"',
+                f'a tool of type "mcp" has a {what}, which its host alone can use, and mcp_execute is "local"',
                 param="tools",
                 hint="give the server's URL, or leave mcp_execute out",
             )
@@ -180,10 +182,13 @@ async def make_offer(
     functions = [tool for tool in ordered if isinstance(tool, ToolFunction)]
     others = [tool for tool in ordered if not isinstance(tool, Entry | ToolFunction)]
     taken = [*filter(None, map(_name_of, others)), *(tool.name for tool in functions)]
-    _check_names(taken)
+    if (name := next((each.name for each in functions if taken.count(each.name) > 1), None)) is not None:
+        raise InvalidParameter(
+            f'two tools are called "{name}"', param="tools", hint='rename one: antiphon.tool(fn, name="...")'
+        )
     offered = _name_all(entries, listed, taken)
-    if entries and not context.dry:
-        _check_some(entries, listed, bool(offered or functions or others))
+    if entries and not context.dry and not (functions or others or any(offered)):
+        raise _no_tools(entries, listed)
     by_name: dict[str, McpTool | ToolFunction[..., Any]] = {tool.public: tool for found in offered for tool in found}
     by_name |= {tool.name: tool for tool in functions}
     definitions: list[Any] = []
@@ -197,6 +202,7 @@ async def make_offer(
     return Offer(
         tools=definitions,
         others=others,
+        callers=frozenset(filter(None, map(_name_of, others))),
         shown=[_shown(tool) for tool in ordered],
         choice=_choice(choice, offered, len(functions) + len(others), labels),
         by_name=by_name,
@@ -263,23 +269,18 @@ async def _list_all(entries: list[Entry], servers: McpServers, context: CallCont
 _MOST_AT_ONCE = 16
 
 
-def _check_some(entries: list[Entry], listed: list[Listed], has_others: bool) -> None:
+def _no_tools(entries: list[Entry], listed: list[Listed]) -> AntiphonError:
+    """Return the error of a call that asks for servers' tools and has none: it names them all."""
     listings = [listing for found in listed for listing, _ in found]
-    if has_others and any(listing.tools for listing in listings):
-        return
     errors = [listing.error for listing in listings if listing.error is not None]
-    if any(listing.tools for listing in listings) or (has_others and not errors):
-        return
-    if has_others:
-        return
     if len(errors) == len(listings) == 1:
-        raise errors[0]
-    said = "; ".join(f"{listing.label}: {listing.error.message if listing.error else 'none'}" for listing in listings)
+        return errors[0]
+    said = "; ".join(f"{each.label}: {each.error.message if each.error else 'none'}" for each in listings)
     if errors:
-        raise McpError(
-            f"no MCP server gave a tool ({said})", server=listings[0].label, method="tools/list"
-        ) from errors[0]
-    raise InvalidParameter(
+        error = McpError(f"no MCP server gave a tool ({said})", server=listings[0].label, method="tools/list")
+        error.__cause__ = errors[0]
+        return error
+    return InvalidParameter(
         f"no MCP server has a tool that the call lets through ({said})",
         param="tools",
         hint=f"look at allowed_tools of {', '.join(entry.where for entry in entries)}",
@@ -287,16 +288,6 @@ def _check_some(entries: list[Entry], listed: list[Listed], has_others: bool) ->
 
 
 # --- names ------------------------------------------------------------------------------------------------------------
-
-
-def _check_names(names: list[str]) -> None:
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            raise InvalidParameter(
-                f'two tools are called "{name}"', param="tools", hint='rename one: antiphon.tool(fn, name="...")'
-            )
-        seen.add(name)
 
 
 def _name_all(entries: list[Entry], listed: list[Listed], taken: list[str]) -> list[list[McpTool]]:
