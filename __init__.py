@@ -50,9 +50,15 @@ if TYPE_CHECKING:
     from .pipeline.signals import CallEnded as CallEnded
     from .pipeline.signals import CallStarted as CallStarted
     from .pipeline.signals import Signal as Signal
+    from .pipeline.signals import ToolEnded as ToolEnded
+    from .pipeline.signals import ToolStarted as ToolStarted
     from .pipeline.stage import Option as Option
     from .pipeline.stage import Stage as Stage
     from .pipeline.timeouts import Timeouts as Timeouts
+    from .pipeline.tool_function import ToolContext as ToolContext
+    from .pipeline.tool_function import ToolError as ToolError
+    from .pipeline.tool_function import ToolFunction as ToolFunction
+    from .pipeline.tool_function import tool as tool
     from .prebuilt import acancel_responses as acancel_responses
     from .prebuilt import acompact_responses as acompact_responses
     from .prebuilt import acount_input_tokens as acount_input_tokens
@@ -68,7 +74,9 @@ if TYPE_CHECKING:
     from .prebuilt import get_responses as get_responses
     from .prebuilt import list_input_items as list_input_items
     from .prebuilt import poll_responses as poll_responses
+    from .prebuilt import aresponses_api_with_mcp as aresponses_api_with_mcp
     from .prebuilt import responses as responses
+    from .prebuilt import responses_api_with_mcp as responses_api_with_mcp
     from .stages import presets as presets
     from .stages.dispatch import Dispatch as Dispatch
     from .stages.log import Log as Log
@@ -79,6 +87,8 @@ if TYPE_CHECKING:
     from .stages.resolve import Resolve as Resolve
     from .stages.response_ids import ResponseIds as ResponseIds
     from .stages.retry import Retry as Retry
+    from .stages.tools.approvals import ApprovalRequest as ApprovalRequest
+    from .stages.tools.stage import Tools as Tools
     from .stages.transform import Transform as Transform
     from .stages.validate import Validate as Validate
 
@@ -104,10 +114,11 @@ _HOMES = {
     "pipeline.request": ["Handler", "Request"],
     "pipeline.response": ["Response"],
     "pipeline.secret": ["Secret"],
-    "pipeline.signals": ["CallEnded", "CallStarted", "Signal"],
+    "pipeline.signals": ["CallEnded", "CallStarted", "Signal", "ToolEnded", "ToolStarted"],
     "pipeline.function_stages": ["after", "before", "on_stream_event", "stage"],
     "pipeline.stage": ["Option", "Stage"],
     "pipeline.timeouts": ["Timeouts"],
+    "pipeline.tool_function": ["ToolContext", "ToolError", "ToolFunction", "tool"],
     "prebuilt": [
         "acancel_responses",
         "acompact_responses",
@@ -117,6 +128,7 @@ _HOMES = {
         "alist_input_items",
         "apoll_responses",
         "aresponses",
+        "aresponses_api_with_mcp",
         "cancel_responses",
         "compact_responses",
         "count_input_tokens",
@@ -125,6 +137,7 @@ _HOMES = {
         "list_input_items",
         "poll_responses",
         "responses",
+        "responses_api_with_mcp",
     ],
     "stages.dispatch": ["Dispatch"],
     "stages.log": ["Log", "configure_logging"],
@@ -134,6 +147,8 @@ _HOMES = {
     "stages.resolve": ["Resolve"],
     "stages.response_ids": ["ResponseIds"],
     "stages.retry": ["Retry"],
+    "stages.tools.approvals": ["ApprovalRequest"],
+    "stages.tools.stage": ["Tools"],
     "stages.transform": ["Transform"],
     "stages.validate": ["Validate"],
     "pipeline.errors": [
@@ -169,6 +184,7 @@ _HOMES = {
         "StageError",
         "StreamInterrupted",
         "SuspendedInSync",
+        "ToolFailed",
         "UnknownKeyword",
         "UnknownProvider",
         "UnprocessableEntityError",

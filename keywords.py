@@ -17,6 +17,7 @@ RENAMED: Final = {
     "reasoning_effort": "reasoning",
     "drop_params": "drop",
     "stream_timeout": "timeout",
+    "max_agentic_loops": "max_tool_rounds",
 }
 """Implemented under another name here."""
 
@@ -54,7 +55,6 @@ REFUSED: Final = {
     "prompt_label": 'pass the API\'s own prompt={"id": ...}',
     "prompt_version": 'pass the API\'s own prompt={"id": ..., "version": ...}',
     "cache_control_injection_points": "put cache breakpoints into the input's parts",
-    "max_agentic_loops": "tools are not executed here yet",
     "partial_images": 'set it on the tool: {"type": "image_generation", "partial_images": 2}',
 }
 """A TypeError with this hint: silence would change what the call means."""
@@ -108,5 +108,7 @@ def _rename(keywords: dict[str, Any], kept: dict[str, Any]) -> None:
         kept["reasoning"] = {"effort": effort}
     if (drop := keywords.get("drop_params")) is not None and "drop" not in kept:
         kept["drop"] = "report" if drop in (True, "true", "True") else "error"
+    if (rounds := keywords.get("max_agentic_loops")) is not None and "max_tool_rounds" not in kept:
+        kept["max_tool_rounds"] = rounds
     if (seconds := keywords.get("stream_timeout")) is not None and keywords.get("stream"):
         kept["timeout"] = seconds

@@ -286,8 +286,10 @@ def _described(kind: Any, words: str | None) -> Any:
 
 
 def _default(value: Any) -> Any:
-    # A mutable default is the function's own, shared as Python shares it.
-    return msgspec.field(default_factory=lambda: value) if isinstance(value, list | dict | set | bytearray) else value
+    """Return a field's default. One that may change, or has no JSON form, is the function's own and in no schema."""
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    return msgspec.field(default_factory=lambda: value)
 
 
 def _schema(struct: type[msgspec.Struct], name: str) -> dict[str, Any]:

@@ -186,8 +186,10 @@ class Tools(Stage, frozen=True):
                 param="mcp_execute",
                 hint='to leave a server to the host, give its URL as server_url with mcp_execute="auto"',
             )
-        host_runs = "" if target.dialect.name == "chat" else catalog.find(target.provider).mcp
-        return is_hosts(tool, host_runs, execute)
+        row = catalog.find(target.provider)
+        # Of a host at another address than the row's only the name is known.
+        is_rows = target.dialect.name != "chat" and target.base_url == row.base_url
+        return is_hosts(tool, row.mcp if is_rows else "", execute)
 
 
 _PROGRESS = "antiphon.tools.progress"
