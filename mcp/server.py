@@ -87,7 +87,8 @@ class McpServer(msgspec.Struct, frozen=True, kw_only=True, eq=False, repr_omit_d
         ways = [name for name in ("url", "command", "server") if getattr(self, name) is not None]
         if len(ways) != 1:
             raise SetupError(
-                f"an MCP server has {' and '.join(ways) or 'no address'}; exactly one of url, command, server is expected"
+                f"an MCP server has {' and '.join(ways) or 'no address'}",
+                hint="give exactly one of url, command and server",
             )
         if self.url is not None and not _HTTP.match(self.url):
             raise SetupError(f"the url of an MCP server is {_shown_url(self.url)!r}; http(s)://… is expected")
@@ -159,7 +160,7 @@ class McpServer(msgspec.Struct, frozen=True, kw_only=True, eq=False, repr_omit_d
             for name, value, default in zip(
                 self.__struct_fields__, msgspec.structs.astuple(self), self.__struct_defaults__, strict=True
             )
-            if value != default and name not in ("url", "server", "args")
+            if value and value != default and name not in ("url", "server", "args")
         }
         if self.url is not None:
             shown = {"url": self.where, **shown}
