@@ -45,7 +45,10 @@ class McpServer(msgspec.Struct, frozen=True, kw_only=True, eq=False, repr_omit_d
         start_timeout_s: from the start of a server or connection until the protocol is agreed upon, seconds.
         protocol: "auto" finds out, else the one revision to speak, e.g. "2025-11-25".
         transport: "auto" tries Streamable HTTP, then the older HTTP+SSE; "http" and "sse" are just the one.
-        allow_private: whether `url` may lead to private and link-local addresses; None: as the policy says.
+        allow_private: False refuses a `url` that leads to private and link-local addresses or is not encrypted; None
+            and True allow it, for whoever writes a server down knows where it is. Servers that come with a call have
+            False, unless their `McpServers` says otherwise.
+        allow_loopback: whether `url` may lead to this machine.
         idempotent: tools that may be run again when a connection broke and nobody knows whether they ran: names, or
             True for all.
         listen: whether an HTTP server's own stream is kept open, over which it can ask and tell at any time; needs a
@@ -75,6 +78,7 @@ class McpServer(msgspec.Struct, frozen=True, kw_only=True, eq=False, repr_omit_d
     protocol: str = "auto"
     transport: Literal["auto", "http", "sse"] = "auto"
     allow_private: bool | None = None
+    allow_loopback: bool = True
     idempotent: bool | tuple[str, ...] = ()
     listen: bool | None = None
     on_log: Callable[[dict[str, Any]], object] | None = None

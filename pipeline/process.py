@@ -31,6 +31,7 @@ _ERROR_BYTES = 16 * 1024
 # Where the end of a process cannot be waited for together with its pipes, it is looked for this often, seconds.
 _LOOK_S = 0.5
 _AT_EXIT_S = 0.5
+_KILLED_S = 5.0
 
 
 class Process:
@@ -58,10 +59,8 @@ class Process:
         )
         self.pid = self._popen.pid
         self._owner = os.getpid()
-        assert self._popen.stdin and self._popen.stdout and self._popen.stderr
-        self._in, self._out, self._err = (
-            pipe.fileno() for pipe in (self._popen.stdin, self._popen.stdout, self._popen.stderr)
-        )
+        self._pipes = [pipe for pipe in (self._popen.stdin, self._popen.stdout, self._popen.stderr) if pipe]
+        self._in, self._out, self._err = (pipe.fileno() for pipe in self._pipes)
         self._end = _end_of(self.pid)
         self._selector = selectors.DefaultSelector()
         for fd in (self._out, self._err, self._end):
@@ -99,6 +98,8 @@ class Process:
         """
         if self._popen.returncode is not None:
             return True
+        if not hasattr(os, "waitid"):  # macOS before Python 3.13
+            return self._popen.poll() is not None
         try:
             return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
         except ChildProcessError:  # somebody else has reaped it
@@ -152,7 +153,8 @@ class Process:
             self._signal(signal.SIGTERM)
             self._wait(grace_s)
         self._signal(signal.SIGKILL)  # the group's rest, even when its first process has gone by itself
-        self._popen.wait()
+        with contextlib.suppress(subprocess.TimeoutExpired):  # it hangs in the kernel; nobody can end it
+            self._popen.wait(_KILLED_S)
         with self._lock:
             if not self._pumping:
                 self._close()
@@ -217,9 +219,8 @@ class Process:
             self._input_open = False
             if self._in in self._selector.get_map():
                 self._selector.unregister(self._in)
-            assert self._popen.stdin
             with contextlib.suppress(OSError):
-                self._popen.stdin.close()
+                self._pipes[0].close()
 
     def _close(self) -> None:
         """Close what is ours of it."""
@@ -228,8 +229,7 @@ class Process:
         self._closed = True
         self._read_errors()
         self._selector.close()
-        for pipe in (self._popen.stdout, self._popen.stderr):
-            assert pipe
+        for pipe in self._pipes[1:]:
             pipe.close()
         if self._end is not None:
             os.close(self._end)
@@ -240,10 +240,11 @@ class Process:
         self._lock = threading.Lock()
         self._closed = True
         self._popen.returncode = 0  # it is not ours to wait for
-        for fd in (self._in, self._out, self._err, self._end):
-            if fd is not None:
-                with contextlib.suppress(OSError):
-                    os.close(fd)
+        for pipe in self._pipes:
+            with contextlib.suppress(OSError):
+                pipe.close()
+        if self._end is not None:
+            os.close(self._end)
         self._selector.close()
 
 
