@@ -11,6 +11,7 @@ import msgspec
 
 from ..pipeline.errors import SetupError
 from ..pipeline.secret import Secret
+from .callbacks import called
 
 if TYPE_CHECKING:
     from ..pipeline.runtime import Runtime
@@ -59,15 +60,8 @@ class Credentials:
         async with self._lock:
             if self._known == refused:
                 assert callable(self._auth)
-                self._known = _pairs(await _called(self._runtime, self._auth, challenge))
-
-
-async def _called(runtime: Runtime, ask: Callable[..., Any], challenge: AuthChallenge | None) -> Any:
-    arguments = (challenge,) if _takes_argument(ask) else ()
-    if inspect.iscoroutinefunction(ask):
-        return await ask(*arguments)
-    answer = await runtime.call(ask, *arguments)
-    return await answer if inspect.isawaitable(answer) else answer
+                arguments = (challenge,) if _takes_argument(self._auth) else ()
+                self._known = _pairs(await called(self._runtime, self._auth, *arguments))
 
 
 def _takes_argument(fn: Callable[..., Any]) -> bool:

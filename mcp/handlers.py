@@ -1,11 +1,11 @@
-"""What a server may ask of its client: to ask the user, to ask a model, to name folders. The user's functions answer."""
+"""What a server may ask of its client: to ask the user or a model, to name folders. Functions of the user's answer."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from .callbacks import called
 from .server import McpServer
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ async def answer(server: McpServer, runtime: Runtime, method: str, params: dict[
     handler: Any = getattr(server, _FIELDS[method])
     if method == "roots/list" and not callable(handler):
         return {"roots": [{"uri": uri} for uri in handler]}
-    found = await _called(runtime, handler, params)
+    found = await called(runtime, handler, params)
     if method == "elicitation/create":
         if found is None:
             return {"action": "decline"}
@@ -64,10 +64,3 @@ def with_defaults(schema: Any, content: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(field, Mapping) and "default" in field
     }
     return {**defaults, **content}
-
-
-async def _called(runtime: Runtime, handler: Callable[[dict[str, Any]], Any], params: dict[str, Any]) -> Any:
-    if inspect.iscoroutinefunction(handler):
-        return await handler(params)
-    found = await runtime.call(handler, params)
-    return await found if inspect.isawaitable(found) else found

@@ -24,7 +24,7 @@ Answerer = Callable[[dict[str, Any]], Any]
 Auth = str | Secret | Callable[..., Any]
 
 
-class McpServer(msgspec.Struct, frozen=True, kw_only=True, eq=False, repr_omit_defaults=True):
+class McpServer(msgspec.Struct, frozen=True, kw_only=True, eq=False, weakref=True):
     """A server: exactly one of `url`, `command` and `server`, and its settings.
 
     Compared and hashed by identity. Values of `headers`, `env` and `auth` are kept as `Secret`.
@@ -57,6 +57,8 @@ class McpServer(msgspec.Struct, frozen=True, kw_only=True, eq=False, repr_omit_d
         elicit: answers `elicitation/create`, e.g. {"action": "accept", "content": {…}}.
         sample: answers `sampling/createMessage`.
         roots: answers `roots/list`; a list of URIs will do.
+        list_age_s: how long a list of tools is used at least, seconds; longer where the server says so, or tells when
+            it changes. 0 asks every time where it does neither.
         max_message_bytes: the longest message taken from the server.
 
     Raises:
@@ -85,6 +87,7 @@ class McpServer(msgspec.Struct, frozen=True, kw_only=True, eq=False, repr_omit_d
     elicit: Answerer | None = None
     sample: Answerer | None = None
     roots: Answerer | tuple[str, ...] | None = None
+    list_age_s: float = 60.0
     max_message_bytes: int = 16 * 1024 * 1024
 
     def __post_init__(self) -> None:

@@ -53,7 +53,6 @@ class Stdio:
         self._led = False
         self._followers: dict[Call, Callable[[], object]] = {}
         self._starting: object = None
-        self._forget: Callable[[], None] | None = None
         self.agreement: Agreement | None = None
 
     @property
@@ -74,8 +73,6 @@ class Stdio:
         """
         await self.close()
         self._line = bytearray()
-        if self._forget is None:
-            self._forget = self._runtime.at_end(self.shut)
         self._starting = starting = object()
         server = self._server
         assert server.command is not None
@@ -160,9 +157,6 @@ class Stdio:
                 # A cancelled task may not even begin what it would have to wait for.
                 threading.Thread(target=process.stop, args=(_GRACE_S,), name="antiphon-mcp-stop").start()
                 raise
-        forget, self._forget = self._forget, None
-        if forget is not None:
-            forget()
 
     def shut(self) -> None:
         """Stop the program, blocking; from any thread."""
