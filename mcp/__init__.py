@@ -11,7 +11,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from . import errors as errors
+    from .auth import AuthChallenge as AuthChallenge
+    from .client import McpClient as McpClient
+    from .client import connect as connect
     from .connection import Connection as Connection
+    from .errors import *  # noqa: F403
     from .registry import McpServers as McpServers
     from .server import McpServer as McpServer
     from .tool_server import ToolServer as ToolServer
@@ -19,12 +24,23 @@ if TYPE_CHECKING:
     from .types import ToolResult as ToolResult
 
 _HOMES = {
+    "AuthChallenge": "auth",
     "Connection": "connection",
+    "McpAddressRefused": "errors",
+    "McpAuthError": "errors",
+    "McpClient": "client",
+    "McpConnectionError": "errors",
+    "McpError": "errors",
+    "McpProtocolError": "errors",
+    "McpServerError": "errors",
+    "McpTimeoutError": "errors",
     "McpServer": "server",
     "McpServers": "registry",
     "ToolInfo": "types",
     "ToolResult": "types",
     "ToolServer": "tool_server",
+    "UnknownMcpServer": "errors",
+    "connect": "client",
 }
 
 __all__ = sorted(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]

@@ -24,7 +24,7 @@ Answerer = Callable[[dict[str, Any]], Any]
 Auth = str | Secret | Callable[..., Any]
 
 
-class McpServer(msgspec.Struct, frozen=True, kw_only=True, eq=False, repr_omit_defaults=True):
+class McpServer(msgspec.Struct, frozen=True, kw_only=True, eq=False, weakref=True):
     """A server: exactly one of `url`, `command` and `server`, and its settings.
 
     Compared and hashed by identity. Values of `headers`, `env` and `auth` are kept as `Secret`.
@@ -45,7 +45,10 @@ class McpServer(msgspec.Struct, frozen=True, kw_only=True, eq=False, repr_omit_d
         start_timeout_s: from the start of a server or connection until the protocol is agreed upon, seconds.
         protocol: "auto" finds out, else the one revision to speak, e.g. "2025-11-25".
         transport: "auto" tries Streamable HTTP, then the older HTTP+SSE; "http" and "sse" are just the one.
-        allow_private: whether `url` may lead to private and link-local addresses; None: as the policy says.
+        allow_private: False refuses a `url` that leads to private and link-local addresses or is not encrypted; None
+            and True allow it, for whoever writes a server down knows where it is. Servers that come with a call have
+            False, unless their `McpServers` says otherwise.
+        allow_loopback: whether `url` may lead to this machine.
         idempotent: tools that may be run again when a connection broke and nobody knows whether they ran: names, or
             True for all.
         listen: whether an HTTP server's own stream is kept open, over which it can ask and tell at any time; needs a
@@ -54,6 +57,8 @@ class McpServer(msgspec.Struct, frozen=True, kw_only=True, eq=False, repr_omit_d
         elicit: answers `elicitation/create`, e.g. {"action": "accept", "content": {…}}.
         sample: answers `sampling/createMessage`.
         roots: answers `roots/list`; a list of URIs will do.
+        list_age_s: how long a list of tools is used at least, seconds; longer where the server says so, or tells when
+            it changes. 0 asks every time where it does neither.
         max_message_bytes: the longest message taken from the server.
 
     Raises:
@@ -75,19 +80,22 @@ class McpServer(msgspec.Struct, frozen=True, kw_only=True, eq=False, repr_omit_d
     protocol: str = "auto"
     transport: Literal["auto", "http", "sse"] = "auto"
     allow_private: bool | None = None
+    allow_loopback: bool = True
     idempotent: bool | tuple[str, ...] = ()
     listen: bool | None = None
     on_log: Callable[[dict[str, Any]], object] | None = None
     elicit: Answerer | None = None
     sample: Answerer | None = None
     roots: Answerer | tuple[str, ...] | None = None
+    list_age_s: float = 60.0
     max_message_bytes: int = 16 * 1024 * 1024
 
     def __post_init__(self) -> None:
         ways = [name for name in ("url", "command", "server") if getattr(self, name) is not None]
         if len(ways) != 1:
             raise SetupError(
-                f"an MCP server has {' and '.join(ways) or 'no address'}; exactly one of url, command, server is expected"
+                f"an MCP server has {' and '.join(ways) or 'no address'}",
+                hint="give exactly one of url, command and server",
             )
         if self.url is not None and not _HTTP.match(self.url):
             raise SetupError(f"the url of an MCP server is {_shown_url(self.url)!r}; http(s)://… is expected")
@@ -159,7 +167,7 @@ class McpServer(msgspec.Struct, frozen=True, kw_only=True, eq=False, repr_omit_d
             for name, value, default in zip(
                 self.__struct_fields__, msgspec.structs.astuple(self), self.__struct_defaults__, strict=True
             )
-            if value != default and name not in ("url", "server", "args")
+            if value and value != default and name not in ("url", "server", "args")
         }
         if self.url is not None:
             shown = {"url": self.where, **shown}

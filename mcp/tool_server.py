@@ -6,11 +6,20 @@ They are known by their methods, never by their class, so no other MCP package i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
+from ..pipeline.connection_faults import text_of
+from ..pipeline.errors import AntiphonError, InvalidParameter, UnsupportedOperation, did_you_mean
+from .callbacks import called
+from .errors import McpServerError
+from .session import Limit, OnProgress, timed_out
 from .types import ToolInfo, ToolResult
+
+if TYPE_CHECKING:
+    from ..pipeline.runtime import Runtime
+    from .server import McpServer
 
 
 class ToolServer(Protocol):
@@ -35,6 +44,107 @@ class ToolServer(Protocol):
         blocks, or any other value, which becomes text.
         """
         ...
+
+
+class ObjectConnection:
+    """An object of this process as a connection. See `connection.Connection`.
+
+    In async calls its plain functions run in a thread, and a run that takes too long is cancelled; in sync calls they
+    run in place, and nothing can stop them.
+    """
+
+    def __init__(self, name: str, server: McpServer, runtime: Runtime) -> None:
+        self.name = name
+        self._server = server
+        self._runtime = runtime
+
+    def __repr__(self) -> str:
+        return f"<Connection to {self.name!r}, a {self._server.where}>"
+
+    @property
+    def server_name(self) -> str:
+        name = getattr(self._server.server, "server_name", None) or getattr(self._server.server, "name", None)
+        return name if isinstance(name, str) else self.name
+
+    @property
+    def protocol_version(self) -> str | None:
+        return None
+
+    async def connect(self) -> None:
+        """There is nothing to connect."""
+
+    async def list_tools(self, *, timeout_s: float | None = None) -> tuple[ToolInfo, ...]:
+        seconds = self._server.timeout_s if timeout_s is None else timeout_s
+        tools = tools_of(await self._asked("tools/list", seconds, self._server.server.list_tools))
+        allowed = self._server.allowed_tools
+        return tools if allowed is None else tuple([tool for tool in tools if tool.name in allowed])
+
+    async def call_tool(
+        self,
+        name: str,
+        arguments: Mapping[str, Any],
+        *,
+        timeout_s: float | None = None,
+        on_progress: OnProgress | None = None,
+        meta: Mapping[str, Any] | None = None,
+    ) -> ToolResult:
+        check_allowed(self._server, self.name, name)
+        seconds = self._server.tool_timeout_s if timeout_s is None else timeout_s
+        return result_of(await self._asked("tools/call", seconds, self._server.server.call_tool, name, dict(arguments)))
+
+    async def ping(self, *, timeout_s: float | None = None) -> None:
+        """It is there."""
+
+    async def request(self, method: str, params: Mapping[str, Any] | None = None, **settings: Any) -> dict[str, Any]:
+        raise UnsupportedOperation(f'server "{self.name}" is an object with tools, and takes no {method}')
+
+    async def close(self) -> None:
+        """The object is the caller's."""
+
+    def shut(self) -> None:
+        """The object is the caller's."""
+
+    async def _asked(self, method: str, seconds: float, fn: Any, *arguments: Any) -> Any:
+        """Call the object's function within its time.
+
+        Raises:
+            McpTimeoutError: it took longer.
+            McpServerError: it raised something; that is the cause.
+        """
+        runtime = self._runtime
+
+        async def work() -> tuple[Any]:
+            return (await called(runtime, fn, *arguments),)
+
+        async def clock() -> None:
+            await runtime.sleep(seconds)
+
+        try:
+            found = await (runtime.race([work, clock]) if runtime.is_async else work())
+        except AntiphonError:
+            raise
+        except Exception as error:
+            raise McpServerError(
+                f'server "{self.name}" failed in {method}: {type(error).__name__}: {text_of(error)}',
+                server=self.name,
+                method=method,
+            ) from error
+        if found is None:
+            raise timed_out(self.name, method, Limit(0.0, seconds))
+        return found[0]
+
+
+def check_allowed(server: McpServer, label: str, tool: str) -> None:
+    """Check that a tool may be called.
+
+    Raises:
+        InvalidParameter: it may not.
+    """
+    allowed = server.allowed_tools
+    if allowed is not None and tool not in allowed:
+        raise InvalidParameter(
+            f'tool "{tool}" of server "{label}" is not allowed{did_you_mean(tool, allowed)}', param="tools"
+        )
 
 
 def tools_of(answer: Any) -> tuple[ToolInfo, ...]:

@@ -206,16 +206,24 @@ class APIConnectionError(APIError):
     Args:
         reused_connection: whether the exchange ran on a kept-alive connection, which the host may just have closed.
         response_started: whether any byte of the answer had come.
+        request_sent: False when no connection was made, so that the host has got nothing.
     """
 
     retries: ClassVar[bool] = True
 
     def __init__(
-        self, message: str, *, reused_connection: bool = False, response_started: bool = False, **facts: object
+        self,
+        message: str,
+        *,
+        reused_connection: bool = False,
+        response_started: bool = False,
+        request_sent: bool = True,
+        **facts: object,
     ) -> None:
         super().__init__(message, **facts)  # type: ignore[arg-type]
         self.reused_connection = reused_connection
         self.response_started = response_started
+        self.request_sent = request_sent
 
 
 class APITimeoutError(APIConnectionError, TimeoutError):
