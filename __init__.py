@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from .prebuilt import alist_input_items as alist_input_items
     from .prebuilt import apoll_responses as apoll_responses
     from .prebuilt import aresponses as aresponses
+    from .prebuilt import aresponses_api_with_mcp as aresponses_api_with_mcp
     from .prebuilt import cancel_responses as cancel_responses
     from .prebuilt import compact_responses as compact_responses
     from .prebuilt import count_input_tokens as count_input_tokens
@@ -74,7 +75,6 @@ if TYPE_CHECKING:
     from .prebuilt import get_responses as get_responses
     from .prebuilt import list_input_items as list_input_items
     from .prebuilt import poll_responses as poll_responses
-    from .prebuilt import aresponses_api_with_mcp as aresponses_api_with_mcp
     from .prebuilt import responses as responses
     from .prebuilt import responses_api_with_mcp as responses_api_with_mcp
     from .stages import presets as presets

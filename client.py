@@ -35,8 +35,8 @@ class Client(Calls):
         verify: False, a CA file or folder, or an `ssl.SSLContext`, instead of the usual certificate check.
         proxy: a proxy's address; "env" reads HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY; None uses none.
         tenant: whose data stores keep apart.
-        mcp_servers: MCP servers that calls may use by name: a mapping of names to URLs, commands as in mcp.json files, or
-            objects of this process; or an `antiphon.mcp` registry, which stays its maker's to close.
+        mcp_servers: MCP servers that calls may use by name: a mapping of names to URLs, commands as in mcp.json files,
+            or objects of this process; or an `antiphon.mcp.McpServers`, which stays its maker's to close.
     """
 
     def __init__(

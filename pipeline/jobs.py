@@ -136,7 +136,7 @@ class Jobs(Generic[T]):
                 continue
             first = min(self.running, key=lambda job: job.ends_at)
             left = first.ends_at - self._runtime.now()
-            if left > 0 and await self._runtime.wait_for(bell, left):
+            if left > 0 and await bell.wait(None if left == math.inf else left):
                 continue
             if first.ends_at <= self._runtime.now():
                 return self._give_up(first)

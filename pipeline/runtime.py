@@ -91,10 +91,6 @@ class Runtime(Protocol):
         """Return an event, to be set by a task of this event loop, or in sync mode by any thread."""
         ...
 
-    async def wait_for(self, event: Event, seconds: float) -> bool:
-        """Wait for an event of this runtime, at most so long; return whether it was set."""
-        ...
-
     async def foreign(self, fn: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
         """Await a coroutine function that may wait for anything: in place in async, in sync on a loop of its own.
 
@@ -178,10 +174,6 @@ class SyncRuntime:
     def event(self) -> Event:
         return _ThreadEvent()
 
-    async def wait_for(self, event: Event, seconds: float) -> bool:
-        assert isinstance(event, _ThreadEvent)
-        return event.wait_for(seconds)
-
     async def foreign(self, fn: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
         import asyncio
 
@@ -264,19 +256,6 @@ class _ThreadEvent:
         if not self._event.is_set() and stop.wait(0):
             raise Stopped
         return self._event.is_set()
-
-    def wait_for(self, seconds: float) -> bool:
-        """Block until it is set, for so many seconds at most; a stopped job wakes up within a moment."""
-        stop, ends_at = _stop.get(), time.monotonic() + seconds
-        while not self._event.is_set() and (left := ends_at - time.monotonic()) > 0:
-            if stop is not None and stop.wait(0):
-                raise Stopped
-            self._event.wait(min(left, _LONGEST_WAIT_S if stop is None else _STOP_CHECK_S))
-        return self._event.is_set()
-
-
-_LONGEST_WAIT_S = 86_400.0  # of one wait; the platform's own bound lies higher
-_STOP_CHECK_S = 0.05
 
 
 class _ThreadLock:
@@ -482,13 +461,6 @@ class AsyncRuntime:
 
     def event(self) -> Event:
         return _LoopEvent()
-
-    async def wait_for(self, event: Event, seconds: float) -> bool:
-        import anyio
-
-        with anyio.move_on_after(seconds):
-            await event.wait()
-        return event.is_set()
 
     async def foreign(self, fn: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
         return await fn(*args)

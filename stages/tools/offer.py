@@ -158,7 +158,6 @@ async def make_offer(
     choice: Any,
     *,
     is_hosts: Callable[[Any], bool],
-    find: Callable[[Mapping[str, Any]], list[tuple[str, McpServer]]],
     servers: McpServers,
     context: CallContext,
 ) -> Offer:
@@ -166,15 +165,14 @@ async def make_offer(
 
     Args:
         is_hosts: whether a tool goes to the host as it is.
-        find: the servers that a tool means.
-        servers: keeps the connections.
+        servers: finds those that a tool means, and keeps the connections.
 
     Raises:
         CallError: a tool that cannot be offered, or names that clash.
         McpError: no server gave any tool, and the call has no others.
     """
     ordered = [
-        tool if is_hosts(tool) else tool_function(tool) if callable(tool) else _entry(at, plain(tool), find)
+        tool if is_hosts(tool) else tool_function(tool) if callable(tool) else _entry(at, plain(tool), servers)
         for at, tool in enumerate(tools)
     ]
     entries = [tool for tool in ordered if isinstance(tool, Entry)]
@@ -215,9 +213,9 @@ async def make_offer(
 # --- servers ----------------------------------------------------------------------------------------------------------
 
 
-def _entry(at: int, tool: dict[str, Any], find: Callable[[Mapping[str, Any]], list[tuple[str, McpServer]]]) -> Entry:
+def _entry(at: int, tool: dict[str, Any], registry: McpServers) -> Entry:
     where = f"tools[{at}]"
-    servers = find(tool)
+    servers = registry.find(tool)
     if not servers:
         raise InvalidParameter(
             f"{where} names no MCP server: {tool.get('server_url') or tool.get('server_label')!r}",

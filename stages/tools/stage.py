@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -12,6 +13,7 @@ from ...pipeline.event_stream import EventStream
 from ...pipeline.params import CountInputTokensParams, CreateParams
 from ...pipeline.reply import Reply
 from ...pipeline.request import Handler, Request
+from ...pipeline.secret import Secret
 from ...pipeline.stage import Option, Scope, Stage
 from ...providers import catalog
 
@@ -149,13 +151,11 @@ class Tools(Stage, frozen=True):
     async def _offer(self, request: Request, tools: Any, choice: Any, around: _Surroundings) -> Offer:
         from .offer import make_offer
 
-        servers = around.servers()
-        of_call = request.options.get("mcp_servers")
+        servers = around.servers(request.options.get("mcp_servers"))
         return await make_offer(
             tools,
             choice,
             is_hosts=lambda tool: self._is_hosts(request, tool),
-            find=_finder(servers, of_call),
             servers=servers,
             context=request.context,
         )
@@ -198,21 +198,66 @@ _PROGRESS = "antiphon.tools.progress"
 class _Surroundings:
     """What a client's calls find around them: its MCP servers and their connections, and what calls leave behind."""
 
-    __slots__ = ("_scope", "memory")
+    __slots__ = ("_lock", "_of_calls", "_scope", "memory")
+
+    _MOST = 16  # registries of calls
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
+        self._lock = threading.Lock()
+        self._of_calls: dict[Any, McpServers] = {}
         self.memory: Memory | None = None
 
-    def servers(self) -> McpServers:
+    def servers(self, of_call: Any) -> McpServers:
+        """Return the servers that a call may use: those of the client, and those that the call brings.
+
+        Connections to the latter are kept for the next call that brings the same.
+        """
         from ...mcp.registry import McpServers
 
         given: Any = self._scope.resources.get("mcp_servers")
-        return (
-            given
-            if isinstance(given, McpServers)
-            else self._scope.shared("mcp_servers", lambda: McpServers(given or {}))
-        )
+        if of_call is None or isinstance(of_call, McpServers):
+            if of_call is not None or isinstance(given, McpServers):
+                return of_call or given
+            return self._scope.shared("mcp_servers", lambda: McpServers(given or {}))
+        if not isinstance(of_call, Mapping):
+            raise InvalidParameter(
+                f"mcp_servers is {type(of_call).__name__}; a mapping of names to servers is expected",
+                param="mcp_servers",
+                hint='mcp_servers={"docs": "https://docs.example/mcp"}',
+            )
+        return self._beside(self.servers(None), of_call)
+
+    def _beside(self, servers: McpServers, of_call: Mapping[str, Any]) -> McpServers:
+        key = tuple(sorted((name, _key_of(server)) for name, server in of_call.items()))
+        with self._lock:
+            found = self._of_calls.pop(key, None)
+            if found is None:
+                if not self._of_calls:
+                    self._scope.on_close(self._close)
+                found = servers.beside(of_call)
+            self._of_calls[key] = found
+            old = self._of_calls.pop(next(iter(self._of_calls))) if len(self._of_calls) > self._MOST else None
+        if old is not None:
+            old.close()
+        return found
+
+    def _close(self) -> None:
+        with self._lock:
+            found, self._of_calls = list(self._of_calls.values()), {}
+        for servers in found:
+            servers.close()
+
+
+def _key_of(value: Any) -> Any:
+    """Return what two servers that are the same have in common; objects are the same only as themselves."""
+    if isinstance(value, Secret):
+        return ("secret", value.reveal())
+    if isinstance(value, Mapping):
+        return ("fields", tuple(sorted((str(name), _key_of(each)) for name, each in value.items())))
+    if isinstance(value, list | tuple):
+        return ("list", tuple(_key_of(each) for each in value))
+    return (type(value).__name__, repr(value) if isinstance(value, str | bool | int | float) else str(id(value)))
 
 
 def _new_memory() -> Memory:
@@ -228,14 +273,3 @@ def _by_last_id(request: Request, memory: Memory) -> Request:
         if (last := memory.last_id(known)) != known:
             return request.with_params(**{name: last})
     return request
-
-
-def _finder(servers: McpServers, of_call: Any) -> Callable[[Mapping[str, Any]], Any]:
-    """Return what finds the servers that a tool means: those of the call, then those of the client."""
-    if of_call is None:
-        return servers.find
-    from ...mcp.registry import McpServers
-
-    own = of_call if isinstance(of_call, McpServers) else McpServers(of_call)
-    both = McpServers({**servers.servers, **own.servers})
-    return both.find
