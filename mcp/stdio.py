@@ -54,6 +54,7 @@ class Stdio:
         self._followers: dict[Call, Callable[[], object]] = {}
         self._starting: object = None
         self.agreement: Agreement | None = None
+        self.version: str | None = None  # goes nowhere
 
     @property
     def is_open(self) -> bool:
@@ -143,7 +144,7 @@ class Stdio:
             finally:
                 self._hand_over()
 
-    def listen(self) -> None:
+    async def listen(self) -> None:
         """There is but one stream."""
 
     async def close(self) -> None:

@@ -18,7 +18,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
+
 from antiphon.mcp import McpClient, McpError, ToolInfo, connect
+from antiphon.pipeline.runtime import drive
 
 MODE = os.environ.get("ANTIPHON_MODE", "sync")
 
@@ -100,10 +102,6 @@ async def main(url: str) -> None:
 
 if __name__ == "__main__":
     if MODE == "sync":
-        coroutine = main(sys.argv[-1])
-        try:
-            coroutine.send(None)
-        except StopIteration:
-            pass
+        drive(main(sys.argv[-1]))
     else:
         anyio.run(main, sys.argv[-1], backend=MODE)
