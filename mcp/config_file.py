@@ -12,7 +12,7 @@ import msgspec
 from ..pipeline.errors import SetupError
 from .server import McpServer
 
-# As Claude Code and others expand them: documentation of Claude Code, MCP › Environment variable expansion, from memory.
+# As Claude Code and VS Code expand them. Source: their documentation of MCP servers, from memory, 2026-11.
 _VARIABLE = re.compile(r"\$\{(?:env:)?([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 

@@ -2,42 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-import msgspec
-
 from ..pipeline.errors import InvalidParameter
 from . import handlers, jsonrpc
 from .endpoint import Headers
-from .errors import McpConnectionError, McpError, McpProtocolError, McpServerError, McpTimeoutError
-from .http_sse import HttpSse
-from .negotiation import Agreement, Negotiation
-from .param_headers import NAMED_BY, Path, WrongHeaders, encode_value, header_paths, param_headers
-from .server import LEGACY, MODERN
-from .session import Ask, Call, Limit, OnProgress, Session
-from .stdio import Stdio
-from .streamable_http import SessionLost, StreamableHttp
+from .errors import McpConnectionError, McpProtocolError, McpServerError, McpTimeoutError
+from .param_headers import NAMED_BY, WrongHeaders, encode_value, param_headers
+from .session import Limit, OnProgress
+from .streamable_http import SessionLost
+from .tool_list import Pages, ToolList, read_tool_list
 from .tool_server import check_allowed
 from .types import ToolInfo, ToolResult
+from .wire import Wire
 
 if TYPE_CHECKING:
     from ..pipeline.runtime import Runtime
-    from ..pipeline.tasks import Task
     from .server import McpServer
 
-log = logging.getLogger("antiphon.mcp")
-
-# A server that is asked for what it does not know may keep silent; so long it may, before it is asked the older way.
-_PROBE_S = 10.0
-_MOST_PAGES = 1000
-_MOST_TOOLS = 10_000
 _MOST_ROUNDS = 10
-_META = "io.modelcontextprotocol/"
-_CLIENT_NAME = "antiphon"
 
 
 class Connection(Protocol):
@@ -132,20 +117,6 @@ class Connection(Protocol):
         ...
 
 
-class _Tools(msgspec.Struct, frozen=True):
-    """A list of tools, and how long it may be used.
-
-    Args:
-        paths: which arguments of a tool go into headers.
-        wrong: tools that must not be used, and why.
-    """
-
-    tools: tuple[ToolInfo, ...]
-    paths: dict[str, dict[str, Path]]
-    wrong: dict[str, str]
-    fresh_until: float
-
-
 class WireConnection:
     """A server that is spoken to by messages. See `Connection`.
 
@@ -158,34 +129,29 @@ class WireConnection:
         self.name = name
         self._server = server
         self._runtime = runtime
-        self._known = known
-        self._session = Session(name, handlers.handled(server), self._notified)
-        self._starting = runtime.lock()
+        self._wire = Wire(name, server, runtime, known, self._list_changed)
         self._listing = runtime.lock()
-        self._transport = self._make_transport()
-        self._tools: _Tools | None = None
+        self._tools: ToolList | None = None
         self._changes = 0
-        self._asks: dict[jsonrpc.RequestId, Task] = {}
 
     def __repr__(self) -> str:
-        agreement = self._transport.agreement
+        agreement = self._wire.agreement
         state = f"speaks {agreement.version}" if agreement is not None else "not connected"
         return f"<Connection to {self.name!r}, {self._server.where}, {state}>"
 
     @property
     def server_name(self) -> str:
-        agreement = self._transport.agreement
+        agreement = self._wire.agreement
         return (agreement.server_name if agreement is not None else "") or self.name
 
     @property
     def protocol_version(self) -> str | None:
-        agreement = self._transport.agreement
-        return self._known if agreement is None else agreement.version
+        return self._wire.known
 
     @property
     def instructions(self) -> str | None:
         """How to use the server, in its own words, which are not to be trusted."""
-        agreement = self._transport.agreement
+        agreement = self._wire.agreement
         return None if agreement is None else agreement.instructions
 
     async def list_tools(self, *, timeout_s: float | None = None) -> tuple[ToolInfo, ...]:
@@ -204,13 +170,13 @@ class WireConnection:
         params: dict[str, Any] = {"name": name, "arguments": dict(arguments)}
         if meta:
             params["_meta"] = dict(meta)
+        idempotent = self._server.idempotent
         result = await self.request(
             "tools/call",
             params,
             timeout_s=timeout_s,
             on_progress=on_progress,
-            repeatable=self._server.idempotent is True
-            or (isinstance(self._server.idempotent, tuple) and name in self._server.idempotent),
+            repeatable=idempotent if isinstance(idempotent, bool) else name in idempotent,
         )
         try:
             return ToolResult.of(result)
@@ -218,8 +184,8 @@ class WireConnection:
             raise self._wrong(f"answered tools/call with {error}", "tools/call") from error
 
     async def ping(self, *, timeout_s: float | None = None) -> None:
-        await self._ready(timeout_s)
-        agreement = self._transport.agreement
+        await self._wire.ready(timeout_s)
+        agreement = self._wire.agreement
         modern = agreement is not None and agreement.is_modern
         await self.request("server/discover" if modern else "ping", None, timeout_s=timeout_s, repeatable=True)
 
@@ -233,16 +199,15 @@ class WireConnection:
         repeatable: bool = False,
     ) -> dict[str, Any]:
         own = self._server.tool_timeout_s if method == "tools/call" else self._server.timeout_s
-        given = dict(params) if params is not None else None
+        seconds = own if timeout_s is None else timeout_s
+        given = None if params is None else dict(params)
         extra: dict[str, Any] = {}
         limit: Limit | None = None
         for _ in range(_MOST_ROUNDS):
-            await self._ready(timeout_s)
-            if limit is None:
-                seconds = own if timeout_s is None else timeout_s
-                limit = Limit(self._runtime.now() + seconds, seconds)
-            sent = {**(given or {}), **extra} if given or extra else given
-            result = await self._sent(method, sent, limit, on_progress, repeatable)
+            await self._wire.ready(timeout_s)
+            limit = limit or Limit(self._runtime.now() + seconds, seconds)
+            whole = {**(given or {}), **extra} if extra else given
+            result = await self._sent(method, whole, limit, on_progress, repeatable)
             kind = result.get("resultType", "complete")
             if kind == "complete":
                 return result
@@ -252,22 +217,14 @@ class WireConnection:
         raise self._wrong(f"asked for more input {_MOST_ROUNDS} times for one {method}", method)
 
     async def connect(self) -> None:
-        await self._ready(None)
+        await self._wire.ready(None)
 
     async def close(self) -> None:
-        self._cancel_asks()
-        transport = self._transport
-        try:
-            await transport.close()
-        finally:
-            transport.agreement = None
-            self._tools = None
+        self._tools = None
+        await self._wire.close()
 
     def shut(self) -> None:
-        self._cancel_asks()
-        self._transport.shut()
-
-    # --- sending ------------------------------------------------------------------------------------------------------
+        self._wire.shut()
 
     async def _sent(
         self,
@@ -281,7 +238,7 @@ class WireConnection:
         try:
             return await self._once(method, params, limit, on_progress)
         except SessionLost as error:
-            await self._lose_session(error.session_id)
+            await self._wire.lose_session(error.session_id)
         except McpConnectionError as error:
             if isinstance(error, McpTimeoutError) or error.status is not None or not (repeatable or not error.sent):
                 raise
@@ -289,88 +246,38 @@ class WireConnection:
             if error.rpc_code != jsonrpc.HEADER_MISMATCH or method != "tools/call":
                 raise
             self._tools = None  # its headers have changed, and it has not run
-        await self._ready(None)
+        await self._wire.ready(None)
         return await self._once(method, params, limit, on_progress)
 
     async def _once(
         self, method: str, params: dict[str, Any] | None, limit: Limit, on_progress: OnProgress | None
     ) -> dict[str, Any]:
-        transport = self._transport
-        agreement = transport.agreement
+        agreement = self._wire.agreement
         if agreement is None:  # lost again, between two steps
             raise McpConnectionError(f'server "{self.name}" was lost', sent=False, server=self.name, method=method)
-        headers = await self._headers(method, params) if agreement.is_modern else ()
-        return await self._exchanged(method, params, agreement.version, headers, limit, on_progress)
+        headers = await self._headers(method, params or {}) if self._wire.is_modern_http else ()
+        return await self._wire.send(method, params, agreement.version, headers, limit, on_progress)
 
-    async def _exchanged(
-        self,
-        method: str,
-        params: dict[str, Any] | None,
-        version: str,
-        headers: Headers,
-        limit: Limit,
-        on_progress: OnProgress | None = None,
-    ) -> dict[str, Any]:
-        transport = self._transport
-        call = self._session.begin(method, on_progress)
-        try:
-            message = jsonrpc.request(call.id, method, self._completed(params, call, version))
-            await transport.exchange(call, message, headers, limit)
-            return call.result()
-        except McpTimeoutError:
-            self._abandon(call, "the time is up")
-            raise
-        except McpProtocolError as error:
-            if error.status is not None:
-                transport.agreement = None  # it may be another server by now; the next request finds out
-            raise
-        except McpError:
-            raise
-        except BaseException:
-            self._abandon(call, "nobody waits for it")
-            raise
-        finally:
-            self._session.end(call)
-
-    def _abandon(self, call: Call, reason: str) -> None:
-        if not call.is_done and call.method != "initialize":
-            params = {"requestId": call.id, "reason": reason}
-            with contextlib.suppress(RuntimeError):  # the loop is ending; there is nobody to tell it
-                self._transport.abandon(call, jsonrpc.notification("notifications/cancelled", params))
-
-    def _completed(self, params: dict[str, Any] | None, call: Call, version: str) -> dict[str, Any] | None:
-        """Return the params with what the protocol wants in each."""
-        meta: dict[str, Any] = {}
-        if version == MODERN:
-            meta[_META + "protocolVersion"] = version
-            meta[_META + "clientInfo"] = _client_info()
-            meta[_META + "clientCapabilities"] = handlers.capabilities(self._server)
-            if self._server.on_log is not None:
-                meta[_META + "logLevel"] = "info"
-        if call.on_progress is not None:
-            meta["progressToken"] = call.id
-        if not meta:
-            return params
-        given = (params or {}).get("_meta") or {}
-        return {**(params or {}), "_meta": {**given, **meta}}
-
-    async def _headers(self, method: str, params: dict[str, Any] | None) -> Headers:
+    async def _headers(self, method: str, params: Mapping[str, Any]) -> Headers:
         headers = [("mcp-method", method)]
-        name = (params or {}).get(NAMED_BY.get(method, ""))
+        name = params.get(NAMED_BY.get(method, ""))
         if isinstance(name, str):
             headers.append(("mcp-name", encode_value(name)))
-        if method == "tools/call" and isinstance(name, str) and isinstance(self._transport, StreamableHttp):
+        if method == "tools/call" and isinstance(name, str):
             known = self._tools or await self._tool_list(None)
             if name in known.wrong:
                 raise self._wrong(f'has a tool "{name}" that must not be used: {known.wrong[name]}', method)
             try:
-                headers.extend(param_headers(known.paths.get(name, {}), (params or {}).get("arguments", {})))
+                headers.extend(param_headers(known.paths.get(name, {}), params.get("arguments", {})))
             except WrongHeaders as error:
                 raise InvalidParameter(f'tool "{name}" of server "{self.name}": {error}', param="arguments") from error
         return headers
 
     async def _inputs(self, result: dict[str, Any], method: str) -> dict[str, Any]:
-        """Answer what a server asks for before it can answer; return what goes with the repeated request."""
+        """Answer what a server asks for before it can answer; return what goes with the repeated request.
+
+        Source: MCP specification 2026-07-28, Multi round-trip requests, read 2026-08.
+        """
         asked = result.get("inputRequests", {})
         if not isinstance(asked, dict) or ("inputRequests" not in result and "requestState" not in result):
             raise self._wrong(f"asked for input for {method}, and did not say for which", method)
@@ -390,143 +297,9 @@ class WireConnection:
             extra["requestState"] = result["requestState"]
         return extra
 
-    # --- connecting ---------------------------------------------------------------------------------------------------
-
-    def _make_transport(self) -> StreamableHttp | HttpSse | Stdio:
-        kind: type[StreamableHttp] | type[HttpSse] | type[Stdio] = StreamableHttp
-        if self._server.command is not None:
-            kind = Stdio
-        elif self._server.transport == "sse":
-            kind = HttpSse
-        return kind(self.name, self._server, self._runtime, self._session, self._react)
-
-    @property
-    def _is_ready(self) -> bool:
-        return self._transport.agreement is not None and self._transport.is_open
-
-    async def _ready(self, timeout_s: float | None) -> None:
-        """Connect, and agree upon a revision, where that has not been done; one caller does it for all."""
-        if self._is_ready:
-            return
-        async with self._starting:
-            if not self._is_ready:
-                seconds = self._server.start_timeout_s
-                if timeout_s is not None:
-                    seconds = min(seconds, timeout_s)
-                try:
-                    await self._begin(Limit(self._runtime.now() + seconds, seconds))
-                except BaseException:
-                    self._transport.agreement = None
-                    await self._transport.close()
-                    raise
-
-    async def _begin(self, limit: Limit) -> None:
-        transport = self._transport
-        transport.agreement = self._tools = None
-        await transport.start()
-        protocol = self._server.protocol
-        if isinstance(transport, HttpSse) and protocol == "auto":
-            protocol = LEGACY[0]  # older than the question
-        negotiation = Negotiation(self.name, protocol, self._known)
-        while negotiation.agreement is None:
-            try:
-                result = await self._step(negotiation, limit)
-            except McpError as error:
-                if self._is_older_transport(error, negotiation):
-                    self._transport = HttpSse(self.name, self._server, self._runtime, self._session, self._react)
-                    await self._begin(limit)
-                    return
-                negotiation.failed(error)
-            else:
-                negotiation.answered(result)
-        agreement = negotiation.agreement
-        if not agreement.is_modern:
-            transport.agreement = Agreement(agreement.version)  # for the header; others still wait for the lock
-            await transport.tell(jsonrpc.notification("notifications/initialized"))
-            listen = self._server.listen
-            if listen or (listen is None and handlers.handled(self._server)):
-                transport.listen()
-        self._known = agreement.version
-        transport.agreement = agreement
-
-    async def _step(self, negotiation: Negotiation, limit: Limit) -> dict[str, Any]:
-        if negotiation.step == "discover":
-            left = limit.ends_at - self._runtime.now()
-            seconds = min(_PROBE_S, left / 2) if self._server.protocol == "auto" else left
-            headers = [("mcp-protocol-version", negotiation.version), ("mcp-method", "server/discover")]
-            probe = Limit(self._runtime.now() + seconds, seconds)
-            return await self._exchanged("server/discover", None, negotiation.version, headers, probe)
-        params = {
-            "protocolVersion": negotiation.version,
-            "capabilities": handlers.capabilities(self._server),
-            "clientInfo": _client_info(),
-        }
-        return await self._exchanged("initialize", params, negotiation.version, (), limit)
-
-    def _is_older_transport(self, error: McpError, negotiation: Negotiation) -> bool:
-        """Tell whether a refused `initialize` means that the server may speak HTTP+SSE."""
-        return (
-            isinstance(self._transport, StreamableHttp)
-            and self._server.transport == "auto"
-            and negotiation.step == "initialize"
-            and isinstance(error, McpProtocolError)
-            and error.status in (400, 404, 405)
-        )
-
-    async def _lose_session(self, session_id: str) -> None:
-        """Begin a new session in place of a lost one, unless somebody just did."""
-        async with self._starting:
-            transport = self._transport
-            if isinstance(transport, StreamableHttp) and transport.session_id == session_id:
-                transport.agreement = transport.session_id = None
-                transport.shut()
-
-    # --- the server's own messages ------------------------------------------------------------------------------------
-
-    async def _react(self, todo: bytes | Ask) -> None:
-        if isinstance(todo, Ask):
-            # Beside the reader: a user may take minutes, and others wait for what the same stream brings.
-            self._asks[todo.id] = self._runtime.spawn(lambda: self._answer(todo), "mcp-ask")
-            return
-        try:
-            await self._transport.tell(todo)
-        except McpError as error:
-            log.debug("an answer to server %s got lost: %s", self.name, error)
-
-    async def _answer(self, ask: Ask) -> None:
-        try:
-            try:
-                result = await handlers.answer(self._server, self._runtime, ask.method, ask.params)
-                message = jsonrpc.response(ask.id, result)
-            except Exception as error:
-                log.warning("the handler of %s for server %s failed: %r", ask.method, self.name, error)
-                message = jsonrpc.failure(ask.id, jsonrpc.INTERNAL_ERROR, "the client's handler failed")
-            await self._react(message)
-        finally:
-            self._asks.pop(ask.id, None)
-
-    def _notified(self, method: str, params: dict[str, Any]) -> None:
-        if method == "notifications/tools/list_changed":
-            self._changes += 1
-            self._tools = None
-        elif method == "notifications/message":
-            if self._server.on_log is not None:
-                self._server.on_log(params)
-        elif method == "notifications/cancelled":
-            request_id = params.get("requestId")
-            task = self._asks.get(request_id) if isinstance(request_id, int | str) else None
-            if task is not None:
-                task.cancel()
-
-    def _cancel_asks(self) -> None:
-        for task in list(self._asks.values()):
-            task.cancel()
-
-    # --- tools --------------------------------------------------------------------------------------------------------
-
-    async def _tool_list(self, timeout_s: float | None) -> _Tools:
-        await self._ready(timeout_s)
-        await self._transport.poll()  # it may have said that its tools have changed
+    async def _tool_list(self, timeout_s: float | None) -> ToolList:
+        await self._wire.ready(timeout_s)
+        await self._wire.poll()  # it may have said that its tools have changed
         known = self._tools
         if known is not None and self._runtime.now() < known.fresh_until:
             return known
@@ -534,86 +307,53 @@ class WireConnection:
             known = self._tools
             if known is None or self._runtime.now() >= known.fresh_until:
                 changes = self._changes
-                known = await self._listed(timeout_s)
+                known = await self._listed(self._server.timeout_s if timeout_s is None else timeout_s)
                 if self._changes == changes:
                     self._tools = known
             return known
 
-    async def _listed(self, timeout_s: float | None) -> _Tools:
-        raw: list[Any] = []
-        cursor: str | None = None
-        seen: set[str] = set()
-        held_s = math.inf
-        seconds = self._server.timeout_s if timeout_s is None else timeout_s
+    async def _listed(self, seconds: float) -> ToolList:
+        pages = Pages(self.name)
         ends_at = self._runtime.now() + seconds
-        while True:
+        more = True
+        while more:
+            params = None if pages.cursor is None else {"cursor": pages.cursor}
             left = max(ends_at - self._runtime.now(), 0.0)
-            params = None if cursor is None else {"cursor": cursor}
             try:
                 page = await self.request("tools/list", params, timeout_s=left, repeatable=True)
             except McpServerError as error:
-                if error.rpc_code == jsonrpc.METHOD_NOT_FOUND and not self._has("tools"):
-                    break
-                raise
+                if error.rpc_code != jsonrpc.METHOD_NOT_FOUND or "tools" in self._capabilities:
+                    raise
+                break
             tools = page.get("tools")
             if not isinstance(tools, list):
                 raise self._wrong("answered tools/list without a list of tools", "tools/list")
-            raw.extend(tools)
-            ttl_ms = page.get("ttlMs")
-            held_s = min(held_s, ttl_ms / 1000 if isinstance(ttl_ms, int | float) and ttl_ms > 0 else 0.0)
-            cursor = page.get("nextCursor")
-            # An empty cursor is a cursor; only none is the end.
-            if not isinstance(cursor, str):
-                break
-            if cursor in seen or len(seen) >= _MOST_PAGES or len(raw) > _MOST_TOOLS:
-                log.warning("server %s has no end of pages; its first %d tools are taken", self.name, len(raw))
-                break
-            seen.add(cursor)
-        return self._read_tools(raw[:_MOST_TOOLS], self._runtime.now() + self._age(held_s))
-
-    def _read_tools(self, raw: list[Any], fresh_until: float) -> _Tools:
-        allowed = self._server.allowed_tools
-        tools: list[ToolInfo] = []
-        paths: dict[str, dict[str, Path]] = {}
-        wrong: dict[str, str] = {}
-        checked = isinstance(self._transport, StreamableHttp)
-        for definition in raw:
-            try:
-                tool = ToolInfo.of(definition if isinstance(definition, dict) else {})
-            except ValueError as error:
-                log.warning("server %s lists %s; it is left out", self.name, error)
-                continue
-            if allowed is not None and tool.name not in allowed:
-                continue
-            agreement = self._transport.agreement
-            if checked and agreement is not None and agreement.is_modern:
-                try:
-                    paths[tool.name] = header_paths(tool.input_schema)
-                except WrongHeaders as error:
-                    log.warning("tool %s of server %s must not be used: %s", tool.name, self.name, error)
-                    wrong[tool.name] = str(error)
-                    continue
-            tools.append(tool)
-        return _Tools(tuple(tools), {name: found for name, found in paths.items() if found}, wrong, fresh_until)
+            more = pages.add(tools, page)
+        return read_tool_list(
+            self.name,
+            pages.items,
+            allowed=self._server.allowed_tools,
+            with_headers=self._wire.is_modern_http,
+            fresh_until=self._runtime.now() + self._age(pages.held_s or 0.0),
+        )
 
     def _age(self, held_s: float) -> float:
-        """Return how long a list of tools may be used."""
-        agreement = self._transport.agreement
-        tools = agreement.capabilities.get("tools") if agreement is not None else None
-        told = isinstance(tools, dict) and tools.get("listChanged") is True and self._transport.hears_changes
-        if told and agreement is not None and not agreement.is_modern:
+        """Return how long a list of tools may be used, seconds."""
+        tools = self._capabilities.get("tools")
+        agreement = self._wire.agreement
+        tells = isinstance(tools, dict) and tools.get("listChanged") is True and self._wire.hears_changes
+        if tells and agreement is not None and not agreement.is_modern:
             return math.inf
-        return max(held_s if held_s < math.inf else 0.0, self._server.list_age_s)
+        return max(held_s, self._server.list_age_s)
 
-    def _has(self, capability: str) -> bool:
-        agreement = self._transport.agreement
-        return agreement is not None and capability in agreement.capabilities
+    @property
+    def _capabilities(self) -> dict[str, Any]:
+        agreement = self._wire.agreement
+        return {} if agreement is None else agreement.capabilities
+
+    def _list_changed(self) -> None:
+        self._changes += 1
+        self._tools = None
 
     def _wrong(self, text: str, method: str) -> McpProtocolError:
         return McpProtocolError(f'server "{self.name}" {text}', server=self.name, method=method)
-
-
-def _client_info() -> dict[str, str]:
-    from .. import __version__
-
-    return {"name": _CLIENT_NAME, "version": __version__}

@@ -13,11 +13,12 @@ from urllib.parse import urljoin
 
 from ..pipeline.address import parse_url
 from ..pipeline.errors import AntiphonError
-from .endpoint import NO_LIMIT, Cursor, Endpoint, Headers
+from .endpoint import NO_LIMIT, Endpoint, Headers
 from .errors import McpError, McpProtocolError
+from .http_answer import Cursor
 from .negotiation import Agreement
 from .session import Call, Limit, Session, died, timed_out
-from .streamable_http import React, is_event_stream
+from .streamable_http import React
 
 if TYPE_CHECKING:
     from ..pipeline.runtime import Runtime
@@ -36,6 +37,7 @@ class HttpSse:
 
     Attributes:
         agreement: what was negotiated; None before.
+        version: the revision for the header, as soon as it is agreed upon.
     """
 
     def __init__(self, name: str, server: McpServer, runtime: Runtime, session: Session, react: React) -> None:
@@ -49,6 +51,7 @@ class HttpSse:
         self._post_url: str | None = None
         self._error: AntiphonError | None = None
         self.agreement: Agreement | None = None
+        self.version: str | None = None
 
     @property
     def is_open(self) -> bool:
@@ -67,7 +70,7 @@ class HttpSse:
         """
         self.shut()
         await self._endpoint.check()
-        self._post_url = self._error = None
+        self._post_url = self._error = self.version = None
         opened = self._runtime.event()
         self._reader = self._runtime.spawn(lambda: self._read(opened.set), "mcp-sse")
         seconds = self._server.timeout_s
@@ -98,7 +101,7 @@ class HttpSse:
     async def poll(self) -> None:
         """The stream is read as it comes."""
 
-    def listen(self) -> None:
+    async def listen(self) -> None:
         """The stream is open all the time."""
 
     async def close(self) -> None:
@@ -117,13 +120,14 @@ class HttpSse:
     async def _post(self, message: bytes, headers: Headers, about: str, limit: Limit) -> None:
         if self._post_url is None:
             raise died(self._name, about, "closed its stream")
-        own = () if self.agreement is None else (("mcp-protocol-version", self.agreement.version),)
+        version = self.version if self.agreement is None else self.agreement.version
+        own = () if version is None else (("mcp-protocol-version", version),)
         answer = await self._endpoint.open(
             "POST", (_JSON, *own, *headers), message, limit, about=about, url=self._post_url
         )
-        if not 200 <= answer.status < 300:
-            raise await self._endpoint.refused(answer, about)
-        await self._endpoint.read(answer, about, limit)  # usually "Accepted"
+        if not answer.is_success:
+            raise answer.refused(await answer.error_body())
+        await answer.read()  # usually "Accepted"
 
     async def _tell_quietly(self, message: bytes) -> None:
         try:
@@ -146,9 +150,9 @@ class HttpSse:
 
         try:
             answer = await self._endpoint.open("GET", [("accept", "text/event-stream")], None, NO_LIMIT, about=_ABOUT)
-            if answer.status != 200 or not is_event_stream(answer):
-                raise await self._endpoint.refused(answer, _ABOUT)
-            await self._endpoint.read_events(answer, Cursor(), take, _ABOUT, NO_LIMIT)
+            if answer.status != 200 or not answer.is_event_stream:
+                raise answer.refused(await answer.error_body())
+            await answer.read_events(Cursor(), take)
             self._error = died(self._name, _ABOUT, "ended its stream")
         except AntiphonError as error:
             self._error = error

@@ -54,6 +54,7 @@ class Stdio:
         self._followers: dict[Call, Callable[[], object]] = {}
         self._starting: object = None
         self.agreement: Agreement | None = None
+        self.version: str | None = None  # goes nowhere
 
     @property
     def is_open(self) -> bool:
@@ -143,19 +144,22 @@ class Stdio:
             finally:
                 self._hand_over()
 
-    def listen(self) -> None:
+    async def listen(self) -> None:
         """There is but one stream."""
 
     async def close(self) -> None:
         """Stop the program: close its input, wait, SIGTERM, wait, SIGKILL. Goes on when the caller is cancelled."""
+        await self._stop(_GRACE_S)
+
+    async def _stop(self, grace_s: float) -> None:
         with self._lock:
             process, self._process, self._starting = self._process, None, None
         if process is not None:
             try:
-                await self._runtime.call(process.stop, _GRACE_S)
+                await self._runtime.call(process.stop, grace_s)
             except BaseException:
                 # A cancelled task may not even begin what it would have to wait for.
-                threading.Thread(target=process.stop, args=(_GRACE_S,), name="antiphon-mcp-stop").start()
+                threading.Thread(target=process.stop, args=(grace_s,), name="antiphon-mcp-stop").start()
                 raise
 
     def shut(self) -> None:
@@ -223,7 +227,7 @@ class Stdio:
             self._line += data
         if len(self._line) > self._server.max_message_bytes:
             self._session.fail_all(self._too_long)
-            await self.close()
+            await self._stop(0.0)  # there is no way back into step with it
             return
         for line in lines:
             if line.strip():

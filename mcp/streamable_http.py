@@ -17,9 +17,9 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from ..pipeline.http import Exchange
-from .endpoint import NO_LIMIT, Cursor, Endpoint, Headers
+from .endpoint import NO_LIMIT, Endpoint, Headers
 from .errors import McpConnectionError, McpError, McpProtocolError
+from .http_answer import Cursor, HttpAnswer
 from .negotiation import Agreement
 from .session import Ask, Call, Limit, Session, died, timed_out
 
@@ -42,6 +42,7 @@ _ELSEWHERE_S = 2.0  # how long an answer may come on the server's own stream aft
 _MOST_FAILURES = 5  # of the server's own stream, in a row
 _LONGEST_RETRY_S = 60.0
 _TELL_S = 10.0
+_LISTEN_S = 5.0
 _BYE_S = 2.0
 
 
@@ -58,6 +59,7 @@ class StreamableHttp:
 
     Attributes:
         agreement: what was negotiated; None before.
+        version: the revision for the header, as soon as it is agreed upon.
         session_id: the server's, in revisions that have sessions.
     """
 
@@ -69,6 +71,7 @@ class StreamableHttp:
         self._endpoint = Endpoint(name, server, runtime)
         self._listener: Task | None = None
         self.agreement: Agreement | None = None
+        self.version: str | None = None
         self.session_id: str | None = None
 
     @property
@@ -82,6 +85,7 @@ class StreamableHttp:
 
     async def start(self) -> None:
         """Check the address; there is nothing to open."""
+        self.version = self.session_id = None
         await self._endpoint.check()
 
     async def exchange(self, call: Call, message: bytes, headers: Headers, limit: Limit) -> None:
@@ -98,12 +102,12 @@ class StreamableHttp:
                 raise SessionLost(
                     f'server "{self._name}" has forgotten the session', session_id=session_id, server=self._name
                 )
-            if not 200 <= answer.status < 300:
+            if not answer.is_success:
                 await self._refused(answer, call)
                 return
             if call.method == "initialize":
                 self._take_session_id(answer)
-            if not is_event_stream(answer):
+            if not answer.is_event_stream:
                 await self._read_plain(answer, call, limit)
                 return
             cursor = Cursor()
@@ -121,9 +125,9 @@ class StreamableHttp:
         limit = Limit(self._runtime.now() + _TELL_S, _TELL_S)
         answer = await self._endpoint.open("POST", self._headers(), message, limit, about=about)
         try:
-            if not 200 <= answer.status < 300:
-                raise await self._endpoint.refused(answer, about)
-            await self._endpoint.read(answer, about, limit)
+            if not answer.is_success:
+                raise answer.refused(await answer.error_body())
+            await answer.read()
         finally:
             await answer.close()
 
@@ -135,10 +139,15 @@ class StreamableHttp:
     async def poll(self) -> None:
         """Nothing waits to be read between calls."""
 
-    def listen(self) -> None:
-        """Keep the server's own stream open, in the background. Ends by itself where the server has none."""
+    async def listen(self) -> None:
+        """Keep the server's own stream open, in the background; return when it is, or the server has none.
+
+        What a server asks before its stream is open gets lost.
+        """
         if self._listener is None or self._listener.is_done:
-            self._listener = self._runtime.spawn(self._listen, "mcp-listen")
+            told = self._runtime.event()
+            self._listener = self._runtime.spawn(lambda: self._listen(told.set), "mcp-listen")
+            await told.wait(_LISTEN_S)
 
     async def close(self) -> None:
         """End the session. Nothing that goes wrong here is of any interest."""
@@ -150,7 +159,7 @@ class StreamableHttp:
         with contextlib.suppress(McpError):
             limit = Limit(self._runtime.now() + _BYE_S, _BYE_S)
             answer = await self._endpoint.open("DELETE", headers, None, limit, about="the end of the session")
-            await self._endpoint.read(answer, "the end of the session", limit)
+            await answer.read()
 
     def shut(self) -> None:
         """Stop listening; from any thread, without waiting."""
@@ -169,9 +178,10 @@ class StreamableHttp:
         return headers
 
     def _version_header(self) -> list[tuple[str, str]]:
-        return [] if self.agreement is None else [("mcp-protocol-version", self.agreement.version)]
+        version = self.version if self.agreement is None else self.agreement.version
+        return [] if version is None else [("mcp-protocol-version", version)]
 
-    def _take_session_id(self, answer: Exchange) -> None:
+    def _take_session_id(self, answer: HttpAnswer) -> None:
         session_id = answer.headers.get("mcp-session-id")
         self.session_id = session_id if session_id and _SESSION_ID.fullmatch(session_id) else None
 
@@ -179,19 +189,19 @@ class StreamableHttp:
         for todo in self._session.receive(data, asked):
             await self._react(todo)
 
-    async def _refused(self, answer: Exchange, call: Call) -> None:
+    async def _refused(self, answer: HttpAnswer, call: Call) -> None:
         """Settle the call by the JSON-RPC error in a refusal; raise the status where there is none."""
-        body = await self._endpoint.error_body(answer)
+        body = await answer.error_body()
         with contextlib.suppress(McpProtocolError):
             await self._take(body, call)
         if call.is_done:
             if isinstance(call.outcome, McpError):
                 call.outcome.status = answer.status
             return
-        raise await self._endpoint.refused(answer, call.method, body)
+        raise answer.refused(body)
 
-    async def _read_plain(self, answer: Exchange, call: Call, limit: Limit) -> None:
-        body = await self._endpoint.read(answer, call.method, limit)
+    async def _read_plain(self, answer: HttpAnswer, call: Call, limit: Limit) -> None:
+        body = await answer.read()
         if body.strip():
             await self._take(body, call)
             if not call.is_done and answer.status != 202:
@@ -204,7 +214,7 @@ class StreamableHttp:
             await self._elsewhere(call, limit)
 
     async def _read_stream(
-        self, answer: Exchange, call: Call, cursor: Cursor, limit: Limit, *, resumable: bool
+        self, answer: HttpAnswer, call: Call, cursor: Cursor, limit: Limit, *, resumable: bool
     ) -> None:
         """Read a stream until the call is settled, by it or by another one, or the stream ends."""
 
@@ -218,7 +228,7 @@ class StreamableHttp:
         if not call.wake_by(answer.abort):
             return
         try:
-            await self._endpoint.read_events(answer, cursor, take, call.method, limit)
+            await answer.read_events(cursor, take)
         except McpConnectionError as error:
             if not call.is_done and (not resumable or cursor.last_id is None or self._runtime.now() >= limit.ends_at):
                 raise error
@@ -235,8 +245,8 @@ class StreamableHttp:
             headers = [*self._headers(), ("last-event-id", cursor.last_id)]
             answer = await self._endpoint.open("GET", headers, None, limit, about=call.method)
             try:
-                if answer.status != 200 or not is_event_stream(answer):
-                    raise await self._endpoint.refused(answer, f"to go on with {call.method}")
+                if answer.status != 200 or not answer.is_event_stream:
+                    raise answer.refused(await answer.error_body())
                 await self._read_stream(answer, call, cursor, limit, resumable=True)
             finally:
                 await answer.close()
@@ -262,8 +272,14 @@ class StreamableHttp:
         with contextlib.suppress(McpError):
             await self.tell(message)
 
-    async def _listen(self) -> None:
-        """Read the server's own stream, again and again."""
+    async def _listen(self, tell: Callable[[], object]) -> None:
+        """Read the server's own stream, again and again; `tell` when it is open, or will not be."""
+        try:
+            await self._read_own_stream(tell)
+        finally:
+            tell()
+
+    async def _read_own_stream(self, tell: Callable[[], object]) -> None:
         cursor, failures = Cursor(), 0
 
         async def take(name: str, data: bytes) -> bool:
@@ -281,19 +297,15 @@ class StreamableHttp:
                 headers.append(("last-event-id", cursor.last_id))
             try:
                 answer = await self._endpoint.open("GET", headers, None, NO_LIMIT, about="its own stream")
-                if answer.status != 200 or not is_event_stream(answer):
+                if answer.status != 200 or not answer.is_event_stream:
                     await answer.close()
                     return  # 405: it has none; 404: the session is over
-                await self._endpoint.read_events(answer, cursor, take, "its own stream", NO_LIMIT)
+                tell()
+                await answer.read_events(cursor, take)
             except McpError as error:
+                tell()
                 log.debug("the stream of server %s broke: %s", self._name, error)
             failures = 0 if cursor.events > events else failures + 1
             await self._runtime.sleep(
                 min(cursor.retry_s * 2**failures, _LONGEST_RETRY_S) if failures else cursor.retry_s
             )
-
-
-def is_event_stream(answer: Exchange) -> bool:
-    """Tell whether an answer is one."""
-    content_type: str = answer.headers.get("content-type", "")
-    return content_type.lstrip().lower().startswith("text/event-stream")
