@@ -113,25 +113,28 @@ class ObjectConnection:
         """
         runtime = self._runtime
 
-        async def work() -> tuple[Any]:
-            return (await called(runtime, fn, *arguments),)
+        async def work() -> tuple[Any, Exception | None]:
+            try:
+                return await called(runtime, fn, *arguments), None
+            except Exception as error:  # else the race would wait for the clock, which may still win it
+                return None, error
 
         async def clock() -> None:
             await runtime.sleep(seconds)
 
-        try:
-            found = await (runtime.race([work, clock]) if runtime.is_async else work())
-        except AntiphonError:
-            raise
-        except Exception as error:
-            raise McpServerError(
-                f'server "{self.name}" failed in {method}: {type(error).__name__}: {text_of(error)}',
-                server=self.name,
-                method=method,
-            ) from error
+        found = await (runtime.race([work, clock]) if runtime.is_async else work())
         if found is None:
             raise timed_out(self.name, method, Limit(0.0, seconds))
-        return found[0]
+        value, error = found
+        if error is None:
+            return value
+        if isinstance(error, AntiphonError):
+            raise error
+        raise McpServerError(
+            f'server "{self.name}" failed in {method}: {type(error).__name__}: {text_of(error)}',
+            server=self.name,
+            method=method,
+        ) from error
 
 
 def check_allowed(server: McpServer, label: str, tool: str) -> None:

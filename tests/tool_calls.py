@@ -102,7 +102,18 @@ class Talk:
 
 def talk(*answers: Any, chain: Chain = CHAIN, **settings: Any) -> Talk:
     """Return a scripted client to talk to."""
-    return Talk(scripted(*answers, chain=chain, **settings))
+    client = scripted(*answers, chain=chain, **settings)
+    _open.append(client)
+    return Talk(client)
+
+
+_open: list[ScriptedClient] = []
+
+
+def close_all() -> None:
+    """Close the clients of a test. Until then they are kept: a client that is dropped open warns of that."""
+    while _open:
+        _open.pop().close()
 
 
 def kinds(response: Response) -> list[str]:

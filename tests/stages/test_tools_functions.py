@@ -6,13 +6,14 @@ import asyncio
 import logging
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import anyio
 import msgspec
 import pytest
 from conftest import Mode
-from tool_calls import CHAIN, calling, chat_body, chat_calling, chat_completion, kinds, outputs, talk
+from tool_calls import CHAIN, calling, chat_body, chat_calling, chat_completion, close_all, kinds, outputs, talk
 
 from antiphon import (
     APITimeoutError,
@@ -30,6 +31,12 @@ from antiphon import (
 )
 from antiphon.pipeline import events as ev
 from antiphon.testing import function_call, message, scripted
+
+
+@pytest.fixture(autouse=True)
+def _closed() -> Iterator[None]:
+    yield
+    close_all()
 
 
 def add(a: int, b: int) -> int:

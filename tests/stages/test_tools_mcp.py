@@ -4,19 +4,39 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import anyio
 import pytest
 from conftest import Mode
-from tool_calls import CHAIN, Shelf, Talk, calling, chat_body, chat_calling, failing, kinds, mcp, outputs, talk, texts
+from tool_calls import (
+    CHAIN,
+    Shelf,
+    Talk,
+    calling,
+    chat_body,
+    chat_calling,
+    close_all,
+    failing,
+    kinds,
+    mcp,
+    outputs,
+    talk,
+    texts,
+)
 
 from antiphon import InvalidParameter, Timeouts, check_grammar, presets
 from antiphon.mcp import McpError, McpServerError, McpServers, ToolResult, UnknownMcpServer
 from antiphon.pipeline import events as ev
 from antiphon.pipeline.items import McpCall, McpListTools
 from antiphon.testing import function_call, message, scripted
+
+
+@pytest.fixture(autouse=True)
+def _closed() -> Iterator[None]:
+    yield
+    close_all()
 
 
 def find(text: str = "") -> str:
