@@ -57,14 +57,14 @@ class Runner(msgspec.Struct, frozen=True, kw_only=True):
             async def work() -> Said:
                 return await self._function(tool, item)
         else:
-            limit_s = min(tool.server.tool_timeout_s, self.context.timeouts.tool)
+            run_s = min(tool.server.tool_timeout_s, self.context.timeouts.tool)
             is_deaf, asks = False, tool.needs_approval and not is_approved
 
             async def work() -> Said:
-                return await self._mcp(tool, item, limit_s, asks=asks)
+                return await self._mcp(tool, item, run_s, asks=asks)
 
             # The connection keeps the limit itself, and a person may take their time.
-            limit_s = self.context.timeouts.total if asks else limit_s + _GRACE_S
+            limit_s = self.context.timeouts.total if asks else run_s + _GRACE_S
         left = max(0.0, self.context.time_left())
         return Job(f"tool-{item.name}", work, min(limit_s, left), is_deaf=is_deaf, tag=tag)
 
@@ -102,12 +102,12 @@ class Runner(msgspec.Struct, frozen=True, kw_only=True):
             return failed(error, f"{type(error).__name__}: {error}")
         return Said(output=self._short(function.name, output))
 
-    async def _mcp(self, tool: McpTool, item: FunctionCall, limit_s: float, *, asks: bool) -> Said:
+    async def _mcp(self, tool: McpTool, item: FunctionCall, run_s: float, *, asks: bool) -> Said:
         try:
             arguments = object_of(item.arguments)
             if asks and (why := await self._why_not(tool, arguments)) is not None:
                 return refused(why)
-            result = await tool.connection.call_tool(tool.info.name, arguments, timeout_s=limit_s)
+            result = await tool.connection.call_tool(tool.info.name, arguments, timeout_s=run_s)
         except ToolError as error:
             return refused(str(error), "failed")
         except AntiphonError as error:

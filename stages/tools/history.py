@@ -25,19 +25,26 @@ from .mcp_results import error_text, shown_parts
 NOT_APPROVED = "The user did not approve this call, so it was not made."
 
 
+class Ids(msgspec.Struct, frozen=True):
+    """The ids that a model's call had at its host: hosts know the reasoning before a call by them."""
+
+    item: str | None
+    call: str
+
+
 class Pending(msgspec.Struct, frozen=True, kw_only=True):
     """A call that waits for an approval, or that was just approved.
 
     Args:
         id: of the approval request.
-        call_id: the model's id of the call; "" where only the request came back to us.
+        call: the model's own ids of the call; None where only the request came back to us.
     """
 
     id: str
     label: str
     name: str
     arguments: str
-    call_id: str = ""
+    call: Ids | None = None
 
 
 class Memory:
@@ -48,6 +55,7 @@ class Memory:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._pending: dict[str, Pending] = {}
+        self._calls: dict[str, Ids] = {}
         self._last_ids: dict[str, str] = {}
 
     def ask(self, pending: Pending) -> None:
@@ -57,6 +65,14 @@ class Memory:
     def asked(self, request_id: str) -> Pending | None:
         """Return the call of an approval request, if it is remembered."""
         return self._pending.get(request_id)
+
+    def show(self, item_id: str, ids: Ids) -> None:
+        """Remember which call of the model an `mcp_call` item shows."""
+        self._keep(self._calls, item_id, ids)
+
+    def shown(self, item_id: str) -> Ids | None:
+        """Return the ids of the call that an `mcp_call` item shows, if they are remembered."""
+        return self._calls.get(item_id)
 
     def link(self, shown_id: str, last_id: str) -> None:
         """Remember which response of the host holds the end of what the user knows by its first response's id."""
@@ -137,18 +153,21 @@ def read_history(
         elif own["type"] == "mcp_list_tools":
             listed.add(str(label))
         elif own["type"] == "mcp_call":
-            call_id = str(own.get("id") or f"mcp_{at}")
-            items += pair(_public(own, names), str(own.get("arguments") or ""), call_id, _said(own))
+            item_id = str(own.get("id") or f"mcp_{at}")
+            ids = memory.shown(item_id) or Ids(None, item_id)
+            items += pair(_public(own, names), str(own.get("arguments") or ""), ids, _said(own))
         elif own.get("id") not in done | answered:
             words = "The call was not made: nobody has approved it."
-            items += pair(_public(own, names), str(own.get("arguments") or ""), str(own["id"]), words)
+            items += pair(_public(own, names), str(own.get("arguments") or ""), Ids(None, str(own["id"])), words)
     return History(items=items, listed=frozenset(listed))
 
 
-def pair(name: str, arguments: str, call_id: str, output: Any) -> list[dict[str, Any]]:
+def pair(name: str, arguments: str, ids: Ids, output: Any) -> list[dict[str, Any]]:
     """Return a function call and its output, as input items."""
-    call = {"type": "function_call", "call_id": call_id, "name": name, "arguments": arguments}
-    return [call, {"type": "function_call_output", "call_id": call_id, "output": output}]
+    call = {"type": "function_call", "call_id": ids.call, "name": name, "arguments": arguments}
+    if ids.item is not None:
+        call["id"] = ids.item
+    return [call, {"type": "function_call_output", "call_id": ids.call, "output": output}]
 
 
 def public_name(label: str, name: str, names: Mapping[tuple[str, str], str]) -> str:
@@ -204,7 +223,7 @@ def _answer(
             label=str(question.get("server_label")),
             name=str(question.get("name")),
             arguments=str(question.get("arguments") or ""),
-            call_id=remembered.call_id if remembered else "",
+            call=remembered.call if remembered else None,
         )
     elif remembered is not None:
         pending = remembered
@@ -218,7 +237,7 @@ def _answer(
         )
     if pending.label not in labels:
         return [item]
-    host_has_it = is_chained and bool(pending.call_id)
+    host_has_it = is_chained and pending.call is not None
     if item.get("approve") is True:
         return [Slot(pending, host_has_it)]
     reason = item.get("reason")
@@ -229,5 +248,5 @@ def _answer(
 
 def chained_pair(name: str, pending: Pending, output: Any, host_has_it: bool) -> list[dict[str, Any]]:
     """Return a call and its output, without the call where the host has it."""
-    made = pair(name, pending.arguments, pending.call_id if host_has_it else pending.id, output)
+    made = pair(name, pending.arguments, pending.call or Ids(None, pending.id), output)
     return made[1:] if host_has_it else made

@@ -33,7 +33,7 @@ from ...pipeline.splice import Splice
 from ...pipeline.tool_function import ToolFunction
 from ...pipeline.wire import Raw
 from .calls import Runner
-from .history import History, Memory, Pending, Slot, chained_pair, public_name
+from .history import History, Ids, Memory, Pending, Slot, chained_pair, public_name
 from .mcp_results import Said, refused, without_images
 from .offer import McpTool, Offer
 
@@ -552,7 +552,7 @@ class Rounds:
             label=call.tool.label,
             name=call.tool.info.name,
             arguments=call.item.arguments,
-            call_id=call.item.call_id,
+            call=Ids(call.item.id, call.item.call_id),
         )
         self._memory.ask(pending)
         self._assembler.item(
@@ -569,6 +569,7 @@ class Rounds:
         """Show how a call has ended."""
         said = call.said
         if call.writer is not None:
+            self._memory.show(call.writer.id, Ids(call.item.id, call.item.call_id))
             if said is not None:
                 has_failed = said.shown.get("status") == "failed"
                 call.writer.tell(ev.McpCallFailed if has_failed else ev.McpCallCompleted)
@@ -599,8 +600,8 @@ class Rounds:
         for slot in self._given.slots:
             pending = slot.pending
             name = public_name(pending.label, pending.name, self._offer.names)
-            call_id = pending.call_id or pending.id
-            item = FunctionCall.new(call_id=call_id, name=name, arguments=pending.arguments)
+            ids = pending.call or Ids(None, pending.id)
+            item = FunctionCall.new(id=ids.item, call_id=ids.call, name=name, arguments=pending.arguments)
             call = Call(self._offer.by_name.get(name), item, waits=False)
             self._approved[pending.id] = call
             if pending.id in done:
