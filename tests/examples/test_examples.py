@@ -81,6 +81,15 @@ WITH_THE_MODEL = {
     "function_calls": [r"^responses - ", r"^chat - ", r"^user \| .*\nassistant \| ", r"^tool \| It is sunny in "],
 }
 
+# Started by others.
+SERVERS = {"weather_server"}
+
+TOOL = [
+    r"^  weather offers:  get_weather$",
+    r"^  the model calls: get_weather\(\{\"city\": ?\"Paris\"\}\)$",
+    r"^  the tool says:   It is sunny in Paris, and 21 degrees\.$",
+]
+
 CHAIN = [rf"^  {stage} +\d+\.\d\d" for stage in (stage.name for stage in presets.responses)]
 
 # Stands before a script to run it where a package is not installed.
@@ -116,7 +125,7 @@ def assert_in_order(printed: str, patterns: list[str]) -> None:
 
 
 def test_every_example_is_run_here() -> None:
-    names = {path.stem for path in EXAMPLES.glob("*.py")} - {"demo"}
+    names = {path.stem for path in EXAMPLES.glob("*.py")} - {"demo", *SERVERS}
 
     assert names == OFFLINE.keys() == WITH_THE_MODEL.keys()
 
@@ -152,6 +161,9 @@ def test_the_demo_shows_the_chain_where_the_local_model_is_not_installed(package
             *CHAIN,
             r"^  first event +\d+\.\d\d ms$",
             r"^  tokens +\d+ in, \d+ out; completed$",
+            *TOOL,
+            r"^  the model says:  Sunny, it says\.$",
+            r"^  Asked 2 times, and one answer for the reader\.$",
         ],
     )
 
@@ -169,6 +181,10 @@ def test_the_demo_streams_from_the_local_model() -> None:
             r"^  first event +\d+\.\d\d ms$",
             r"^  whole answer +\d+\.\d\d ms$",
             r"^  tokens +\d+ in, \d+ out; (completed|incomplete)$",
+            r"^local/smollm2 < What is the weather in Paris\?",
+            r"^  weather offers:  get_weather$",
+            r"^  (the model calls: get_weather\(|The model did not call the tool)",
+            r"^  Asked \d+ times, and one answer for the reader\.$",
         ],
     )
     assert "not installed" not in printed
