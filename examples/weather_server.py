@@ -32,7 +32,8 @@ def answer(method: str, params: dict[str, Any]) -> dict[str, Any] | None:
         case "tools/call":
             city = params.get("arguments", {}).get("city", "the city")
             return {"content": [{"type": "text", "text": f"It is sunny in {city}, and 21 degrees."}]}
-    return None
+        case _:
+            return None
 
 
 for line in sys.stdin:

@@ -123,10 +123,10 @@ class Jobs(Generic[T]):
         """Return the next job that ends, or has taken too long; there must be one."""
         while True:
             self._begin_some()
+            bell = self._runtime.event()
             with self._lock:
                 posted = self._posted.popleft() if self._posted else None
-                if posted is None:
-                    bell = self._bell = self._runtime.event()
+                self._bell = bell
             if posted is not None:
                 job, result, error, ended_at = posted
                 if job in self.running:  # else it is one that nobody waits for any more

@@ -30,8 +30,8 @@ def explained(model: str, **given: Any) -> Explanation:
     return presets.responses.explain("Hi", model=model, **{"api_key": KEY, **given})
 
 
-def row(*dialects: str, prefer: tuple[Preference, ...] = (), unsupported: frozenset[str] = frozenset()) -> Provider:
-    return Provider(name="acme", dialects=dialects, prefer=prefer, unsupported=unsupported)
+def row(*dialects: str, **fields: Any) -> Provider:
+    return Provider(name="acme", dialects=dialects, **fields)
 
 
 def rule(when: Any, dialect: str = "chat", **fields: Any) -> Preference:

@@ -49,7 +49,7 @@ BRIDGED = [
     chat_body(chat_calling(("drop", '{"table":"t"}'))),
     chat_body(chat_completion({"role": "assistant", "content": "Gone."})),
 ]
-FORMATS = {"native": ("openai/m", NATIVE), "bridged": ("cerebras/m", BRIDGED)}
+FORMATS: dict[str, tuple[str, list[Any]]] = {"native": ("openai/m", NATIVE), "bridged": ("cerebras/m", BRIDGED)}
 
 LISTED = ["output_item.added", "mcp_list_tools.in_progress", "mcp_list_tools.completed", "output_item.done"]
 SAID = [

@@ -181,10 +181,10 @@ def test_a_finished_call_is_shown_while_others_still_run(mode: Mode) -> None:
         stream = await mode.call(client.chain, "Hi", model="openai/m", stream=True, tools=[slow, quick])
         while True:
             event = await mode.next(stream)
-            if isinstance(event, ev.OutputItemDone) and event.item.type == "function_call_output":
+            if isinstance(event, ev.OutputItemDone) and event.item and event.item.type == "function_call_output":
                 break
 
-        assert event.item.output == "quick"
+        assert event.item.to_dict()["output"] == "quick"
         go.set()
         assert (await mode.until_done(stream)).output_text == "ok"
 
@@ -699,7 +699,7 @@ def test_settings_are_checked() -> None:
     with pytest.raises(InvalidParameter, match="max_tool_rounds is 0"):
         scripted("x").responses("Hi", "openai/m", tools=[add], max_tool_rounds=0)
     with pytest.raises(InvalidParameter, match="mcp_execute is 'me'"):
-        scripted("x").responses("Hi", "openai/m", tools=[{"type": "mcp", "server_label": "a"}], mcp_execute="me")  # type: ignore[arg-type]
+        scripted("x").responses("Hi", "openai/m", tools=[{"type": "mcp", "server_label": "a"}], mcp_execute="me")  # type: ignore[call-overload]
 
 
 def test_a_dry_run_shows_what_the_model_would_be_offered() -> None:
