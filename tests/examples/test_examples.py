@@ -67,6 +67,13 @@ OFFLINE = {
         r"^user \| What is the weather in Rome\?\nassistant \| {'name': 'get_weather', ",
         r"^tool \| It is sunny in Rome\.\nassistant \| It is sunny there\.$",
     ],
+    "tools": [
+        r"^  \[(here: add|weather: get_weather) completed\]\n  \[(here: add|weather: get_weather) completed\]$",
+        r"^- mcp_list_tools$",
+        r"^- mcp_call$",
+        r"^- function_call_output$",
+        r"^- message\n3, and sunny\.$",
+    ],
 }
 
 # And with the real model, whose words are its own.
@@ -78,6 +85,7 @@ WITH_THE_MODEL = {
     "hooks": [r"  attempt\.start\n  attempt\.end\n  call\.end\n", r"\d+ tokens, 1 attempt\n  abandoned after "],
     "errors": [r"^1 attempt$", r"\w+"],
     "structured": [r"^second answer: ", r"^(Recipe\(|Output(Invalid|Incomplete): )"],
+    "tools": [r"^- mcp_list_tools$", r"^- (mcp_call|message)$"],
     "function_calls": [r"^responses - ", r"^chat - ", r"^user \| .*\nassistant \| ", r"^tool \| It is sunny in "],
 }
 
