@@ -177,7 +177,20 @@ class SyncRuntime:
     async def foreign(self, fn: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
         import asyncio
 
-        return asyncio.run(fn(*args))
+        stop = _stop.get()
+
+        async def stoppable() -> T:
+            task = asyncio.ensure_future(fn(*args))
+            if stop is None:
+                return await task
+            loop = asyncio.get_running_loop()
+            with stop.telling(lambda: loop.call_soon_threadsafe(task.cancel)):
+                return await task
+
+        try:
+            return asyncio.run(stoppable())
+        except asyncio.CancelledError:
+            raise Stopped from None
 
     def lock(self) -> Lock:
         return _ThreadLock()

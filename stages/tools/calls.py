@@ -1,4 +1,4 @@
-"""Running one call: an MCP server's tool, or a Python function; and what comes of it, whatever happens."""
+"""Running calls: of MCP servers' tools and of Python functions, side by side; what comes of each, whatever happens."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ import msgspec
 
 from ...mcp.types import ToolResult
 from ...pipeline.context import CallContext
-from ...pipeline.errors import AntiphonError, ToolFailed
+from ...pipeline.errors import AntiphonError, APITimeoutError, SetupError, ToolFailed
 from ...pipeline.items import FunctionCall
-from ...pipeline.jobs import Job
+from ...pipeline.jobs import Job, Jobs
+from ...pipeline.signals import ToolEnded, ToolStarted
 from ...pipeline.tool_function import ToolContext, ToolError, ToolFunction, object_of, result_output
 from .approvals import ApprovalRequest, Approve
 from .history import NOT_APPROVED
 from .mcp_results import Said, failed, refused, said
 from .offer import McpTool
+from .transcript import Call
 
 _GRACE_S = 2.0  # in which a connection that has timed out tells its server so
 
@@ -41,15 +43,10 @@ class Runner(msgspec.Struct, frozen=True, kw_only=True):
     on_error: Literal["tell", "raise"] = "tell"
     max_result_chars: int
 
-    @property
-    def can_approve(self) -> bool:
-        """Whether a function answers for the user."""
-        return self.approve is not None
-
-    def job(
-        self, tool: McpTool | ToolFunction[..., Any], item: FunctionCall, *, tag: object, is_approved: bool = False
-    ) -> Job[Said]:
-        """Return a call as a job; how it ended is `said(job)`."""
+    def job(self, call: Call) -> Job[Said]:
+        """Return a call as a job, whose tag it is; how it ended is `said(job)`."""
+        tool, item = call.tool, call.item
+        assert tool is not None
         if isinstance(tool, ToolFunction):
             limit_s = tool.timeout_s if tool.timeout_s is not None else self.context.timeouts.tool
             is_deaf = not tool.is_async
@@ -58,7 +55,7 @@ class Runner(msgspec.Struct, frozen=True, kw_only=True):
                 return await self._function(tool, item)
         else:
             run_s = min(tool.server.tool_timeout_s, self.context.timeouts.tool)
-            is_deaf, asks = False, tool.needs_approval and not is_approved
+            is_deaf, asks = False, tool.needs_approval and call.request_id is None
 
             async def work() -> Said:
                 return await self._mcp(tool, item, run_s, asks=asks)
@@ -66,7 +63,7 @@ class Runner(msgspec.Struct, frozen=True, kw_only=True):
             # The connection keeps the limit itself, and a person may take their time.
             limit_s = self.context.timeouts.total if asks else run_s + _GRACE_S
         left = max(0.0, self.context.time_left())
-        return Job(f"tool-{item.name}", work, min(limit_s, left), is_deaf=is_deaf, tag=tag)
+        return Job(f"tool-{item.name}", work, min(limit_s, left), is_deaf=is_deaf, tag=call)
 
     def said(self, job: Job[Said]) -> Said:
         """Return how a job ended.
@@ -145,3 +142,94 @@ class Runner(msgspec.Struct, frozen=True, kw_only=True):
     def _tell_cut(self, name: str) -> None:
         most = self.max_result_chars
         self.context.drop(f"result of {name}", f"it is longer than {most} characters; its middle is left out")
+
+
+class Running:
+    """The calls of one conversation that run now, and what hooks are told of them.
+
+    Args:
+        runner: makes jobs of them.
+        parallel: how many run at once.
+        content: whether signals carry arguments and results.
+    """
+
+    def __init__(self, runner: Runner, parallel: int, *, content: bool) -> None:
+        self._runner, self._context, self._content = runner, runner.context, content
+        self._jobs: Jobs[Said] = Jobs(runner.context.runtime, parallel, self._tell_begin)
+
+    @property
+    def can_approve(self) -> bool:
+        """Whether a function answers for the user."""
+        return self._runner.approve is not None
+
+    @property
+    def is_idle(self) -> bool:
+        return self._jobs.is_idle
+
+    def add(self, call: Call) -> None:
+        """Have a call run, as soon as there is room."""
+        self._jobs.add(self._runner.job(call))
+
+    async def next(self) -> Call:
+        """Wait for the next call to end, and return it with what it `said`; one must be running.
+
+        Raises:
+            APITimeoutError: the time of the whole call is over.
+            ToolFailed: as the runner says.
+        """
+        job = await self._context.waiting(self._jobs.next())
+        call: Call = job.tag
+        try:
+            if job.error is not None and not isinstance(job.error, Exception):
+                raise SetupError(f"the client was closed while {call.name} ran")
+            if isinstance(job.error, TimeoutError) and not self._context.time_left():
+                limit_s = self._context.timeouts.total
+                raise APITimeoutError(f"{call.name} ran when the call's {limit_s:g} s were over", limit_s=limit_s)
+            said = call.said = self._runner.said(job)
+        except Exception as error:
+            outcome = "timeout" if isinstance(error, TimeoutError) else "failed"
+            self._tell_end(job, outcome, type(error.__cause__ or error).__name__)
+            raise
+        self._tell_end(job, said.kind, said.error, said.output)
+        return call
+
+    def stop(self) -> list[Job[Said]]:
+        """Ask all that run to stop; return them. From any thread, without waiting."""
+        stopped = self._jobs.cancel()
+        for job in stopped:
+            self._tell_end(job, "cancelled", "cancelled")
+        return stopped
+
+    def _tell_begin(self, job: Job[Said]) -> None:
+        call, context = job.tag, self._context
+        if context.sinks:
+            context.emit(
+                ToolStarted(
+                    call_id=context.id,
+                    operation=context.operation,
+                    at_s=job.began_at,
+                    tool=call.name,
+                    server=call.label,
+                    tool_call_id=call.item.call_id,
+                    arguments=call.item.arguments if self._content else None,
+                )
+            )
+
+    def _tell_end(self, job: Job[Said], outcome: Any, error: str | None, result: object = None) -> None:
+        call, context = job.tag, self._context
+        if context.sinks:
+            now = context.runtime.now()
+            context.emit(
+                ToolEnded(
+                    call_id=context.id,
+                    operation=context.operation,
+                    at_s=now,
+                    tool=call.name,
+                    server=call.label,
+                    tool_call_id=call.item.call_id,
+                    outcome=outcome,
+                    duration_s=job.duration_s or now - job.began_at,
+                    error=error,
+                    result=result if self._content else None,
+                )
+            )

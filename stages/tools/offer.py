@@ -6,6 +6,7 @@ when the call says `mcp_execute="local"`. All else goes to the host as it is.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -176,6 +177,8 @@ async def make_offer(
         for at, tool in enumerate(tools)
     ]
     entries = [tool for tool in ordered if isinstance(tool, Entry)]
+    for entry in entries:
+        _report_unused(entry, context)
     listed = await _list_all(entries, servers, context)
     functions = [tool for tool in ordered if isinstance(tool, ToolFunction)]
     others = [tool for tool in ordered if not isinstance(tool, Entry | ToolFunction)]
@@ -228,6 +231,24 @@ def _entry(at: int, tool: dict[str, Any], registry: McpServers) -> Entry:
     return Entry(where=where, tool=tool, servers=servers)
 
 
+_UNUSED = {
+    "server_description": "what the tools say of themselves is all that the model gets",
+    "defer_loading": "all tools are offered at once",
+    "allowed_callers": "programs of the model do not call tools that run here",
+}
+
+
+def _report_unused(entry: Entry, context: CallContext) -> None:
+    """Report what of a definition has no effect where the server is called from here."""
+    for name, reason in _UNUSED.items():
+        if entry.tool.get(name):
+            context.drop(f"{entry.where}.{name}", reason)
+    if all(server.url is None for _, server in entry.servers):
+        for name in ("headers", "authorization"):
+            if entry.tool.get(name):
+                context.drop(f"{entry.where}.{name}", "the server is not reached by HTTP")
+
+
 Listed = list[tuple[Listing, Connection | None]]
 
 
@@ -260,7 +281,10 @@ async def _list_all(entries: list[Entry], servers: McpServers, context: CallCont
         return Listing(label=label, tools=kept), connection
 
     jobs = [(entry, label, server) for entry in entries for label, server in entry.servers]
-    answers = iter(await runtime.gather([lambda job=job: ask(*job) for job in jobs], _MOST_AT_ONCE))  # type: ignore[misc]
+    if len(jobs) == 1:  # no need of a thread in sync calls
+        answers = iter([await ask(*jobs[0])])
+    else:
+        answers = iter(await runtime.gather([functools.partial(ask, *job) for job in jobs], _MOST_AT_ONCE))
     return [[next(answers) for _ in entry.servers] for entry in entries]
 
 

@@ -116,7 +116,7 @@ class Tools(Stage, frozen=True):
             raise
 
     def _rounds(self, request: Request, call_next: Handler, offer: Offer, around: _Surroundings) -> Rounds:
-        from .calls import Runner
+        from .calls import Runner, Running
         from .history import read_history
         from .rounds import Rounds
 
@@ -128,23 +128,22 @@ class Tools(Stage, frozen=True):
         if most < 1:
             raise InvalidParameter(f"max_tool_rounds is {most}; at least 1 is expected", param="max_tool_rounds")
         before: Progress | None = request.context.scratch.pop(_PROGRESS, None)
+        runner = Runner(
+            context=request.context,
+            model=params.model or "",
+            metadata=params.metadata,
+            approve=options.get("approve"),
+            on_error=self.tool_errors,
+            max_result_chars=self.max_result_chars,
+        )
         return Rounds(
             request,
             call_next,
             offer,
             read_history(params.input, offer.labels, offer.names, memory, is_chained=is_chained),
-            Runner(
-                context=request.context,
-                model=params.model or "",
-                metadata=params.metadata,
-                approve=options.get("approve"),
-                on_error=self.tool_errors,
-                max_result_chars=self.max_result_chars,
-            ),
+            Running(runner, self.parallel, content=self.signal_content),
             memory,
             max_rounds=most,
-            parallel=self.parallel,
-            content=self.signal_content,
             before=before if before is not None and before.input is params.input else None,
         )
 
