@@ -555,7 +555,7 @@ def drive(coroutine: Coroutine[Any, Any, T]) -> T:
         value: T = stop.value
         return value
     except RuntimeError as error:
-        if _wants_loop(error):
+        if wants_loop(error):
             raise _suspended(_stage_in_traceback(error)) from error
         raise
     suspended = _suspended(_stage_in_frames(coroutine))
@@ -569,7 +569,7 @@ def drive(coroutine: Coroutine[Any, Any, T]) -> T:
     raise suspended
 
 
-def _wants_loop(error: RuntimeError) -> bool:
+def wants_loop(error: RuntimeError) -> bool:
     """Tell whether asyncio, anyio or trio complains that no loop is running."""
     text = str(error)
     return (

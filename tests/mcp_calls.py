@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -18,6 +19,12 @@ FOLDER = Path(__file__).parent / "mcp"
 def plain_server(*arguments: str) -> dict[str, Any]:
     """Return how the small server on pipes is started: its era, and its habits."""
     return {"command": sys.executable, "args": ["-P", "-S", str(FOLDER / "plain_server.py"), *arguments]}
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether a process runs; one that has ended, and waits for its parent to look, does not."""
+    found = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+    return bool(found.strip()) and not found.strip().startswith("Z")
 
 
 class Caller:
