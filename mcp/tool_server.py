@@ -196,8 +196,8 @@ def tools_of(answer: Any) -> tuple[ToolInfo, ...]:
     Raises:
         ValueError: it is nothing of the known forms.
     """
-    found = answer.get("tools") if isinstance(answer, Mapping) else getattr(answer, "tools", answer)
-    if isinstance(found, Mapping):  # some clients give {name: tool}
+    found = answer.get("tools", answer) if isinstance(answer, Mapping) else getattr(answer, "tools", answer)
+    if isinstance(found, Mapping):  # {name: tool}
         found = list(found.values())
     if not isinstance(found, Sequence) or isinstance(found, str | bytes):
         raise ValueError(f"list_tools returned {type(answer).__name__}; a list of tools is expected")

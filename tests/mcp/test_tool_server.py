@@ -12,6 +12,7 @@ import pytest
 from conftest import Mode
 from mcp import Client
 from mcp.server import MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
 from mcp_calls import connected
 
 from antiphon import SuspendedInSync, UnsupportedOperation
@@ -95,7 +96,7 @@ def sdk_server() -> MCPServer[Any]:
 
     @server.tool()
     def boom() -> str:
-        raise ValueError("broken inside")
+        raise ToolError("broken inside")
 
     return server
 
@@ -106,9 +107,7 @@ def test_an_object_that_needs_a_loop_says_so_in_a_sync_call() -> None:
 
     class Sleepy(Plain):
         async def call_tool(self, name: str, arguments: dict[str, Any]) -> Any:
-            import asyncio
-
-            await asyncio.Event().wait()
+            await anyio.sleep(0.01)
 
     with connect(Sleepy()) as server, pytest.raises(SuspendedInSync, match="a Sleepy, needs an event loop"):
         server.call_tool("add", {})
