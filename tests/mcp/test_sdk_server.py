@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,19 +11,13 @@ from typing import Any
 import anyio
 import pytest
 from conftest import Mode
-from mcp_calls import Caller, connected
+from mcp_calls import Caller, connected, free_port, wait_for_port
 
 from antiphon.mcp import McpServerError, McpTimeoutError
 
 SCRIPT = str(Path(__file__).parent / "sdk_server.py")
 STDIO = {"command": sys.executable, "args": ["-P", SCRIPT, "stdio"]}
 LEGACY = "2025-11-25"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="module")
@@ -37,14 +29,7 @@ def urls() -> Iterator[dict[str, str]]:
     )
     try:
         for port in ports:
-            ends_at = time.monotonic() + 30
-            while True:
-                try:
-                    socket.create_connection(("127.0.0.1", port)).close()
-                    break
-                except OSError:
-                    assert time.monotonic() < ends_at, "the server did not start"
-                    time.sleep(0.05)
+            wait_for_port(port)
         yield {"http": f"http://127.0.0.1:{ports[0]}/mcp", "sse": f"http://127.0.0.1:{ports[1]}/sse"}
     finally:
         process.kill()

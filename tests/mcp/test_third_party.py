@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -16,8 +14,7 @@ from typing import Any
 
 import pytest
 from conftest import Mode
-from mcp_calls import connected
-from test_sdk_server import free_port
+from mcp_calls import connected, free_port, wait_for_port
 
 pytestmark = pytest.mark.slow
 
@@ -88,14 +85,7 @@ def everything(request: pytest.FixtureRequest) -> Iterator[str]:
         stderr=subprocess.DEVNULL,
     )
     try:
-        ends_at = time.monotonic() + 60
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port)).close()
-                break
-            except OSError:
-                assert time.monotonic() < ends_at, "the server did not start"
-                time.sleep(0.05)
+        wait_for_port(port)
         yield f"http://127.0.0.1:{port}/{'mcp' if request.param == 'streamableHttp' else 'sse'}"
     finally:
         process.kill()
