@@ -97,5 +97,6 @@ def test_conformance(tmp_path: Path, scenario: str, version: str, mode: str) -> 
         env={**os.environ, "ANTIPHON_MODE": mode},
     )
 
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert " 0 failed, 0 warnings" in done.stdout
+    told = done.stdout + done.stderr
+    assert done.returncode == 0, told
+    assert " 0 failed, 0 warnings" in told
