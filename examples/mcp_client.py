@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 from antiphon.mcp import McpServerError, connect
@@ -21,7 +21,7 @@ SERVER = str(Path(__file__).parent / "servers" / "weather.py")
 
 
 @contextlib.contextmanager
-def running_over_http() -> Iterator[str]:
+def running_over_http() -> Generator[str, None, None]:
     """Run the server over HTTP for the time of a `with` block; yield its address."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]

@@ -224,13 +224,18 @@ def result_of(answer: Any) -> ToolResult:
         return ToolResult(content=_blocks(answer))
     if hasattr(answer, "model_dump") or (isinstance(answer, Mapping) and "content" in answer):
         return ToolResult.of(_plain(answer, "a result"))
-    if hasattr(answer, "content") and hasattr(answer, "is_error"):  # fastmcp's own result
-        structured = getattr(answer, "structured_content", None)
-        return ToolResult(content=_blocks(answer.content), structured=structured, is_error=bool(answer.is_error))
+    if hasattr(answer, "content") and hasattr(answer, "is_error"):
+        return _fastmcp_result(answer)
     try:
         return ToolResult(content=(_text_block(msgspec.json.encode(answer).decode()),))
     except (TypeError, ValueError) as error:
         raise ValueError(f"call_tool returned {type(answer).__name__}, which is no JSON") from error
+
+
+def _fastmcp_result(answer: Any) -> ToolResult:
+    """Read the result object of fastmcp's client, which is no pydantic one."""
+    structured = getattr(answer, "structured_content", None)
+    return ToolResult(content=_blocks(answer.content), structured=structured, is_error=bool(answer.is_error))
 
 
 def _is_block(block: Any) -> bool:

@@ -14,7 +14,7 @@ import os
 import select
 import threading
 import time
-from collections.abc import Callable, Coroutine, Hashable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Hashable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -299,7 +299,7 @@ class _Stop:
             stop.set()
 
     @contextlib.contextmanager
-    def telling(self, tell: Callable[[], object]) -> Iterator[None]:
+    def telling(self, tell: Callable[[], object]) -> Generator[None, None, None]:
         """Call quick `tell` when it is set, now or during the `with` block."""
         with self._lock:
             if self._event.is_set():

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +82,7 @@ class Caller:
 
 
 @contextlib.asynccontextmanager
-async def connected(mode: Mode, server: Any, **settings: Any) -> AsyncIterator[Caller]:
+async def connected(mode: Mode, server: Any, **settings: Any) -> AsyncGenerator[Caller, None]:
     """Connect a client, and close it afterwards."""
     client = connect(server, **settings)
     if mode.is_async:
