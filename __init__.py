@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from .client import Client as Client
     from .mcp.registry import McpServers as McpServers
     from .mcp.server import McpServer as McpServer
+    from .openai_client import AsyncOpenAI as AsyncOpenAI
+    from .openai_client import OpenAI as OpenAI
     from .pipeline import errors as errors
     from .pipeline.chain import Chain as Chain
     from .pipeline.engine import aclose as aclose
@@ -49,13 +51,25 @@ if TYPE_CHECKING:
     from .pipeline.request import Handler as Handler
     from .pipeline.request import Request as Request
     from .pipeline.response import Response as Response
+    from .pipeline.secret import FromEnv as FromEnv
     from .pipeline.secret import Secret as Secret
     from .pipeline.signals import CallEnded as CallEnded
     from .pipeline.signals import CallStarted as CallStarted
     from .pipeline.signals import Signal as Signal
+    from .pipeline.signals import ToolEnded as ToolEnded
+    from .pipeline.signals import ToolStarted as ToolStarted
     from .pipeline.stage import Option as Option
+    from .pipeline.stage import Scope as Scope
     from .pipeline.stage import Stage as Stage
+    from .pipeline.stores.store import Entry as Entry
+    from .pipeline.stores.store import Store as Store
+    from .pipeline.stores.store import key_of as key_of
+    from .pipeline.stores.store import open_store as open_store
     from .pipeline.timeouts import Timeouts as Timeouts
+    from .pipeline.tool_function import ToolContext as ToolContext
+    from .pipeline.tool_function import ToolError as ToolError
+    from .pipeline.tool_function import ToolFunction as ToolFunction
+    from .pipeline.tool_function import tool as tool
     from .prebuilt import acancel_responses as acancel_responses
     from .prebuilt import acompact_responses as acompact_responses
     from .prebuilt import acount_input_tokens as acount_input_tokens
@@ -64,6 +78,7 @@ if TYPE_CHECKING:
     from .prebuilt import alist_input_items as alist_input_items
     from .prebuilt import apoll_responses as apoll_responses
     from .prebuilt import aresponses as aresponses
+    from .prebuilt import aresponses_api_with_mcp as aresponses_api_with_mcp
     from .prebuilt import cancel_responses as cancel_responses
     from .prebuilt import compact_responses as compact_responses
     from .prebuilt import count_input_tokens as count_input_tokens
@@ -72,16 +87,27 @@ if TYPE_CHECKING:
     from .prebuilt import list_input_items as list_input_items
     from .prebuilt import poll_responses as poll_responses
     from .prebuilt import responses as responses
+    from .prebuilt import responses_api_with_mcp as responses_api_with_mcp
+    from .providers.aws_signature import AwsCredentials as AwsCredentials
     from .stages import presets as presets
+    from .stages.defaults import Defaults as Defaults
     from .stages.dispatch import Dispatch as Dispatch
+    from .stages.fallback import Fallback as Fallback
+    from .stages.guard import Guard as Guard
     from .stages.log import Log as Log
     from .stages.log import configure_logging as configure_logging
     from .stages.observe import Observe as Observe
     from .stages.parse_output import ParseOutput as ParseOutput
     from .stages.reask import Reask as Reask
+    from .stages.record import Record as Record
+    from .stages.rename import Rename as Rename
+    from .stages.replay import Replay as Replay
     from .stages.resolve import Resolve as Resolve
     from .stages.response_ids import ResponseIds as ResponseIds
     from .stages.retry import Retry as Retry
+    from .stages.route import Route as Route
+    from .stages.tools.approvals import ApprovalRequest as ApprovalRequest
+    from .stages.tools.stage import Tools as Tools
     from .stages.transform import Transform as Transform
     from .stages.validate import Validate as Validate
 
@@ -90,6 +116,7 @@ _HOMES = {
     "client": ["Client"],
     "mcp.registry": ["McpServers"],
     "mcp.server": ["McpServer"],
+    "openai_client": ["AsyncOpenAI", "OpenAI"],
     "pipeline.chain": ["Chain"],
     "pipeline.engine": ["aclose", "close"],
     "pipeline.event_stream": ["EventStream", "finally_"],
@@ -108,11 +135,13 @@ _HOMES = {
     "pipeline.reply": ["Attempt", "Dropped", "Meta", "Outcome", "Reply"],
     "pipeline.request": ["Handler", "Request"],
     "pipeline.response": ["Response"],
-    "pipeline.secret": ["Secret"],
-    "pipeline.signals": ["CallEnded", "CallStarted", "Signal"],
+    "pipeline.secret": ["FromEnv", "Secret"],
+    "pipeline.signals": ["CallEnded", "CallStarted", "Signal", "ToolEnded", "ToolStarted"],
     "pipeline.function_stages": ["after", "before", "on_stream_event", "stage"],
-    "pipeline.stage": ["Option", "Stage"],
+    "pipeline.stage": ["Option", "Scope", "Stage"],
+    "pipeline.stores.store": ["Entry", "Store", "key_of", "open_store"],
     "pipeline.timeouts": ["Timeouts"],
+    "pipeline.tool_function": ["ToolContext", "ToolError", "ToolFunction", "tool"],
     "prebuilt": [
         "acancel_responses",
         "acompact_responses",
@@ -122,6 +151,7 @@ _HOMES = {
         "alist_input_items",
         "apoll_responses",
         "aresponses",
+        "aresponses_api_with_mcp",
         "cancel_responses",
         "compact_responses",
         "count_input_tokens",
@@ -130,15 +160,26 @@ _HOMES = {
         "list_input_items",
         "poll_responses",
         "responses",
+        "responses_api_with_mcp",
     ],
+    "providers.aws_signature": ["AwsCredentials"],
+    "stages.defaults": ["Defaults"],
     "stages.dispatch": ["Dispatch"],
+    "stages.fallback": ["Fallback"],
+    "stages.guard": ["Guard"],
     "stages.log": ["Log", "configure_logging"],
     "stages.observe": ["Observe"],
     "stages.parse_output": ["ParseOutput"],
     "stages.reask": ["Reask"],
+    "stages.record": ["Record"],
+    "stages.rename": ["Rename"],
+    "stages.replay": ["Replay"],
     "stages.resolve": ["Resolve"],
     "stages.response_ids": ["ResponseIds"],
     "stages.retry": ["Retry"],
+    "stages.route": ["Route"],
+    "stages.tools.approvals": ["ApprovalRequest"],
+    "stages.tools.stage": ["Tools"],
     "stages.transform": ["Transform"],
     "stages.validate": ["Validate"],
     "pipeline.errors": [
@@ -152,16 +193,19 @@ _HOMES = {
         "BadRequestError",
         "BillingError",
         "CallError",
+        "CassetteMiss",
         "ChainError",
         "ConflictError",
         "ContentPolicyViolationError",
         "ContextWindowExceededError",
+        "GuardTripped",
         "InternalServerError",
         "InvalidModel",
         "InvalidParameter",
         "MissingExtra",
         "MissingKey",
         "NotFoundError",
+        "NotSerializable",
         "OutputError",
         "OutputIncomplete",
         "OutputInvalid",
@@ -172,8 +216,17 @@ _HOMES = {
         "RequestTooLargeError",
         "SetupError",
         "StageError",
+        "StoreConflict",
+        "StoreError",
+        "StoreFull",
+        "StoreLocked",
+        "StoreSchemaNewer",
+        "StoreUnavailable",
+        "StoreUnreadable",
+        "StoreValueTooLarge",
         "StreamInterrupted",
         "SuspendedInSync",
+        "ToolFailed",
         "UnknownKeyword",
         "UnknownProvider",
         "UnprocessableEntityError",

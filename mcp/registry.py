@@ -81,6 +81,15 @@ class McpServers:
     def __repr__(self) -> str:
         return f"McpServers({', '.join(self.servers)})"
 
+    def beside(self, servers: Mapping[str, Any]) -> McpServers:
+        """Return a registry of these servers and further ones, under the same policy, with connections of its own."""
+        return McpServers(
+            {**self.servers, **servers},
+            urls=self._urls,
+            allow_private=self._allow_private,
+            allow_loopback=self._allow_loopback,
+        )
+
     def find(self, tool: Mapping[str, Any]) -> list[tuple[str, McpServer]]:
         """Return the servers that a tool of the Responses API means, with their names; [] when they are not ours.
 

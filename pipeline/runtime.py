@@ -91,6 +91,13 @@ class Runtime(Protocol):
         """Return an event, to be set by a task of this event loop, or in sync mode by any thread."""
         ...
 
+    async def foreign(self, fn: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
+        """Await a coroutine function that may wait for anything: in place in async, in sync on a loop of its own.
+
+        In sync calls from a thread without a running loop only, such as that of a spawned job.
+        """
+        ...
+
     def lock(self) -> Lock: ...
 
     async def readable(self, fd: int, seconds: float | None = None) -> bool:
@@ -166,6 +173,24 @@ class SyncRuntime:
 
     def event(self) -> Event:
         return _ThreadEvent()
+
+    async def foreign(self, fn: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
+        import asyncio
+
+        stop = _stop.get()
+
+        async def stoppable() -> T:
+            task = asyncio.ensure_future(fn(*args))
+            if stop is None:
+                return await task
+            loop = asyncio.get_running_loop()
+            with stop.telling(lambda: loop.call_soon_threadsafe(task.cancel)):
+                return await task
+
+        try:
+            return asyncio.run(stoppable())
+        except asyncio.CancelledError:
+            raise Stopped from None
 
     def lock(self) -> Lock:
         return _ThreadLock()
@@ -449,6 +474,9 @@ class AsyncRuntime:
 
     def event(self) -> Event:
         return _LoopEvent()
+
+    async def foreign(self, fn: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
+        return await fn(*args)
 
     def lock(self) -> Lock:
         import anyio
