@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -332,6 +333,6 @@ class Wire:
 
 
 def _client_info() -> dict[str, str]:
-    from .. import __version__
-
-    return {"name": "antiphon", "version": __version__}
+    # The root module is loaded, as this one is in its package; importing it from here would be the wrong direction.
+    version: str = vars(sys.modules["antiphon"])["__version__"]
+    return {"name": "antiphon", "version": version}

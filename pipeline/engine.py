@@ -277,7 +277,7 @@ class Engine:
             if isinstance(task, LoopTask) and task.is_here:
                 await task.wait()
         for thing in list(self._shared.values()):
-            leave = getattr(thing, "aclose", None)
+            leave: Any = getattr(thing, "aclose", None)
             if callable(leave):
                 await leave(self._async)
         pool = self._transports.get(True)
