@@ -114,9 +114,9 @@ if TYPE_CHECKING:
 # Public name -> the module that has it. Errors are found in pipeline.errors by any of their names.
 _HOMES = {
     "client": ["Client"],
-    "openai_client": ["AsyncOpenAI", "OpenAI"],
     "mcp.registry": ["McpServers"],
     "mcp.server": ["McpServer"],
+    "openai_client": ["AsyncOpenAI", "OpenAI"],
     "pipeline.chain": ["Chain"],
     "pipeline.engine": ["aclose", "close"],
     "pipeline.event_stream": ["EventStream", "finally_"],

@@ -98,7 +98,7 @@ OFFLINE = {
 
 OFFLINE["mcp_client"] = [
     r"^- weather \| Say what the weather is like in a city\.\n- mean \| ",
-    r"^It is sunny in Rome\.\n23\.0|{'result': 23\.0}",
+    r"^It is sunny in Rome\.\n\{'result': 23\.0\}$",
     r"^an error: True\nspeaks 2026-07-28$",
     r"^It is sunny in Oslo\.\nIt is sunny in Rome\.\nIt is sunny in Lima\.\nrefused: -32601$",
 ]
@@ -120,6 +120,8 @@ WITH_THE_MODEL = {
     "function_calls": [r"^responses - ", r"^chat - ", r"^user \| .*\nassistant \| ", r"^tool \| It is sunny in "],
 }
 
+WITH_THE_MODEL["mcp_client"] = OFFLINE["mcp_client"]
+
 # Started by others.
 SERVERS = {"weather_server"}
 
@@ -128,7 +130,6 @@ TOOL = [
     r"^  the model calls: get_weather\(\{\"city\": ?\"Paris\"\}\)$",
     r"^  the tool says:   It is sunny in Paris, and 21 degrees\.$",
 ]
-WITH_THE_MODEL["mcp_client"] = OFFLINE["mcp_client"]
 
 CHAIN = [rf"^  {stage} +\d+\.\d\d" for stage in (stage.name for stage in presets.responses)]
 
