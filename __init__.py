@@ -17,6 +17,8 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from . import providers as providers
     from .client import Client as Client
+    from .openai_client import AsyncOpenAI as AsyncOpenAI
+    from .openai_client import OpenAI as OpenAI
     from .pipeline import errors as errors
     from .pipeline.chain import Chain as Chain
     from .pipeline.engine import aclose as aclose
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from .pipeline.request import Handler as Handler
     from .pipeline.request import Request as Request
     from .pipeline.response import Response as Response
+    from .pipeline.secret import FromEnv as FromEnv
     from .pipeline.secret import Secret as Secret
     from .pipeline.signals import CallEnded as CallEnded
     from .pipeline.signals import CallStarted as CallStarted
@@ -75,21 +78,29 @@ if TYPE_CHECKING:
     from .prebuilt import poll_responses as poll_responses
     from .prebuilt import responses as responses
     from .stages import presets as presets
+    from .stages.defaults import Defaults as Defaults
     from .stages.dispatch import Dispatch as Dispatch
+    from .stages.fallback import Fallback as Fallback
+    from .stages.guard import Guard as Guard
     from .stages.log import Log as Log
     from .stages.log import configure_logging as configure_logging
     from .stages.observe import Observe as Observe
     from .stages.parse_output import ParseOutput as ParseOutput
     from .stages.reask import Reask as Reask
+    from .stages.record import Record as Record
+    from .stages.rename import Rename as Rename
+    from .stages.replay import Replay as Replay
     from .stages.resolve import Resolve as Resolve
     from .stages.response_ids import ResponseIds as ResponseIds
     from .stages.retry import Retry as Retry
+    from .stages.route import Route as Route
     from .stages.transform import Transform as Transform
     from .stages.validate import Validate as Validate
 
 # Public name -> the module that has it. Errors are found in pipeline.errors by any of their names.
 _HOMES = {
     "client": ["Client"],
+    "openai_client": ["AsyncOpenAI", "OpenAI"],
     "pipeline.chain": ["Chain"],
     "pipeline.engine": ["aclose", "close"],
     "pipeline.event_stream": ["EventStream", "finally_"],
@@ -108,7 +119,7 @@ _HOMES = {
     "pipeline.reply": ["Attempt", "Dropped", "Meta", "Outcome", "Reply"],
     "pipeline.request": ["Handler", "Request"],
     "pipeline.response": ["Response"],
-    "pipeline.secret": ["Secret"],
+    "pipeline.secret": ["FromEnv", "Secret"],
     "pipeline.signals": ["CallEnded", "CallStarted", "Signal"],
     "pipeline.function_stages": ["after", "before", "on_stream_event", "stage"],
     "pipeline.stage": ["Option", "Scope", "Stage"],
@@ -132,14 +143,21 @@ _HOMES = {
         "poll_responses",
         "responses",
     ],
+    "stages.defaults": ["Defaults"],
     "stages.dispatch": ["Dispatch"],
+    "stages.fallback": ["Fallback"],
+    "stages.guard": ["Guard"],
     "stages.log": ["Log", "configure_logging"],
     "stages.observe": ["Observe"],
     "stages.parse_output": ["ParseOutput"],
     "stages.reask": ["Reask"],
+    "stages.record": ["Record"],
+    "stages.rename": ["Rename"],
+    "stages.replay": ["Replay"],
     "stages.resolve": ["Resolve"],
     "stages.response_ids": ["ResponseIds"],
     "stages.retry": ["Retry"],
+    "stages.route": ["Route"],
     "stages.transform": ["Transform"],
     "stages.validate": ["Validate"],
     "pipeline.errors": [
@@ -153,16 +171,19 @@ _HOMES = {
         "BadRequestError",
         "BillingError",
         "CallError",
+        "CassetteMiss",
         "ChainError",
         "ConflictError",
         "ContentPolicyViolationError",
         "ContextWindowExceededError",
+        "GuardTripped",
         "InternalServerError",
         "InvalidModel",
         "InvalidParameter",
         "MissingExtra",
         "MissingKey",
         "NotFoundError",
+        "NotSerializable",
         "OutputError",
         "OutputIncomplete",
         "OutputInvalid",

@@ -40,6 +40,8 @@ class GetKeywords(StoredKeywords, total=False):
     include: list[str] | None
     starting_after: int | None
     include_obfuscation: bool | None
+    text_format: Any  # a class or a JSON schema
+    output_mode: Literal["auto", "native", "tool", "prompt"] | None
 
 
 class ListKeywords(StoredKeywords, total=False):

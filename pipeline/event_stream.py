@@ -6,7 +6,7 @@ import contextlib
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Container, Iterable
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from . import events as ev
 from .context import CallContext
@@ -17,6 +17,9 @@ from .response import Response
 from .signals import StreamFirstEvent
 from .snapshot import Snapshot
 from .stream_views import Partials, TextDeltas
+
+if TYPE_CHECKING:
+    from .request import Request
 
 OnEnd = Callable[[Outcome], None]
 Map = Callable[[ev.Event], "ev.Event | None"]
@@ -421,6 +424,17 @@ class EventStream:
         self._meta = self._context.meta()
         if isinstance(outcome.error, AntiphonError) and outcome.error.meta is None:
             outcome.error.meta = self._meta
+
+
+async def committed(reply: Reply, request: Request) -> Reply:
+    """Return the reply when it will not be repeated any more: a stream at its first content, others as they are.
+
+    Raises:
+        APIError: the stream failed or broke before that; nothing was shown.
+    """
+    if isinstance(reply, EventStream):
+        await reply.commit("head" if request.param("background") else "content")
+    return reply
 
 
 def finally_(reply: Reply, fn: OnEnd) -> None:

@@ -26,6 +26,29 @@ class Event(Typed, frozen=True, kw_only=True):
 
     sequence_number: int = -1
 
+    @property
+    def resume_after(self) -> int:
+        """The `starting_after` that takes the stream up again after this event: the number that the host knows.
+
+        It is the `sequence_number`, but behind events that were filled in or translated here.
+        """
+        number: int = getattr(self, "_cache", {}).get("resume_after", self.sequence_number)
+        return number
+
+    def renumbered(self, number: int, resume_after: int) -> Self:
+        """Return a copy with another number, which still knows the host's."""
+        copy = self.replace(sequence_number=number)
+        set_cache(copy, {**getattr(copy, "_cache", {}), "resume_after": resume_after})
+        return copy
+
+    def replace(self, **fields: object) -> Self:
+        """Return a copy with these API fields set; it knows the host's number as before."""
+        copy = super().replace(**fields)
+        cache = getattr(self, "_cache", {})
+        if "resume_after" in cache:
+            set_cache(copy, {"resume_after": cache["resume_after"]})
+        return copy
+
 
 class LifecycleEvent(Event, frozen=True, kw_only=True):
     """Base of the events that carry the response; an absent one reads as an empty one."""
@@ -38,7 +61,7 @@ class LifecycleEvent(Event, frozen=True, kw_only=True):
         copy = super().replace(**fields)
         response = fields.get("response", getattr(self, "_cache", {}).get("response"))
         if isinstance(response, Response):
-            set_cache(copy, {"response": response})
+            set_cache(copy, {**getattr(copy, "_cache", {}), "response": response})
         return copy
 
 

@@ -41,6 +41,16 @@ OFFLINE = {
         r"^Say hello\.$",
         r"^Name a bird\.\nName a fish\.$",
     ],
+    "chain_file": [
+        r"^support\n  Log\(\)\n  Validate\(\)\n  Instruct\(text='Be brief\.'\)\n",
+        r'chain "support", stages\[4\] retry has no setting "atempts"; did you mean "attempts"\?',
+        r"^Say hello\.$",
+    ],
+    "fallback": [
+        r"^Say hello\.$",
+        r"^asked: openai \(failed\), scripted \(completed\)$",
+        r"^Count to three\.$",
+    ],
     "hooks": [
         r"  call\.start\n  attempt\.start\n  attempt\.end\n  call\.end\n",
         r"  completed after 0\.\d+ s, \d+ tokens, 1 attempt\n  abandoned after ",
@@ -79,6 +89,8 @@ WITH_THE_MODEL = {
     "stream": [r"\w+", r"^(completed|incomplete) after ", r"1 × response\.created", r"× response\.output_text\.delta"],
     "custom_stage": [r"plain:    .*\w", r"streamed: .*\w", r"sends: .*'instructions': 'Answer with one word\.'"],
     "compose": [r"^surgery$", r"^  \(\d+ words\)$", r"\w+"],
+    "chain_file": [r"^support$", r"atempts", r"\w+"],
+    "fallback": [r"\w+", r"^asked: openai \(failed\), local \((completed|incomplete)\)$", r"\w+"],
     "hooks": [r"  attempt\.start\n  attempt\.end\n  call\.end\n", r"\d+ tokens, 1 attempt\n  abandoned after "],
     "errors": [r"^1 attempt$", r"\w+"],
     "store": [r"^call 1 of =acme/count/calls\n.*\w", r"^call 2 of =acme/count/calls$"],

@@ -57,7 +57,7 @@ ITEM_DONE = ev.OutputItemDone.new(item=call(status="completed"), output_index=0)
 def test_a_call_told_in_any_way_becomes_one_message(middle: list[ev.Event]) -> None:
     events = translated(*middle)
 
-    check_grammar(events)
+    assert check_grammar(events) == []
     assert [event.sequence_number for event in events] == list(range(len(events)))
     assert "".join(event.delta for event in events if isinstance(event, ev.OutputTextDelta)) == ARGUMENTS
     assert [event.text for event in events if isinstance(event, ev.OutputTextDone)] == [ARGUMENTS]
@@ -94,3 +94,10 @@ def test_its_name_is_unlike_every_tools() -> None:
     tools: list[Any] = [{"name": "City"}, {"type": "web_search"}, {"name": "City_2"}]
 
     assert AnswerTool.beside(tools, output_type(City)).name == "City_3"
+
+
+def test_a_translated_event_knows_the_number_that_the_host_gave_it() -> None:
+    events = translated(ADDED, *DELTAS, DONE, ITEM_DONE)  # numbered 0, 10, 20, …
+
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    assert [event.resume_after for event in events] == [0, 10, 10, 20, 30, 40, 40, 50, 60]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -88,6 +89,38 @@ def test_text_yields_the_deltas(mode: Mode) -> None:
         stream = await open_stream(mode, Source(text_events(*HELLO)))
 
         assert await text_of(mode, stream) == list(HELLO)
+
+    mode.run(body)
+
+
+def cut_in_two() -> list[ev.Event]:
+    """Return events of a host that cuts a character between its two UTF-16 halves."""
+    halves = iter(["a\ud83d", "\ude00"])
+    return [
+        ev.OutputTextDelta.from_json(json.dumps({**event.to_dict(), "delta": next(halves)}).encode())
+        if isinstance(event, ev.OutputTextDelta)
+        else event
+        for event in text_events("x", "y", end=False)
+    ]
+
+
+def test_text_joins_a_character_that_the_host_cut_in_two(mode: Mode) -> None:
+    async def body() -> None:
+        stream = await open_stream(mode, Source([*cut_in_two(), *text_events("", end=True)[-1:]]))
+
+        assert await text_of(mode, stream) == ["a", "😀"]
+
+    mode.run(body)
+
+
+def test_a_break_after_half_a_character_is_an_interruption_as_any_other(mode: Mode) -> None:
+    async def body() -> None:
+        stream = await open_stream(mode, Source(cut_in_two()))
+
+        with pytest.raises(StreamInterrupted) as caught:
+            await mode.until_done(stream)
+        assert caught.value.response is not None
+        assert caught.value.response.output_text == "a😀"
 
     mode.run(body)
 

@@ -72,6 +72,22 @@ def test_secrets_are_masked() -> None:
     assert CANARY not in repr(explanation) + str(explanation)
 
 
+@pytest.mark.parametrize(
+    ("model", "secret"),
+    [
+        ("openai/gpt-5", {"authorization": CANARY, "headers": {"X-Key": CANARY}}),
+        ("anthropic/claude-opus-4-8", {"authorization": CANARY}),
+    ],
+)
+def test_what_an_mcp_server_is_called_with_is_masked(model: str, secret: dict[str, Any]) -> None:
+    tool = {"type": "mcp", "server_label": "docs", "server_url": "https://mcp.example", "require_approval": "never"}
+
+    explanation = presets.responses.explain("Hi", model=model, api_key="k", tools=[{**tool, **secret}])
+
+    assert CANARY not in repr(explanation) + str(explanation)
+    assert '"https://mcp.example"' in str(explanation)
+
+
 @before
 def picky(request: Request) -> Request:
     """Make the target one that does not take `user`."""
