@@ -41,7 +41,7 @@ class AnswerTool(msgspec.Struct, frozen=True):
     @classmethod
     def beside(cls, tools: list[Any] | None, type: OutputType) -> AnswerTool:
         """Make one whose name is not among the call's tools."""
-        taken = {tool.get("name") if isinstance(tool, Mapping) else getattr(tool, "name", None) for tool in tools or ()}
+        taken = {_name_of(tool) for tool in tools or ()}
         names = (type.name, *(f"{type.name[:60]}_{number}" for number in range(2, len(taken) + 3)))
         return cls(next(name for name in names if name not in taken), type)
 
@@ -99,11 +99,13 @@ class AnswerEvents:
         """Return the events that stand for one of the host's."""
         if self._next < 0:
             self._next = max(event.sequence_number, 0)  # more than 0 in a stream that is taken up again
-        return [self._numbered(made, event.resume_after) for made in self._made(event)]
+        return [self._numbered(made, event) for made in self._made(event)]
 
-    def _numbered(self, event: ev.Event, resume_after: int) -> ev.Event:
+    def _numbered(self, made: ev.Event, of: ev.Event) -> ev.Event:
         number, self._next = self._next, self._next + 1
-        return event if event.sequence_number == number else event.renumbered(number, resume_after)
+        if made is of and number == of.sequence_number:
+            return of
+        return made.renumbered(number, resume_after=of.resume_after, original=of.original)
 
     def _made(self, event: ev.Event) -> list[ev.Event]:
         if isinstance(event, ev.OutputItemAdded | ev.OutputItemDone):
@@ -150,6 +152,12 @@ class AnswerEvents:
             ev.OutputTextDone.new(text=text, logprobs=[], **place),
             ev.ContentPartDone.new(part=_part(text), **place),
         ]
+
+
+def _name_of(tool: object) -> object:
+    if isinstance(tool, Mapping):
+        return tool.get("name")
+    return getattr(tool, "name", None) or getattr(tool, "__name__", None)
 
 
 def _text_delta(index: int, item_id: str, delta: str) -> ev.Event:

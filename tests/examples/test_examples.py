@@ -55,6 +55,12 @@ OFFLINE = {
         r"  call\.start\n  attempt\.start\n  attempt\.end\n  call\.end\n",
         r"  completed after 0\.\d+ s, \d+ tokens, 1 attempt\n  abandoned after ",
     ],
+    "credentials": [
+        r"^Welcome back\. after \[401, 200\] with \[\"yesterday's\", \"today's\"\]$",
+        r"^AwsCredentials\(access_key_id='AKIAEXAMPLE', secret_access_key=Secret\(\*\*\*\), session_token=None\)$",
+        r"^https://bedrock-runtime\.eu-central-1\.amazonaws\.com/model/amazon\.nova-lite-v1%3A0/converse \*\*\*$",
+        r"^Say hello\.$",
+    ],
     "errors": [
         r'^UnknownKeyword: .*did you mean "temperature"',
         r"^here you are after \['429 failed', '200 completed'\]",
@@ -81,6 +87,13 @@ OFFLINE = {
         r"^user \| What is the weather in Rome\?\nassistant \| {'name': 'get_weather', ",
         r"^tool \| It is sunny in Rome\.\nassistant \| It is sunny there\.$",
     ],
+    "tools": [
+        r"^  \[(here: add|weather: get_weather) completed\]\n  \[(here: add|weather: get_weather) completed\]$",
+        r"^- mcp_list_tools$",
+        r"^- mcp_call$",
+        r"^- function_call_output$",
+        r"^- message\n3, and sunny\.$",
+    ],
 }
 
 # And with the real model, whose words are its own.
@@ -92,11 +105,22 @@ WITH_THE_MODEL = {
     "chain_file": [r"^support$", r"atempts", r"\w+"],
     "fallback": [r"\w+", r"^asked: openai \(failed\), local \((completed|incomplete)\)$", r"\w+"],
     "hooks": [r"  attempt\.start\n  attempt\.end\n  call\.end\n", r"\d+ tokens, 1 attempt\n  abandoned after "],
+    "credentials": [r"^Welcome back", r"^https://bedrock", r"\w+"],
     "errors": [r"^1 attempt$", r"\w+"],
     "store": [r"^call 1 of =acme/count/calls\n.*\w", r"^call 2 of =acme/count/calls$"],
     "structured": [r"^second answer: ", r"^(Recipe\(|Output(Invalid|Incomplete): )"],
+    "tools": [r"^- mcp_list_tools$", r"^- (mcp_call|message)$"],
     "function_calls": [r"^responses - ", r"^chat - ", r"^user \| .*\nassistant \| ", r"^tool \| It is sunny in "],
 }
+
+# Started by others.
+SERVERS = {"weather_server"}
+
+TOOL = [
+    r"^  weather offers:  get_weather$",
+    r"^  the model calls: get_weather\(\{\"city\": ?\"Paris\"\}\)$",
+    r"^  the tool says:   It is sunny in Paris, and 21 degrees\.$",
+]
 
 CHAIN = [rf"^  {stage} +\d+\.\d\d" for stage in (stage.name for stage in presets.responses)]
 
@@ -133,7 +157,7 @@ def assert_in_order(printed: str, patterns: list[str]) -> None:
 
 
 def test_every_example_is_run_here() -> None:
-    names = {path.stem for path in EXAMPLES.glob("*.py")} - {"demo"}
+    names = {path.stem for path in EXAMPLES.glob("*.py")} - {"demo", *SERVERS}
 
     assert names == OFFLINE.keys() == WITH_THE_MODEL.keys()
 
@@ -169,6 +193,9 @@ def test_the_demo_shows_the_chain_where_the_local_model_is_not_installed(package
             *CHAIN,
             r"^  first event +\d+\.\d\d ms$",
             r"^  tokens +\d+ in, \d+ out; completed$",
+            *TOOL,
+            r"^  the model says:  Sunny, it says\.$",
+            r"^  Asked 2 times, and one answer for the reader\.$",
         ],
     )
 
@@ -186,6 +213,10 @@ def test_the_demo_streams_from_the_local_model() -> None:
             r"^  first event +\d+\.\d\d ms$",
             r"^  whole answer +\d+\.\d\d ms$",
             r"^  tokens +\d+ in, \d+ out; (completed|incomplete)$",
+            r"^local/smollm2 < What is the weather in Paris\?",
+            r"^  weather offers:  get_weather$",
+            r"^  (the model calls: get_weather\(|The model did not call the tool)",
+            r"^  Asked \d+ times, and one answer for the reader\.$",
         ],
     )
     assert "not installed" not in printed

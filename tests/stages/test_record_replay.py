@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import time
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ def serve(connection: Connection) -> None:
             connection.begin_stream()
             for event in replay(answer("One two \U0001f600.")):
                 connection.send_chunk(sse([event]))
+                time.sleep(0.01)  # so that they are not read in one piece
             connection.send_chunk(b"")
         else:
             connection.answer(answer("One two \U0001f600.").raw, content_type="application/json")
@@ -72,7 +74,17 @@ def test_no_secret_is_written_down(mode: Mode, tmp_path: Path) -> None:
     async def body() -> None:
         with Server(serve) as server:
             client = Client(recording(path, api_base=f"{server.url}/v1"))
-            await mode.call(client.chain, "My key is canary-key.", model="openai/m")
+            await mode.call(
+                client.chain,
+                "My key is canary-key.",
+                model="openai/m",
+                tools=[
+                    {"type": "mcp", "server_label": "s", "server_url": "https://s.example", "authorization": "canary"}
+                ],
+                mcp_execute="native",
+                extra_headers={"x-team-token": "canary"},
+                extra_query={"key": "canary"},
+            )
             await mode.close(client)
 
     mode.run(body)
