@@ -95,6 +95,17 @@ def test_parameters_have_their_places() -> None:
     assert set(sent.dropped) == {"metadata.odd", "metadata.n"}
 
 
+def test_labels_are_bounded() -> None:
+    sent = Sent(metadata={f"n{at}": "x" for at in range(18)})
+
+    assert len(sent.body["requestMetadata"]) == 16
+    assert set(sent.dropped) == {"metadata.n16", "metadata.n17"}
+
+
+def test_a_tier_that_there_is_not_is_reported() -> None:
+    assert set(Sent(service_tier="scale").dropped) == {"service_tier"}
+
+
 def test_further_fields_are_put_together_with_those_of_the_call() -> None:
     guardrail = {"guardrailIdentifier": "g", "guardrailVersion": "DRAFT", "trace": "enabled"}
 
@@ -275,6 +286,24 @@ def test_amazons_own_tools_are_offered_where_the_model_has_them(tool: str, name:
     assert Sent(NOVA, tools=[given]).body["toolConfig"] == {"tools": [{"systemTool": {"name": name}}]}
     with pytest.raises(UnsupportedParameter, match="tools"):
         Sent(CLAUDE, tools=[given])
+
+
+@pytest.mark.parametrize(
+    ("tool", "dropped"),
+    [
+        ({"type": "namespace", "name": "n", "description": "d", "tools": [function()]}, "tools[0].description"),
+        ({"type": "custom", "name": "c", "format": {"type": "grammar", "syntax": "lark"}}, "tools[0].format"),
+        (function(defer_loading=True), "tools[0].defer_loading"),
+        ({"type": "web_search", "search_context_size": "low"}, "tools[0].search_context_size"),
+    ],
+)
+def test_what_a_tool_cannot_say_here_is_reported(tool: dict[str, Any], dropped: str) -> None:
+    assert set(Sent(NOVA, tools=[tool]).dropped) == {dropped}
+
+
+def test_a_call_that_is_required_of_no_tool_is_an_error() -> None:
+    with pytest.raises(UnsupportedParameter, match="there is no tool to call"):
+        Sent(tool_choice="required")
 
 
 @pytest.mark.parametrize("kind", ["mcp", "file_search", "computer_use_preview"])
