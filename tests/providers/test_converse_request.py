@@ -190,8 +190,9 @@ def test_effort_is_asked_for_as_the_models_maker_does(
 
 def test_an_answer_with_a_budget_of_thinking_has_room_for_both() -> None:
     assert Sent(BUDGET, reasoning={"effort": "low"}).body["inferenceConfig"] == {"maxTokens": 64_000}
-    sent = Sent("anthropic.claude-3-7-sonnet-20250219-v1:0", reasoning={"effort": "low"})
+    sent = Sent("anthropic.claude-opus-4-1-20250805-v1:0", reasoning={"effort": "low"})
     assert sent.body["inferenceConfig"]["maxTokens"] > 2048
+    assert "inferenceConfig" not in Sent(reasoning={"effort": "low"}).body
     assert Sent(BUDGET, reasoning={"effort": "low"}, max_output_tokens=5000).body["inferenceConfig"] == {
         "maxTokens": 5000
     }
