@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from .pipeline.signals import CallStarted as CallStarted
     from .pipeline.signals import Signal as Signal
     from .pipeline.stage import Option as Option
+    from .pipeline.stage import Scope as Scope
     from .pipeline.stage import Stage as Stage
     from .pipeline.stores.store import Entry as Entry
     from .pipeline.stores.store import Store as Store
@@ -76,6 +77,7 @@ if TYPE_CHECKING:
     from .prebuilt import list_input_items as list_input_items
     from .prebuilt import poll_responses as poll_responses
     from .prebuilt import responses as responses
+    from .providers.aws_signature import AwsCredentials as AwsCredentials
     from .stages import presets as presets
     from .stages.defaults import Defaults as Defaults
     from .stages.dispatch import Dispatch as Dispatch
@@ -121,7 +123,7 @@ _HOMES = {
     "pipeline.secret": ["FromEnv", "Secret"],
     "pipeline.signals": ["CallEnded", "CallStarted", "Signal"],
     "pipeline.function_stages": ["after", "before", "on_stream_event", "stage"],
-    "pipeline.stage": ["Option", "Stage"],
+    "pipeline.stage": ["Option", "Scope", "Stage"],
     "pipeline.stores.store": ["Entry", "Store", "key_of", "open_store"],
     "pipeline.timeouts": ["Timeouts"],
     "prebuilt": [
@@ -142,6 +144,7 @@ _HOMES = {
         "poll_responses",
         "responses",
     ],
+    "providers.aws_signature": ["AwsCredentials"],
     "stages.defaults": ["Defaults"],
     "stages.dispatch": ["Dispatch"],
     "stages.fallback": ["Fallback"],

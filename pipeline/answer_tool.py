@@ -99,11 +99,13 @@ class AnswerEvents:
         """Return the events that stand for one of the host's."""
         if self._next < 0:
             self._next = max(event.sequence_number, 0)  # more than 0 in a stream that is taken up again
-        return [self._numbered(made, event.resume_after) for made in self._made(event)]
+        return [self._numbered(made, event) for made in self._made(event)]
 
-    def _numbered(self, event: ev.Event, resume_after: int) -> ev.Event:
+    def _numbered(self, made: ev.Event, of: ev.Event) -> ev.Event:
         number, self._next = self._next, self._next + 1
-        return event if event.sequence_number == number else event.renumbered(number, resume_after)
+        if made is of and number == of.sequence_number:
+            return of
+        return made.renumbered(number, resume_after=of.resume_after, original=of.original)
 
     def _made(self, event: ev.Event) -> list[ev.Event]:
         if isinstance(event, ev.OutputItemAdded | ev.OutputItemDone):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlencode
 
+from ...pipeline.credential import PENDING, header_of
 from ...pipeline.request import Target
-from ...pipeline.secret import Secret
+from ...pipeline.secret import Secret, is_credential
 
 _USER_AGENT = "antiphon/0.1"
 
@@ -22,10 +23,9 @@ def headers_of(
     if has_body:
         headers.append(("content-type", "application/json"))
     if target.api_key is not None:
-        if target.auth == "bearer":
-            headers.append(("authorization", Secret(f"Bearer {target.api_key.reveal()}")))
-        else:
-            headers.append((target.auth, target.api_key))
+        headers.append(header_of(target.auth, target.api_key)[:2])
+    elif target.credential is not None:
+        headers.append(("authorization" if target.auth == "bearer" else target.auth, PENDING))
     headers.extend(target.headers)
     if extra:
         replaced = {name.lower() for name in extra}
@@ -37,10 +37,7 @@ def headers_of(
 def _header(name: str, value: object) -> str | Secret:
     if isinstance(value, Secret):
         return value
-    return Secret(str(value)) if name.lower() in _CREDENTIALS else str(value)
-
-
-_CREDENTIALS = frozenset({"authorization", "proxy-authorization", "api-key", "x-api-key", "x-goog-api-key", "cookie"})
+    return Secret(str(value)) if is_credential(name) else str(value)
 
 
 def query_of(extra: dict[str, Any] | None) -> str:
