@@ -60,8 +60,8 @@ NOTES = """\
 - **anthropic**: in the format of its own API, see [API formats](dialects.md#claude-at-anthropic). A key goes out in the
   header `x-api-key`; a token is `api_key="Bearer TOKEN"`, or stands in the token variable. The address may end in `/v1`
   or not.
-- **azure**: `AZURE_OPENAI_ENDPOINT="https://NAME.openai.azure.com"` is enough; the model is the name of your deployment.
-  Tokens, API versions and azure-identity: see [Credentials](credentials.md).
+- **azure**: `AZURE_OPENAI_ENDPOINT="https://NAME.openai.azure.com"` is enough; the model is the name of your
+  deployment. Tokens, API versions and azure-identity: see [Credentials](credentials.md).
 - **bedrock**, **bedrock_mantle**, **vertex_ai**: see [Credentials](credentials.md) for keys, regions and projects.
   Bedrock's Responses API takes no `previous_response_id`; Mantle keeps responses, and asks for them again in the region
   that they were made in. Which of Mantle's two addresses serves a model is known by its name.

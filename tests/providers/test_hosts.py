@@ -106,7 +106,6 @@ URLS = {
     "wandb": "https://api.inference.wandb.ai/v1/chat/completions",
     "xiaomi_mimo": "https://api.xiaomimimo.com/v1/chat/completions",
     "anthropic": "https://api.anthropic.com/v1/messages",
-    "bedrock": "https://bedrock-runtime.eu-central-1.amazonaws.com/model/m/converse",
     "cohere": "https://api.cohere.com/v2/chat",
     "ollama": "http://localhost:11434/v1/chat/completions",
     "lm_studio": "http://localhost:1234/v1/responses",
@@ -197,7 +196,6 @@ BODIES: dict[str, dict[str, Any]] = {
         "max_tokens": 8192,
         "messages": [{"role": "user", "content": [{"type": "text", "text": "Hi"}]}],
     },
-    "converse": {"messages": [{"role": "user", "content": [{"text": "Hi"}]}]},
     "cohere": {"model": "m", "messages": [{"role": "user", "content": "Hi"}]},
 }
 ANSWERS = {
