@@ -99,6 +99,7 @@ class ResponsesKeywords(StoredKeywords, total=False):
     reasoning_effort: str | None
     drop_params: bool | str | None
     stream_timeout: float | Timeouts | None
+    use_chat_completions_api: bool | None
     allowed_openai_params: list[str] | None
 
 

@@ -18,6 +18,7 @@ RENAMED: Final = {
     "reasoning_effort": "reasoning",
     "drop_params": "drop",
     "stream_timeout": "timeout",
+    "use_chat_completions_api": "dialect",
     "vertex_ai_project": "vertex_project",
     "vertex_ai_location": "vertex_location",
     "vertex_ai_credentials": "vertex_credentials",
@@ -46,7 +47,6 @@ DROPPED: Final = {
 REFUSED: Final = {
     "client": "make antiphon.Client(transport=your_httpx_client) and call its responses()",
     "additional_drop_params": "leave the parameters out",
-    "use_chat_completions_api": "only the native Responses API is spoken so far",
     "retry_policy": 'compose it: presets.responses.with_(retry={"attempts": 5})',
     "caching": "there is no cache stage yet",
     "cache": "there is no cache stage yet",
@@ -60,6 +60,17 @@ REFUSED: Final = {
     "partial_images": 'set it on the tool: {"type": "image_generation", "partial_images": 2}',
 }
 """A TypeError with this hint: silence would change what the call means."""
+
+OF_CHAT: Final = {
+    "messages": "pass them as input=",
+    "system": "pass it as instructions=",
+    "max_tokens": "pass max_output_tokens=",
+    "max_completion_tokens": "pass max_output_tokens=",
+    "response_format": 'pass text_format= with a class or a JSON schema, or text={"format": ...}',
+    "functions": "pass tools=",
+    "function_call": "pass tool_choice=",
+}
+"""Keywords of chat completions, which hands may type out of habit: a TypeError with this hint."""
 
 _ROLE = (
     "name a profile that assumes the role, aws_profile_name=, or pass a function that returns credentials as api_key="
@@ -99,6 +110,10 @@ def _translated(keywords: dict[str, Any]) -> tuple[dict[str, Any], list[Dropped]
             dropped.append(Dropped(name, DROPPED[name]))
         elif (hint := _refusal(name)) is not None:
             raise UnknownKeyword(f'"{name}" of LiteLLM is not taken here', param=name, hint=hint)
+        elif name in OF_CHAT:
+            raise UnknownKeyword(
+                f'"{name}" is of chat completions, not of the Responses API', param=name, hint=OF_CHAT[name]
+            )
         elif name not in RENAMED:
             kept[name] = value
     _rename(keywords, kept)
@@ -127,6 +142,8 @@ def _rename(keywords: dict[str, Any], kept: dict[str, Any]) -> None:
         kept["drop"] = "report" if drop in (True, "true", "True") else "error"
     if (seconds := keywords.get("stream_timeout")) is not None and keywords.get("stream"):
         kept["timeout"] = seconds
+    if keywords.get("use_chat_completions_api") and "dialect" not in kept:
+        kept["dialect"] = "chat"
     for name in ("vertex_ai_project", "vertex_ai_location", "vertex_ai_credentials", "aws_bedrock_runtime_endpoint"):
         if (value := keywords.get(name)) is not None:
             kept.setdefault(RENAMED[name], value)

@@ -138,6 +138,7 @@ def _plain(call: StageFunction, call_next: Handler) -> Handler:
     def handler(request: Request) -> Awaitable[Reply]:
         return call(request, call_next)
 
+    handler.__qualname__ = "call_next"  # what Python's own errors and tracebacks call it
     return handler
 
 
@@ -150,6 +151,7 @@ def _checked(call: StageFunction, call_next: Handler, name: str) -> Handler:
             return reply
         _refuse(name, reply)
 
+    checked.__qualname__ = "call_next"
     return checked
 
 

@@ -18,9 +18,10 @@ import msgspec
 from .errors import APIConnectionError, APITimeoutError, CassetteMiss, SetupError
 from .http import Exchange, Headers, HttpRequest, Transport
 from .runtime import Runtime
-from .secret import MASK, Secret, mask
+from .secret import MASK, Secret, mask, mask_url
 from .timeouts import Pace
-from .wire import loads
+from .tools import hide_in_body
+from .wire import encode, loads
 
 # Response headers that may be credentials.
 _HIDDEN = frozenset({"set-cookie", "authorization", "proxy-authenticate", "www-authenticate"})
@@ -54,10 +55,20 @@ def request_of(request: HttpRequest) -> dict[str, Any]:
     secrets = [value.reveal().split()[-1] for _, value in request.headers if isinstance(value, Secret)]
     return {
         "method": request.method,
-        "url": mask(request.url, secrets),
+        "url": mask_url(request.url, secrets),
         "headers": {name: MASK if isinstance(value, Secret) else mask(value) for name, value in request.headers},
-        "body": None if request.body is None else _text(request.body, lambda text: mask(text, secrets)),
+        "body": None if request.body is None else _text(_hidden(request.body), lambda text: mask(text, secrets)),
     }
+
+
+def _hidden(body: bytes) -> bytes:
+    """Return a request's body without what its MCP servers are called with; the same bytes where there are none."""
+    if b'"mcp' not in body:
+        return body
+    try:
+        return encode(hide_in_body(loads(body)))
+    except msgspec.DecodeError:
+        return body
 
 
 def _text(data: bytes, masked: Callable[[str], str] = mask) -> str | dict[str, str]:

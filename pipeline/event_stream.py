@@ -349,7 +349,9 @@ class EventStream:
         if self._context.first_event_s is None:
             self._note_first_event()
         for fn, only in self._maps:
-            batch = [(fn(event) or event) if event.__class__ in only else event for event in batch]
+            for at, event in enumerate(batch):
+                if event.__class__ in only:
+                    batch[at] = fn(event) or event
         ended_at = self._snapshot.follow(batch)
         if ended_at is not None:
             # Whatever a host sends after its terminal event is not part of the response.

@@ -14,8 +14,8 @@ from .reply import Dropped, Reply
 from .request import Handler, Request
 from .response import Response
 from .runtime import drive
-from .secret import MASK, Secret, mask
-from .tools import hide_credentials
+from .secret import MASK, Secret, mask, mask_url
+from .tools import hide_in_body
 from .wire import loads
 
 if TYPE_CHECKING:
@@ -102,23 +102,11 @@ def _explanation(chain: list[str], options: dict[str, str], request: Request) ->
         why=target.why if target else "",
         request=WireRequest(
             method=wire.method,
-            url=mask(wire.url, secrets),
+            url=mask_url(wire.url, secrets),
             headers={name: MASK if isinstance(value, Secret) else mask(value) for name, value in wire.headers},
-            body=_shown(loads(wire.body)) if wire.body else None,
+            body=hide_in_body(loads(wire.body)) if wire.body else None,
         )
         if wire
         else None,
         dropped=tuple(request.context.dropped),
     )
-
-
-def _shown(body: Any) -> Any:
-    """Return a request's JSON without what its MCP servers are called with."""
-    if not isinstance(body, dict):
-        return body
-    hidden = {
-        name: [hide_credentials(tool) if isinstance(tool, dict) else tool for tool in body[name]]
-        for name in ("tools", "mcp_servers")  # the API's, Anthropic's
-        if isinstance(body.get(name), list)
-    }
-    return {**body, **hidden}

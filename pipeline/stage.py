@@ -110,6 +110,17 @@ def snake_case(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
+def takes(function: Callable[..., object], count: int) -> bool:
+    """Tell whether a function can be called with so many positional arguments."""
+    try:
+        inspect.signature(function).bind(*[None] * count)
+    except TypeError:
+        return False
+    except ValueError:  # a builtin without a signature
+        return True
+    return True
+
+
 @dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
 class StageMeta(msgspec.StructMeta):
     """Catches what goes wrong in a stage's first hour, where it is written."""
@@ -118,6 +129,11 @@ class StageMeta(msgspec.StructMeta):
         call = namespace.get("__call__")
         if isinstance(call, FunctionType) and not inspect.iscoroutinefunction(call):
             raise StageError(f"stage {name}: __call__ is not async", hint="write `async def __call__(...)`")
+        if isinstance(call, FunctionType) and not takes(call, 3):
+            raise StageError(
+                f"stage {name}: __call__ does not take (self, request, call_next)",
+                hint="write `async def __call__(self, request: Request, call_next: Handler) -> Reply`",
+            )
         cls: StageMeta = super().__new__(mcls, name, bases, namespace, **config)
         annotated = _annotated(cls)
         for attribute, value in namespace.items():

@@ -337,6 +337,18 @@ def hide_credentials(tool: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _hidden(value) if name in _CREDENTIALS and value else value for name, value in tool.items()}
 
 
+def hide_in_body(body: Any) -> Any:
+    """Return the JSON of a request with what its MCP servers are called with masked."""
+    if not isinstance(body, dict):
+        return body
+    hidden = {
+        name: [hide_credentials(tool) if isinstance(tool, dict) else tool for tool in body[name]]
+        for name in ("tools", "mcp_servers")  # the API's, Anthropic's
+        if isinstance(body.get(name), list)
+    }
+    return {**body, **hidden}
+
+
 _CREDENTIALS = frozenset({"authorization", "authorization_token", "headers"})
 
 

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from ...pipeline.credential import PENDING, header_of
 from ...pipeline.request import Target
-from ...pipeline.secret import Secret
+from ...pipeline.secret import Secret, is_credential
 
 _USER_AGENT = "antiphon/0.1"
 
@@ -37,10 +37,7 @@ def headers_of(
 def _header(name: str, value: object) -> str | Secret:
     if isinstance(value, Secret):
         return value
-    return Secret(str(value)) if name.lower() in _CREDENTIALS else str(value)
-
-
-_CREDENTIALS = frozenset({"authorization", "proxy-authorization", "api-key", "x-api-key", "x-goog-api-key", "cookie"})
+    return Secret(str(value)) if is_credential(name) else str(value)
 
 
 def query_of(extra: dict[str, Any] | None) -> str:

@@ -110,7 +110,7 @@ class Repair:
             event: the next one.
             last: the number of the event before it, -1 at the beginning.
         """
-        number, was_busy = event.sequence_number, self.busy
+        sent, number, was_busy = event, event.sequence_number, self.busy
         event = self._placed(event)
         missing = self._missing(event)
         if missing or number < 0:
@@ -121,12 +121,14 @@ class Repair:
             return [event]
         if not was_busy:
             self._host_last = last  # up to here the numbers are the host's
-        before, self._host_last = self._host_last, max(number, self._host_last)
-        known = [before] * len(missing) + [number]
-        return [
-            each if each.sequence_number == at else each.renumbered(at, at if number < 0 else resume_after)
-            for at, (each, resume_after) in enumerate(zip((*missing, event), known, strict=True), last + 1)
-        ]
+        events: list[ev.Event] = []
+        for at, each in enumerate((*missing, event), last + 1):
+            is_sent = each is event
+            if is_sent:
+                self._host_last = max(number, self._host_last)
+            known = self._host_last if number >= 0 else at
+            events.append(each.renumbered(at, resume_after=known, original=sent if is_sent else None))
+        return events
 
     # --- indexes -----------------------------------------------------------------------------------------------------
 

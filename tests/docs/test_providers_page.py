@@ -60,8 +60,8 @@ NOTES = """\
 - **anthropic**: in the format of its own API, see [API formats](dialects.md#claude-at-anthropic). A key goes out in the
   header `x-api-key`; a token is `api_key="Bearer TOKEN"`, or stands in the token variable. The address may end in `/v1`
   or not.
-- **azure**: `AZURE_OPENAI_ENDPOINT="https://NAME.openai.azure.com"` is enough; the model is the name of your
-  deployment. Tokens, API versions and azure-identity: see [Credentials](credentials.md).
+- **azure**: `AZURE_OPENAI_ENDPOINT="https://NAME.openai.azure.com"` is enough; the model is your deployment's name.
+  Tokens, API versions and azure-identity: see [Credentials](credentials.md).
 - **bedrock**, **bedrock_mantle**, **vertex_ai**: see [Credentials](credentials.md) for keys, regions and projects.
   Bedrock's Responses API takes no `previous_response_id`; Mantle keeps responses, and asks for them again in the region
   that they were made in. Which of Mantle's two addresses serves a model is known by its name.
@@ -260,7 +260,8 @@ def address(row: Provider) -> str:
         path for path in dict.fromkeys([row.base_path, *row.base_paths.values(), *row.model_paths.values()]) if path
     ]
     path = f" + {' or '.join(names([path]) for path in paths)}" if paths and not row.base_url.endswith(paths[0]) else ""
-    usual = (f"`{row.base_url}`" if row.base_url else "…") + path
+    base_url = row.base_url.replace("|", "\\|")  # which would end the cell
+    usual = (f"`{base_url}`" if base_url else "…") + path
     return "; ".join(filter(None, [usual, names(row.base_env)]))
 
 

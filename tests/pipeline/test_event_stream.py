@@ -13,6 +13,7 @@ import pytest
 from conftest import Mode
 from hand_made import Source, answer, host, one_by_one, open_stream, outcomes, streamed_body, streaming, text_events
 
+from antiphon import presets
 from antiphon.client import Client
 from antiphon.pipeline import events as ev
 from antiphon.pipeline.assembler import Assembler
@@ -23,6 +24,7 @@ from antiphon.pipeline.errors import (
     APITimeoutError,
     InternalServerError,
     SetupError,
+    StageError,
     StreamInterrupted,
 )
 from antiphon.pipeline.event_stream import EventStream
@@ -467,6 +469,19 @@ def test_a_terminal_event_held_back_by_commit_can_still_be_changed(mode: Mode) -
         assert response.metadata == {"signed": "yes"}
         assert stream.outcome is not None
         assert stream.outcome.kind == "completed"
+
+    mode.run(body)
+
+
+def test_an_observer_of_events_that_returns_something_else_is_told(mode: Mode) -> None:
+    @on_stream_event
+    def text(event: Any) -> Any:
+        return "text"
+
+    async def body() -> None:
+        client = scripted("Hello.", chain=presets.responses.before("retry", text))
+        with pytest.raises(StageError, match="@on_stream_event text returned str; an event or None is expected"):
+            await mode.response(client.chain, model="openai/m", streamed=True)
 
     mode.run(body)
 

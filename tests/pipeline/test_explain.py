@@ -72,6 +72,21 @@ def test_secrets_are_masked() -> None:
     assert CANARY not in repr(explanation) + str(explanation)
 
 
+def test_what_calls_itself_a_secret_is_masked() -> None:
+    explanation = presets.responses.explain(
+        "Hi",
+        model="openai/m",
+        api_key="k",
+        extra_headers={"X-Team-Token": CANARY, "X-Team": "blue"},
+        extra_query={"key": CANARY, "v": "2"},
+    )
+
+    assert explanation.request is not None
+    assert CANARY not in repr(explanation) + str(explanation)
+    assert explanation.request.url.endswith("/responses?key=***&v=2")
+    assert explanation.request.headers["X-Team"] == "blue"
+
+
 @pytest.mark.parametrize(
     ("model", "secret"),
     [

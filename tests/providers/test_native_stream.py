@@ -145,8 +145,20 @@ def test_an_event_behind_a_repair_knows_the_number_that_the_host_gave_it() -> No
     assert check_grammar(events) == []
     assert [event.sequence_number for event in events] == list(range(9))
     assert [event.resume_after for event in events] == [0, 1, 1, 2, 3, 3, 3, 4, 5]
+    assert [index for index, event in enumerate(events) if event.original is None] == [2, 5, 6]
     assert isinstance(events[-1], ev.LifecycleEvent)
     assert events[-1].replace(response=events[-1].response.replace(id="other")).resume_after == 5
+
+
+@pytest.mark.parametrize("name", ["sparse_text.sse", "sparse_tool_calls.sse"])
+def test_what_the_host_sent_stays_reachable_behind_a_repair(name: str) -> None:
+    body = fixture(name)
+
+    events = decode(body)
+
+    sent = [event.original.raw for event in events if event.original is not None]
+    assert sent == re.findall(rb"^data: ([{].*)$", body, re.MULTILINE)
+    assert any(event.raw != event.original.raw for event in events if event.original is not None)
 
 
 def test_a_sparse_stream_that_was_taken_up_again_is_numbered_on() -> None:

@@ -72,7 +72,16 @@ def test_no_secret_is_written_down(mode: Mode, tmp_path: Path) -> None:
     async def body() -> None:
         with Server(serve) as server:
             client = Client(recording(path, api_base=f"{server.url}/v1"))
-            await mode.call(client.chain, "My key is canary-key.", model="openai/m")
+            await mode.call(
+                client.chain,
+                "My key is canary-key.",
+                model="openai/m",
+                tools=[
+                    {"type": "mcp", "server_label": "s", "server_url": "https://s.example", "authorization": "canary"}
+                ],
+                extra_headers={"x-team-token": "canary"},
+                extra_query={"key": "canary"},
+            )
             await mode.close(client)
 
     mode.run(body)
