@@ -12,8 +12,9 @@ from cloud_accounts import GEMINI, ask, google, grant_of
 from conftest import Mode
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from google.auth import compute_engine
 from google.oauth2.credentials import Credentials
-from loopback import Server
+from loopback import Connection, Server
 from replay_server import Answer, path_of, replaying
 
 from antiphon import presets
@@ -152,6 +153,25 @@ def test_a_key_file_gives_tokens(form: str, pem: str, mode: Mode, tmp_path: Path
 
     assert tokens(host) == ["Bearer robot"]
     assert "jwt-bearer" in grant_of(accounts.requests[0])
+
+
+def test_a_machine_of_googles_is_its_own_login(monkeypatch: pytest.MonkeyPatch, mode: Mode) -> None:
+    """What the metadata server says is read by the names of its headers, in whatever case."""
+
+    def serve(connection: Connection) -> None:
+        while (received := connection.request()) is not None:
+            said: Any = {"access_token": "machine", "expires_in": 3600, "token_type": "Bearer"}
+            if "token" not in received.line:
+                said = {"aliases": ["default"], "email": "robot@pro-1.example", "scopes": []}
+            head = {"Content_Type": "application/json", "Metadata_Flavor": "Google"}
+            connection.answer(json.dumps(said).encode(), **head)
+
+    given: Any = compute_engine.Credentials
+    with Server(serve) as metadata, replaying(OK) as host:
+        monkeypatch.setattr(compute_engine._metadata, "_GCE_METADATA_HOST", f"127.0.0.1:{metadata.port}")
+        mode.run(lambda: ask(mode, host.url, MODEL, api_key=given(), **WHERE))
+
+    assert tokens(host) == ["Bearer machine"]
 
 
 def test_a_key_file_is_read_once_for_all_calls_of_a_client(pem: str) -> None:
