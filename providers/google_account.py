@@ -69,6 +69,17 @@ def account_text(given: object) -> str:
     )
 
 
+def project_of(given: object) -> dict[str, str]:
+    """Return the project that credentials name, as "project": those of google-auth, or the JSON of a key file."""
+    if isinstance(given, Secret) and given.reveal().lstrip().startswith("{"):
+        try:
+            given = json.loads(given.reveal())
+        except ValueError:
+            return {}
+    found = given.get("project_id") if isinstance(given, Mapping) else getattr(given, "project_id", None)
+    return {"project": found} if isinstance(found, str) and found else {}
+
+
 def _found(given: Any) -> Any:
     if not isinstance(given, str):
         return _scoped(given)

@@ -13,6 +13,7 @@ from conftest import Mode
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from google.auth import compute_engine
+from google.oauth2 import service_account
 from google.oauth2.credentials import Credentials
 from loopback import Connection, Server
 from replay_server import Answer, path_of, replaying
@@ -259,6 +260,20 @@ def test_the_environment_says_project_and_location() -> None:
     with pytest.raises(InvalidParameter, match="needs a project") as caught:
         find_access(row, {"api_key": "t"}, {}, dialect="gemini")
     assert "vertex_project=" in (caught.value.hint or "")
+
+
+def test_a_key_file_says_the_project_where_nothing_else_does(pem: str) -> None:
+    row = catalog.find("vertex_ai")
+    with google("robot") as accounts:
+        written = a_key_file(accounts, pem)
+        made: Any = service_account.Credentials.from_service_account_info
+        for given in ({"vertex_credentials": written}, {"vertex_credentials": Secret(json.dumps(written))}):
+            assert "/projects/pro-1/" in find_access(row, given, {}, dialect="gemini").base_url
+        assert "/projects/pro-1/" in find_access(row, {"api_key": made(written)}, {}, dialect="gemini").base_url
+        for named in ({"vertex_project": "mine"}, {}):
+            environ = {} if named else {"VERTEXAI_PROJECT": "mine"}
+            access = find_access(row, {"vertex_credentials": written, **named}, environ, dialect="gemini")
+            assert "/projects/mine/" in access.base_url
 
 
 def test_a_login_goes_to_googles_hosts_only() -> None:
