@@ -13,6 +13,7 @@ from conftest import Mode
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from google.auth import compute_engine
+from google.auth.compute_engine import _metadata
 from google.oauth2 import service_account
 from google.oauth2.credentials import Credentials
 from loopback import Connection, Server
@@ -169,7 +170,7 @@ def test_a_machine_of_googles_is_its_own_login(monkeypatch: pytest.MonkeyPatch, 
 
     given: Any = compute_engine.Credentials
     with Server(serve) as metadata, replaying(OK) as host:
-        monkeypatch.setattr(compute_engine._metadata, "_GCE_METADATA_HOST", f"127.0.0.1:{metadata.port}")
+        monkeypatch.setattr(_metadata, "_GCE_METADATA_HOST", f"127.0.0.1:{metadata.port}")
         mode.run(lambda: ask(mode, host.url, MODEL, api_key=given(), **WHERE))
 
     assert tokens(host) == ["Bearer machine"]
