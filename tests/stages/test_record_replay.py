@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from loopback import Connection, Server
 from antiphon import Chain, Client, Record, Replay, presets
 from antiphon.pipeline.assembler import replay
 from antiphon.pipeline.errors import APIConnectionError, CassetteMiss, SetupError, StreamInterrupted
+from antiphon.pipeline.events import ResponseCreated
 from antiphon.providers.scripted import ScriptedHost
 
 
@@ -27,6 +29,8 @@ def serve(connection: Connection) -> None:
             connection.begin_stream()
             for event in replay(answer("One two \U0001f600.")):
                 connection.send_chunk(sse([event]))
+                if isinstance(event, ResponseCreated):
+                    time.sleep(0.1)  # what is read at once is one chunk
             connection.send_chunk(b"")
         else:
             connection.answer(answer("One two \U0001f600.").raw, content_type="application/json")
