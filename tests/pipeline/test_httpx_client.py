@@ -133,7 +133,7 @@ def test_a_host_that_nobody_answers_for_meets_the_limit_that_ran_out(use: Any, l
     async def body(transport: HttpxTransport) -> None:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         with pytest.raises(APITimeoutError) as caught:
-            await transport.open(HttpRequest("POST", url, (), b"{}"), pace_of(**limits))
+            await transport.open(HttpRequest("POST", url, (), b"{}"), pace_of(streamed=False, **limits))
         assert {caught.value.limit: caught.value.limit_s} == limits
 
     with socket.socket() as listener, contextlib.ExitStack() as waiting:
