@@ -132,6 +132,10 @@ class Engine:
         """Wait (async)."""
         await self._async.sleep(seconds)
 
+    def runtime(self, *, is_async: bool) -> Runtime:
+        """Return the runtime of one mode, for work that is no chain."""
+        return self._async if is_async else self._sync
+
     def dry_run(self, chain: Chain, keywords: dict[str, Any]) -> Request:
         """Return a request whose context says that nothing may be sent, stored or logged."""
         _, request = self._prepare(chain, "create", keywords, self._sync, drive, dry=True)

@@ -1,13 +1,13 @@
 """Signals: what observers are told about a call. (The word event belongs to the API.)
 
-Two levels: `call.*` once per call, `attempt.*` once per exchange with a host; between them retries and a stream's first
-event. A signal carries ids, numbers and outcomes, never content.
+Two levels: `call.*` once per call, `attempt.*` once per exchange with a host; between them retries, a stream's first
+event, and `tool.*` for each tool that runs. A signal carries ids, numbers and outcomes; content only on request.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 import msgspec
 
@@ -113,6 +113,47 @@ class RetryScheduled(Signal, frozen=True, kw_only=True):
     attempt: int
     delay_s: float
     error: str
+
+
+class ToolStarted(Signal, frozen=True, kw_only=True):
+    """A tool is being run: one of an MCP server, or a Python function.
+
+    Args:
+        tool: its own name.
+        server: the server's label; None for a function.
+        tool_call_id: the model's id of this use.
+        arguments: JSON text as the model wrote it; only where the Tools stage was told so.
+    """
+
+    name: ClassVar[str] = "tool.start"
+
+    tool: str
+    server: str | None = None
+    tool_call_id: str = ""
+    arguments: str | None = None
+
+
+class ToolEnded(Signal, frozen=True, kw_only=True):
+    """A tool has run, or will not: exactly one for each `ToolStarted`.
+
+    Args:
+        tool, server, tool_call_id: as when it started.
+        outcome: "completed"; "failed", as the tool or its server says; "refused": an `approve` function said no;
+            "timeout"; "cancelled", for the call has ended.
+        duration_s: seconds from its start.
+        error: what went wrong, as a class name or "tool_error"; None when nothing did.
+        result: what the model was told; only where the Tools stage was told so.
+    """
+
+    name: ClassVar[str] = "tool.end"
+
+    tool: str
+    server: str | None = None
+    tool_call_id: str = ""
+    outcome: Literal["completed", "failed", "refused", "timeout", "cancelled"]
+    duration_s: float
+    error: str | None = None
+    result: object = None
 
 
 Sink: TypeAlias = Callable[[Signal], None]

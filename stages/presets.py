@@ -11,6 +11,7 @@ from .parse_output import ParseOutput
 from .resolve import Resolve
 from .response_ids import ResponseIds
 from .retry import Retry
+from .tools.stage import Tools
 from .transform import Transform
 from .validate import Validate
 
@@ -21,6 +22,7 @@ responses: Final = Chain(
         ParseOutput(),  # a typed answer, where text_format asks for one
         ResponseIds(),  # public ids outside, the hosts' own inside
         Resolve(),  # whom it goes to: provider, address, key, dialect
+        Tools(),  # what the model calls of MCP servers and Python functions is run, and it is asked again
         Retry(),  # passing failures are repeated; streams until their first content
         Transform(),  # the call in the target's format
         Dispatch(),  # HTTP, and the answer decoded

@@ -38,6 +38,8 @@ What a table cannot say:
 - **Not taken**: parameters that the host's Responses API refuses or ignores. They are reported in
   `response.meta.dropped`, except those without which the call would mean something else, such as
   `previous_response_id`: these are an `UnsupportedParameter`.
+- **MCP servers** that a tool names by their URL are called by MCPALL itself, and where no approval is asked for also by
+  MCPUNASKED. In calls to any other host they are called [from here](tools.md#mcp-servers).
 - A call that a host does not serve is an `UnsupportedOperation`. Hosts behind a gateway may serve less than it does.
 - With `api_base=` the provider's name before the first slash still names the provider. For a host whose own model names
   begin like that, write `openai_compatible/openai/gpt-oss-20b`, or name the provider by `custom_llm_provider=`.
@@ -155,7 +157,10 @@ def page() -> str:
     )
     explained = [text for head, kind in kinds for text in ("", head, "", *fields(kind))]
     chat = CHAT.replace("OPENAIS", names(sorted(OPENAIS)))
-    made = [HEAD, *table(), "", chat, *flags_table(), "", PREFER, *prefer_table(), "", NOTES]
+    head = HEAD
+    for mark, reach in (("MCPALL", "all"), ("MCPUNASKED", "unasked")):
+        head = head.replace(mark, names([row.name for row in rows() if row.mcp == reach]))
+    made = [head, *table(), "", chat, *flags_table(), "", PREFER, *prefer_table(), "", NOTES]
     return "\n".join([*made, PROFILES, *profiles_table(), "", OWN.rstrip("\n"), *explained, ""])
 
 

@@ -87,7 +87,21 @@ OFFLINE = {
         r"^user \| What is the weather in Rome\?\nassistant \| {'name': 'get_weather', ",
         r"^tool \| It is sunny in Rome\.\nassistant \| It is sunny there\.$",
     ],
+    "tools": [
+        r"^  \[(here: add|weather: get_weather) completed\]\n  \[(here: add|weather: get_weather) completed\]$",
+        r"^- mcp_list_tools$",
+        r"^- mcp_call$",
+        r"^- function_call_output$",
+        r"^- message\n3, and sunny\.$",
+    ],
 }
+
+OFFLINE["mcp_client"] = [
+    r"^- weather \| Say what the weather is like in a city\.\n- mean \| ",
+    r"^It is sunny in Rome\.\n23\.0|{'result': 23\.0}",
+    r"^an error: True\nspeaks 2026-07-28$",
+    r"^It is sunny in Oslo\.\nIt is sunny in Rome\.\nIt is sunny in Lima\.\nrefused: -32601$",
+]
 
 # And with the real model, whose words are its own.
 WITH_THE_MODEL = {
@@ -102,8 +116,19 @@ WITH_THE_MODEL = {
     "errors": [r"^1 attempt$", r"\w+"],
     "store": [r"^call 1 of =acme/count/calls\n.*\w", r"^call 2 of =acme/count/calls$"],
     "structured": [r"^second answer: ", r"^(Recipe\(|Output(Invalid|Incomplete): )"],
+    "tools": [r"^- mcp_list_tools$", r"^- (mcp_call|message)$"],
     "function_calls": [r"^responses - ", r"^chat - ", r"^user \| .*\nassistant \| ", r"^tool \| It is sunny in "],
 }
+
+# Started by others.
+SERVERS = {"weather_server"}
+
+TOOL = [
+    r"^  weather offers:  get_weather$",
+    r"^  the model calls: get_weather\(\{\"city\": ?\"Paris\"\}\)$",
+    r"^  the tool says:   It is sunny in Paris, and 21 degrees\.$",
+]
+WITH_THE_MODEL["mcp_client"] = OFFLINE["mcp_client"]
 
 CHAIN = [rf"^  {stage} +\d+\.\d\d" for stage in (stage.name for stage in presets.responses)]
 
@@ -140,7 +165,7 @@ def assert_in_order(printed: str, patterns: list[str]) -> None:
 
 
 def test_every_example_is_run_here() -> None:
-    names = {path.stem for path in EXAMPLES.glob("*.py")} - {"demo"}
+    names = {path.stem for path in EXAMPLES.glob("*.py")} - {"demo", *SERVERS}
 
     assert names == OFFLINE.keys() == WITH_THE_MODEL.keys()
 
@@ -176,6 +201,9 @@ def test_the_demo_shows_the_chain_where_the_local_model_is_not_installed(package
             *CHAIN,
             r"^  first event +\d+\.\d\d ms$",
             r"^  tokens +\d+ in, \d+ out; completed$",
+            *TOOL,
+            r"^  the model says:  Sunny, it says\.$",
+            r"^  Asked 2 times, and one answer for the reader\.$",
         ],
     )
 
@@ -193,6 +221,10 @@ def test_the_demo_streams_from_the_local_model() -> None:
             r"^  first event +\d+\.\d\d ms$",
             r"^  whole answer +\d+\.\d\d ms$",
             r"^  tokens +\d+ in, \d+ out; (completed|incomplete)$",
+            r"^local/smollm2 < What is the weather in Paris\?",
+            r"^  weather offers:  get_weather$",
+            r"^  (the model calls: get_weather\(|The model did not call the tool)",
+            r"^  Asked \d+ times, and one answer for the reader\.$",
         ],
     )
     assert "not installed" not in printed

@@ -399,7 +399,7 @@ def test_a_model_stands_in_the_path_and_an_arn_has_its_own_region(base: str, mod
 def test_the_region_is_that_of_the_environment(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for each in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_REGION_NAME", "AWS_ENDPOINT_URL_BEDROCK_RUNTIME"):
         monkeypatch.delenv(each, raising=False)
-    with pytest.raises(InvalidParameter, match="needs AWS_REGION or AWS_DEFAULT_REGION or AWS_REGION_NAME"):
+    with pytest.raises(InvalidParameter, match="set AWS_REGION or AWS_DEFAULT_REGION or AWS_REGION_NAME"):
         presets.responses.explain("Hi", model=f"bedrock/{NOVA}", api_key="k")
     monkeypatch.setenv(name, "ap-south-1")
 

@@ -16,7 +16,6 @@ from loopback import Connection, Server
 from antiphon import Chain, Client, Record, Replay, presets
 from antiphon.pipeline.assembler import replay
 from antiphon.pipeline.errors import APIConnectionError, CassetteMiss, SetupError, StreamInterrupted
-from antiphon.pipeline.events import ResponseCreated
 from antiphon.providers.scripted import ScriptedHost
 
 
@@ -29,8 +28,7 @@ def serve(connection: Connection) -> None:
             connection.begin_stream()
             for event in replay(answer("One two \U0001f600.")):
                 connection.send_chunk(sse([event]))
-                if isinstance(event, ResponseCreated):
-                    time.sleep(0.1)  # what is read at once is one chunk
+                time.sleep(0.01)  # so that they are not read in one piece
             connection.send_chunk(b"")
         else:
             connection.answer(answer("One two \U0001f600.").raw, content_type="application/json")
@@ -83,6 +81,7 @@ def test_no_secret_is_written_down(mode: Mode, tmp_path: Path) -> None:
                 tools=[
                     {"type": "mcp", "server_label": "s", "server_url": "https://s.example", "authorization": "canary"}
                 ],
+                mcp_execute="native",
                 extra_headers={"x-team-token": "canary"},
                 extra_query={"key": "canary"},
             )
