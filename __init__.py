@@ -15,8 +15,11 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from . import mcp as mcp
     from . import providers as providers
     from .client import Client as Client
+    from .mcp.registry import McpServers as McpServers
+    from .mcp.server import McpServer as McpServer
     from .pipeline import errors as errors
     from .pipeline.chain import Chain as Chain
     from .pipeline.engine import aclose as aclose
@@ -95,6 +98,8 @@ if TYPE_CHECKING:
 # Public name -> the module that has it. Errors are found in pipeline.errors by any of their names.
 _HOMES = {
     "client": ["Client"],
+    "mcp.registry": ["McpServers"],
+    "mcp.server": ["McpServer"],
     "pipeline.chain": ["Chain"],
     "pipeline.engine": ["aclose", "close"],
     "pipeline.event_stream": ["EventStream", "finally_"],
@@ -192,10 +197,17 @@ _HOMES = {
         "UnsupportedParameter",
     ],
 }
-_MODULES = {"errors": "pipeline.errors", "presets": "stages.presets", "providers": "providers", "testing": "testing"}
+_MODULES = {
+    "errors": "pipeline.errors",
+    "mcp": "mcp",
+    "presets": "stages.presets",
+    "providers": "providers",
+    "testing": "testing",
+}
 _WHERE = {**{name: home for home, names in _HOMES.items() for name in names}, **_MODULES}
 
-__all__ = ["__version__", *sorted(_WHERE)]  # pyright: ignore[reportUnsupportedDunderAll]
+# A star import must not hide the official SDK, whose name is mcp too.
+__all__ = ["__version__", *sorted(_WHERE.keys() - {"mcp"})]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:

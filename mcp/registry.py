@@ -133,7 +133,7 @@ class McpServers:
             if found is None:
                 found = self._connections[server, home] = _connection(name, server, runtime, self.version_of(server))
                 if home not in self._ends:
-                    itself = weakref.ref(self)
+                    itself: weakref.ref[McpServers] = weakref.ref(self)
                     self._ends[home] = runtime.at_end(lambda: _end(itself, home))
         return found
 

@@ -5,21 +5,25 @@ They are known by their methods, never by their class, so no other MCP package i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import msgspec
 
 from ..pipeline.connection_faults import text_of
-from ..pipeline.errors import AntiphonError, InvalidParameter, UnsupportedOperation, did_you_mean
+from ..pipeline.errors import AntiphonError, InvalidParameter, SuspendedInSync, UnsupportedOperation, did_you_mean
+from ..pipeline.runtime import wants_loop
 from .callbacks import called
-from .errors import McpServerError
+from .errors import McpProtocolError, McpServerError
 from .session import Limit, OnProgress, timed_out
 from .types import ToolInfo, ToolResult
 
 if TYPE_CHECKING:
     from ..pipeline.runtime import Runtime
     from .server import McpServer
+
+
+T = TypeVar("T")
 
 
 class ToolServer(Protocol):
@@ -75,7 +79,8 @@ class ObjectConnection:
 
     async def list_tools(self, *, timeout_s: float | None = None) -> tuple[ToolInfo, ...]:
         seconds = self._server.timeout_s if timeout_s is None else timeout_s
-        tools = tools_of(await self._asked("tools/list", seconds, self._server.server.list_tools))
+        answer = await self._asked("tools/list", seconds, self._server.server.list_tools)
+        tools = self._read(tools_of, answer, "tools/list")
         allowed = self._server.allowed_tools
         return tools if allowed is None else tuple([tool for tool in tools if tool.name in allowed])
 
@@ -90,7 +95,8 @@ class ObjectConnection:
     ) -> ToolResult:
         check_allowed(self._server, self.name, name)
         seconds = self._server.tool_timeout_s if timeout_s is None else timeout_s
-        return result_of(await self._asked("tools/call", seconds, self._server.server.call_tool, name, dict(arguments)))
+        answer = await self._asked("tools/call", seconds, self._server.server.call_tool, name, dict(arguments))
+        return self._read(result_of, answer, "tools/call")
 
     async def ping(self, *, timeout_s: float | None = None) -> None:
         """It is there."""
@@ -112,29 +118,63 @@ class ObjectConnection:
             McpServerError: it raised something; that is the cause.
         """
         runtime = self._runtime
+        if not runtime.is_async:  # nothing could end it
+            return await self._run(method, fn, arguments)
+        failure: list[Exception] = []
 
-        async def work() -> tuple[Any, Exception | None]:
+        async def work() -> tuple[Any, ...]:
             try:
-                return await called(runtime, fn, *arguments), None
-            except Exception as error:  # else the race would wait for the clock, which may still win it
-                return None, error
+                return (await self._run(method, fn, arguments),)
+            except Exception as error:  # for a race, a failure is no end
+                failure.append(error)
+                return ()
 
         async def clock() -> None:
             await runtime.sleep(seconds)
 
-        found = await (runtime.race([work, clock]) if runtime.is_async else work())
+        found = await runtime.race([work, clock])
+        if failure:
+            raise failure[0]
         if found is None:
             raise timed_out(self.name, method, Limit(0.0, seconds))
-        value, error = found
-        if error is None:
-            return value
-        if isinstance(error, AntiphonError):
-            raise error
-        raise McpServerError(
-            f'server "{self.name}" failed in {method}: {type(error).__name__}: {text_of(error)}',
-            server=self.name,
-            method=method,
-        ) from error
+        return found[0]
+
+    async def _run(self, method: str, fn: Any, arguments: tuple[Any, ...]) -> Any:
+        try:
+            return await called(self._runtime, fn, *arguments)
+        except SuspendedInSync as error:
+            raise self._needs_loop() from error
+        except AntiphonError:
+            raise
+        except Exception as error:
+            if not self._runtime.is_async and _lacks_loop(error):
+                raise self._needs_loop() from error
+            raise McpServerError(
+                f'server "{self.name}" failed in {method}: {type(error).__name__}: {text_of(error)}',
+                server=self.name,
+                method=method,
+            ) from error
+
+    def _read(self, read: Callable[[Any], T], answer: Any, method: str) -> T:
+        try:
+            return read(answer)
+        except ValueError as error:
+            raise McpProtocolError(f'server "{self.name}": {error}', server=self.name, method=method) from error
+
+    def _needs_loop(self) -> SuspendedInSync:
+        return SuspendedInSync(
+            f'server "{self.name}", a {self._server.where}, needs an event loop, and this is a sync call',
+            hint="call it from async code, or use Client(blocking='portal'), or reach it by url or command",
+        )
+
+
+def _lacks_loop(error: BaseException | None) -> bool:
+    """Tell whether an async library complains, perhaps wrapped by others, that no event loop runs."""
+    while error is not None:
+        if isinstance(error, RuntimeError) and wants_loop(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def check_allowed(server: McpServer, label: str, tool: str) -> None:
@@ -156,8 +196,8 @@ def tools_of(answer: Any) -> tuple[ToolInfo, ...]:
     Raises:
         ValueError: it is nothing of the known forms.
     """
-    found = answer.get("tools") if isinstance(answer, Mapping) else getattr(answer, "tools", answer)
-    if isinstance(found, Mapping):  # some clients give {name: tool}
+    found = answer.get("tools", answer) if isinstance(answer, Mapping) else getattr(answer, "tools", answer)
+    if isinstance(found, Mapping):  # {name: tool}
         found = list(found.values())
     if not isinstance(found, Sequence) or isinstance(found, str | bytes):
         raise ValueError(f"list_tools returned {type(answer).__name__}; a list of tools is expected")
@@ -184,13 +224,18 @@ def result_of(answer: Any) -> ToolResult:
         return ToolResult(content=_blocks(answer))
     if hasattr(answer, "model_dump") or (isinstance(answer, Mapping) and "content" in answer):
         return ToolResult.of(_plain(answer, "a result"))
-    if hasattr(answer, "content") and hasattr(answer, "is_error"):  # fastmcp's own result
-        structured = getattr(answer, "structured_content", None)
-        return ToolResult(content=_blocks(answer.content), structured=structured, is_error=bool(answer.is_error))
+    if hasattr(answer, "content") and hasattr(answer, "is_error"):
+        return _fastmcp_result(answer)
     try:
         return ToolResult(content=(_text_block(msgspec.json.encode(answer).decode()),))
     except (TypeError, ValueError) as error:
         raise ValueError(f"call_tool returned {type(answer).__name__}, which is no JSON") from error
+
+
+def _fastmcp_result(answer: Any) -> ToolResult:
+    """Read the result object of fastmcp's client, which is no pydantic one."""
+    structured = getattr(answer, "structured_content", None)
+    return ToolResult(content=_blocks(answer.content), structured=structured, is_error=bool(answer.is_error))
 
 
 def _is_block(block: Any) -> bool:

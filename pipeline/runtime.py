@@ -14,7 +14,7 @@ import os
 import select
 import threading
 import time
-from collections.abc import Callable, Coroutine, Hashable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Hashable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -324,7 +324,7 @@ class _Stop:
             stop.set()
 
     @contextlib.contextmanager
-    def telling(self, tell: Callable[[], object]) -> Iterator[None]:
+    def telling(self, tell: Callable[[], object]) -> Generator[None, None, None]:
         """Call quick `tell` when it is set, now or during the `with` block."""
         with self._lock:
             if self._event.is_set():
@@ -583,7 +583,7 @@ def drive(coroutine: Coroutine[Any, Any, T]) -> T:
         value: T = stop.value
         return value
     except RuntimeError as error:
-        if _wants_loop(error):
+        if wants_loop(error):
             raise _suspended(_stage_in_traceback(error)) from error
         raise
     suspended = _suspended(_stage_in_frames(coroutine))
@@ -597,7 +597,7 @@ def drive(coroutine: Coroutine[Any, Any, T]) -> T:
     raise suspended
 
 
-def _wants_loop(error: RuntimeError) -> bool:
+def wants_loop(error: RuntimeError) -> bool:
     """Tell whether asyncio, anyio or trio complains that no loop is running."""
     text = str(error)
     return (

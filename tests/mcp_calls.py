@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import socket
+import subprocess
 import sys
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,30 @@ FOLDER = Path(__file__).parent / "mcp"
 def plain_server(*arguments: str) -> dict[str, Any]:
     """Return how the small server on pipes is started: its era, and its habits."""
     return {"command": sys.executable, "args": ["-P", "-S", str(FOLDER / "plain_server.py"), *arguments]}
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether a process runs; one that has ended, and waits for its parent to look, does not."""
+    found = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+    return bool(found.strip()) and not found.strip().startswith("Z")
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def wait_for_port(port: int, seconds: float = 60.0) -> None:
+    """Wait until a server listens there."""
+    ends_at = time.monotonic() + seconds
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+            return
+        except OSError:
+            assert time.monotonic() < ends_at, f"nothing listens on port {port}"
+            time.sleep(0.05)
 
 
 class Caller:
@@ -55,7 +82,7 @@ class Caller:
 
 
 @contextlib.asynccontextmanager
-async def connected(mode: Mode, server: Any, **settings: Any) -> AsyncIterator[Caller]:
+async def connected(mode: Mode, server: Any, **settings: Any) -> AsyncGenerator[Caller, None]:
     """Connect a client, and close it afterwards."""
     client = connect(server, **settings)
     if mode.is_async:

@@ -76,6 +76,13 @@ OFFLINE = {
     ],
 }
 
+OFFLINE["mcp_client"] = [
+    r"^- weather \| Say what the weather is like in a city\.\n- mean \| ",
+    r"^It is sunny in Rome\.\n23\.0|{'result': 23\.0}",
+    r"^an error: True\nspeaks 2026-07-28$",
+    r"^It is sunny in Oslo\.\nIt is sunny in Rome\.\nIt is sunny in Lima\.\nrefused: -32601$",
+]
+
 # And with the real model, whose words are its own.
 WITH_THE_MODEL = {
     "one_call": [r"\w+", r"^completed: local, smollm2, 1 attempt, \d+\.\d+ s$"],
@@ -87,10 +94,8 @@ WITH_THE_MODEL = {
     "structured": [r"^second answer: ", r"^(Recipe\(|Output(Invalid|Incomplete): )"],
     "tools": [r"^- mcp_list_tools$", r"^- (mcp_call|message)$"],
     "function_calls": [r"^responses - ", r"^chat - ", r"^user \| .*\nassistant \| ", r"^tool \| It is sunny in "],
+    "mcp_client": OFFLINE["mcp_client"],
 }
-
-# Started by others.
-SERVERS = {"weather_server"}
 
 TOOL = [
     r"^  weather offers:  get_weather$",
@@ -133,7 +138,7 @@ def assert_in_order(printed: str, patterns: list[str]) -> None:
 
 
 def test_every_example_is_run_here() -> None:
-    names = {path.stem for path in EXAMPLES.glob("*.py")} - {"demo", *SERVERS}
+    names = {path.stem for path in EXAMPLES.glob("*.py")} - {"demo"}
 
     assert names == OFFLINE.keys() == WITH_THE_MODEL.keys()
 

@@ -67,6 +67,8 @@ def call(request_id: Any, params: dict[str, Any]) -> None:
             text(request_id, json.dumps(cancelled))
         case "pid":
             text(request_id, str(os.getpid()))
+        case _:
+            text(request_id, "no such tool")
     if "changing" in HABITS:
         send({"method": "notifications/tools/list_changed"})
 

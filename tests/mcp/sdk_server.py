@@ -1,4 +1,4 @@
-"""A server on the official SDK: `python -P sdk_server.py stdio`, or `streamable-http PORT`, or `sse PORT`."""
+"""A server on the official SDK: `python -P sdk_server.py stdio`, or `http PORT PORT` (streamable, and HTTP+SSE)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import anyio
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.exceptions import ToolError
 
 server = MCPServer("demo")
 
@@ -28,7 +29,7 @@ def say(text: str) -> str:
 @server.tool()
 def boom() -> str:
     """Fail."""
-    raise ValueError("broken inside")
+    raise ToolError("broken inside")  # others are logged with a traceback, which takes seconds
 
 
 @server.tool()
@@ -53,8 +54,14 @@ async def count(upto: int, context: Context[Any]) -> str:
     return "counted"
 
 
+async def serve_http(port: int, sse_port: int) -> None:
+    async with anyio.create_task_group() as group:
+        group.start_soon(lambda: server.run_streamable_http_async(port=port))
+        group.start_soon(lambda: server.run_sse_async(port=sse_port))
+
+
 if __name__ == "__main__":
     if sys.argv[1] == "stdio":
         server.run("stdio")
     else:
-        server.run(sys.argv[1], port=int(sys.argv[2]))  # type: ignore[call-overload]
+        anyio.run(serve_http, int(sys.argv[2]), int(sys.argv[3]))

@@ -16,7 +16,7 @@ import anyio
 import pytest
 from conftest import Mode
 from loopback import open_descriptors
-from mcp_calls import connected, plain_server
+from mcp_calls import connected, is_alive, plain_server
 
 from antiphon import AntiphonError
 from antiphon.mcp import (
@@ -26,12 +26,6 @@ from antiphon.mcp import (
     McpTimeoutError,
     connect,
 )
-
-
-def is_alive(pid: int) -> bool:
-    """Tell whether a process runs; one that has ended, and waits for its parent to look, does not."""
-    found = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
-    return bool(found.strip()) and not found.strip().startswith("Z")
 
 
 def children_of(pid: int) -> list[int]:
