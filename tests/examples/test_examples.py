@@ -130,9 +130,8 @@ WITH_THE_MODEL = {
     "tools": [r"^- mcp_list_tools$", r"^- (mcp_call|message)$"],
     "formats": [r"^cohere: POST ", r"\w+"],
     "function_calls": [r"^responses - ", r"^chat - ", r"^user \| .*\nassistant \| ", r"^tool \| It is sunny in "],
+    "mcp_client": OFFLINE["mcp_client"],
 }
-
-WITH_THE_MODEL["mcp_client"] = OFFLINE["mcp_client"]
 
 # Started by others.
 SERVERS = {"weather_server"}
@@ -178,7 +177,7 @@ def assert_in_order(printed: str, patterns: list[str]) -> None:
 
 
 def test_every_example_is_run_here() -> None:
-    names = {path.stem for path in EXAMPLES.glob("*.py")} - {"demo", *SERVERS}
+    names = {path.stem for path in EXAMPLES.glob("*.py")} - {"demo"}
 
     assert names == OFFLINE.keys() == WITH_THE_MODEL.keys()
 
