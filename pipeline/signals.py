@@ -1,13 +1,13 @@
 """Signals: what observers are told about a call. (The word event belongs to the API.)
 
-Two levels: `call.*` once per call, `attempt.*` once per exchange with a host; between them retries and a stream's first
-event. A signal carries ids, numbers and outcomes, never content.
+Two levels: `call.*` once per call, `attempt.*` once per exchange with a host; between them retries, tools and a stream's
+first event. A signal carries ids, numbers and outcomes, never content.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 import msgspec
 
@@ -113,6 +113,62 @@ class RetryScheduled(Signal, frozen=True, kw_only=True):
     attempt: int
     delay_s: float
     error: str
+
+
+class ToolStarted(Signal, frozen=True, kw_only=True):
+    """A tool that this library runs has been called by the model.
+
+    Args:
+        tool: the tool's name, as its server or function has it.
+        tool_call_id: the model's id of this call of it.
+        kind: "mcp" for a server's tool, "function" for a function of this program.
+        server: label of the MCP server; None for functions.
+    """
+
+    name: ClassVar[str] = "tool.start"
+
+    tool: str
+    tool_call_id: str
+    kind: Literal["mcp", "function"]
+    server: str | None = None
+
+
+class ToolEnded(Signal, frozen=True, kw_only=True):
+    """A tool has returned, or will not: exactly one for each `ToolStarted`.
+
+    Args:
+        tool, tool_call_id, kind, server: as in `ToolStarted`.
+        duration_s: seconds since its start.
+        outcome: "completed", also where the tool's result says that it could not do its work; "failed" when it raised
+            or was not reached; "cancelled" from outside.
+        error: class name of the failure; None otherwise.
+    """
+
+    name: ClassVar[str] = "tool.end"
+
+    tool: str
+    tool_call_id: str
+    kind: Literal["mcp", "function"]
+    duration_s: float
+    outcome: Literal["completed", "failed", "cancelled"]
+    server: str | None = None
+    error: str | None = None
+
+
+class ResponseSettled(Signal, frozen=True, kw_only=True):
+    """A background response has come to its end, which its own call (outcome "accepted") did not wait for.
+
+    Args:
+        response_id: the id as the caller got it.
+        outcome: how it ended.
+        usage: tokens as the host reported them; None when it did not.
+    """
+
+    name: ClassVar[str] = "response.settled"
+
+    response_id: str
+    outcome: OutcomeKind
+    usage: Usage | None = None
 
 
 Sink: TypeAlias = Callable[[Signal], None]
