@@ -53,6 +53,10 @@ if TYPE_CHECKING:
     from .pipeline.signals import Signal as Signal
     from .pipeline.stage import Option as Option
     from .pipeline.stage import Stage as Stage
+    from .pipeline.stores.store import Entry as Entry
+    from .pipeline.stores.store import Store as Store
+    from .pipeline.stores.store import key_of as key_of
+    from .pipeline.stores.store import open_store as open_store
     from .pipeline.timeouts import Timeouts as Timeouts
     from .prebuilt import acancel_responses as acancel_responses
     from .prebuilt import acompact_responses as acompact_responses
@@ -108,6 +112,7 @@ _HOMES = {
     "pipeline.signals": ["CallEnded", "CallStarted", "Signal"],
     "pipeline.function_stages": ["after", "before", "on_stream_event", "stage"],
     "pipeline.stage": ["Option", "Stage"],
+    "pipeline.stores.store": ["Entry", "Store", "key_of", "open_store"],
     "pipeline.timeouts": ["Timeouts"],
     "prebuilt": [
         "acancel_responses",
@@ -169,6 +174,14 @@ _HOMES = {
         "RequestTooLargeError",
         "SetupError",
         "StageError",
+        "StoreConflict",
+        "StoreError",
+        "StoreFull",
+        "StoreLocked",
+        "StoreSchemaNewer",
+        "StoreUnavailable",
+        "StoreUnreadable",
+        "StoreValueTooLarge",
         "StreamInterrupted",
         "SuspendedInSync",
         "UnknownKeyword",
