@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..pipeline.errors import InvalidModel, InvalidParameter, UnsupportedOperation, did_you_mean
+from ..pipeline.errors import InvalidModel, InvalidParameter, did_you_mean
 from ..pipeline.http import Transport
 from ..pipeline.params import CreateParams
 from ..pipeline.reply import Reply
@@ -18,7 +18,7 @@ from ..providers.credentials import Access, clean_base, find_access, find_header
 from ..providers.dialect_choice import Choice, choose_dialect
 from ..providers.dialects import DIALECTS
 from ..providers.profiles import Profile, profile_of
-from ..providers.response_ids import DEPLOYMENT, deployment_of
+from ..providers.response_ids import GIVEN, RESOLVE, GivenId, deployment_of, is_kept, refused
 from ..providers.rows import Provider
 from ..providers.scripted import ScriptedHost, echo_host
 
@@ -32,7 +32,9 @@ _WITH_MODEL = frozenset({"create", "compact", "count_input_tokens"})
 class Resolve(Stage, frozen=True):
     """Read provider and model from the call, and find address, key and dialect.
 
-    Stages after it see `request.target`. "local/..." starts the model on this machine once per client.
+    Stages after it see `request.target`. "local/..." starts the model on this machine once per client. Calls that the
+    host does not serve go on too, since a stage may serve them; Transform refuses those that reach it. A call on a
+    response that is kept in a store of this library goes on without a target: nobody is asked.
 
     Raises:
         InvalidModel, UnknownProvider: the model string leads nowhere.
@@ -54,6 +56,12 @@ class Resolve(Stage, frozen=True):
         return _Surroundings(scope)
 
     async def __call__(self, request: Request, call_next: Handler) -> Reply:
+        if is_kept(request.param("response_id")):
+            request.context.scratch[RESOLVE] = self._resolved
+            return await call_next(request)
+        return await call_next(await self._resolved(request))
+
+    async def _resolved(self, request: Request) -> Request:
         options = request.options
         has_base = "api_base" in options or "base_url" in options
         provider = options.get("custom_llm_provider")
@@ -61,23 +69,15 @@ class Resolve(Stage, frozen=True):
             row, model = catalog.split_model(request.model, provider, has_base)
         else:
             row, model = catalog.provider_of(provider, has_base), ""
-        if request.operation not in row.operations:
-            raise UnsupportedOperation(
-                f"{row.name} does not serve {request.operation}",
-                provider=row.name,
-                hint=f"it serves: {', '.join(sorted(row.operations))}",
-            )
+        is_served = request.operation in row.operations
         is_offline = row.launcher == "scripted" or "mock_response" in options
         choice, model = _choice(row, model, request, is_offline)
         usual = not row.launcher and not is_offline
-        access = find_access(row, options) if usual else await self._access(row, model, request)
-        expected = options.get(DEPLOYMENT)
-        if expected is not None and expected != deployment_of(access.base_url, row.base_url):
-            raise InvalidParameter(
-                f"the response is kept at another address of {row.name} than {access.base_url}",
-                param="response_id" if hasattr(request.params, "response_id") else "previous_response_id",
-                hint="pass the api_base that the response was made with",
-            )
+        if request.operation not in _WITH_MODEL and not is_served:
+            access = Access(row.base_url, None)  # the host will not be asked
+        else:
+            access = find_access(row, options) if usual else await self._access(row, model, request)
+            request = _with_agreed_id(request, row.name, deployment_of(access.base_url, row.base_url), access.base_url)
         profile = profile_of(model, row.name)
         is_chat = choice.dialect == "chat"
         base_url = row.chat.base_url if is_chat and access.base_url == row.base_url else ""
@@ -89,13 +89,14 @@ class Resolve(Stage, frozen=True):
             api_key=access.api_key,
             auth=(row.chat.auth if is_chat else "") or access.auth,
             headers=() if has_base else request.context.state_of(self, _Surroundings).headers_of(row),
+            operations=row.operations,
             unsupported=_unsupported(_not_taken(row, choice.dialect), profile, request),
             why=choice.why,
             key_note=access.note,
             transport=_offline(model, options) if is_offline else None,
         )
         request.context.target = target
-        return await call_next(request.replace(target=target))
+        return request.replace(target=target)
 
     async def _access(self, row: Provider, model: str, request: Request) -> Access:
         context = request.context
@@ -129,11 +130,20 @@ def _choice(row: Provider, model: str, request: Request, is_offline: bool) -> tu
         return Choice("responses"), model  # what answers in this process speaks the API itself
     if asked is None:
         return choose_dialect(row, model, request.params), model
-    if asked != "responses" and not isinstance(request.params, CreateParams):
-        raise UnsupportedOperation(
-            f"the dialect {asked} does not serve {request.operation}", provider=row.name, hint="leave out dialect="
-        )
     return Choice(asked, "the call asks for it"), model
+
+
+def _with_agreed_id(request: Request, provider: str, deployment: str, base_url: str) -> Request:
+    """Hold the id that came with the call against the target. A previous response may be kept elsewhere."""
+    given = request.options.get(GIVEN)
+    if not isinstance(given, GivenId):
+        return request
+    is_here = given.is_at(provider, deployment)
+    if hasattr(request.params, "response_id"):
+        if not is_here:
+            raise refused(given, provider, base_url, "response_id")
+        return request
+    return request.with_options(**{GIVEN: None}) if is_here else request
 
 
 # LiteLLM's routing prefixes.
