@@ -81,6 +81,7 @@ if TYPE_CHECKING:
     from .stages.observe import Observe as Observe
     from .stages.parse_output import ParseOutput as ParseOutput
     from .stages.reask import Reask as Reask
+    from .stages.remember import Remember as Remember
     from .stages.resolve import Resolve as Resolve
     from .stages.response_ids import ResponseIds as ResponseIds
     from .stages.retry import Retry as Retry
@@ -137,6 +138,7 @@ _HOMES = {
     "stages.observe": ["Observe"],
     "stages.parse_output": ["ParseOutput"],
     "stages.reask": ["Reask"],
+    "stages.remember": ["Remember"],
     "stages.resolve": ["Resolve"],
     "stages.response_ids": ["ResponseIds"],
     "stages.retry": ["Retry"],

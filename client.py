@@ -16,6 +16,8 @@ from .stages import presets
 if TYPE_CHECKING:
     import ssl
 
+    from .pipeline.stores.store import Store
+
 
 class Client(Calls):
     """Runs one chain with its own connections, time limits and hooks. Safe to share between threads and event loops.
@@ -35,6 +37,7 @@ class Client(Calls):
         verify: False, a CA file or folder, or an `ssl.SSLContext`, instead of the usual certificate check.
         proxy: a proxy's address; "env" reads HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY; None uses none.
         tenant: whose data stores keep apart.
+        state_store: where responses are kept: a store, or the URL of one, e.g. "sqlite:///responses.db".
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class Client(Calls):
         verify: bool | str | ssl.SSLContext = True,
         proxy: str | None = "env",
         tenant: str | None = None,
+        state_store: str | Store | None = None,
     ) -> None:
         self.engine = Engine(
             timeouts=timeouts,
@@ -57,6 +61,7 @@ class Client(Calls):
             transport=transport,
             blocking=blocking,
             tenant=tenant,
+            resources={"state_store": state_store},
             network={
                 "max_connections": max_connections,
                 "keepalive_s": keepalive_s,
