@@ -33,6 +33,7 @@ _TAG_CHARS = 22
 
 
 _KEPT = "resp_apk1_"
+_HEX = re.compile("[0-9a-f]{32}")
 
 GIVEN = "_given_id"
 """Name of the request option with the public id of the call, a `GivenId`. Where it is that of a previous response,
@@ -83,7 +84,9 @@ def new_kept_id() -> str:
 
 def is_kept(response_id: object) -> bool:
     """Tell whether an id is one of `new_kept_id`."""
-    return isinstance(response_id, str) and response_id.startswith(_KEPT)
+    return (
+        isinstance(response_id, str) and response_id.startswith(_KEPT) and _HEX.fullmatch(response_id, 10) is not None
+    )
 
 
 def refused(given: GivenId, provider: str, base_url: str, param: str) -> InvalidParameter:
@@ -103,7 +106,7 @@ def refused(given: GivenId, provider: str, base_url: str, param: str) -> Invalid
 
 def encode_id(upstream: str, provider: str, deployment: str = "", key: bytes | None = None) -> str:
     """Return the public id of a host's id; an id that is public already, or kept here, is returned as it is."""
-    if not upstream or upstream.startswith((_PLAIN, _SIGNED, _KEPT)):
+    if not upstream or upstream.startswith((_PLAIN, _SIGNED)) or is_kept(upstream):
         return upstream
     payload = _b64(f"{provider}\0{deployment}\0{upstream}".encode())
     return f"{_PLAIN}{payload}" if key is None else f"{_SIGNED}{payload}{_tag(payload, key)}"

@@ -8,9 +8,9 @@ import msgspec
 
 from ...pipeline.context import CallContext
 from ...pipeline.errors import StoreError
+from ...pipeline.reply import Outcome
 from ...pipeline.request import Request
 from ...pipeline.response import Response
-from ...pipeline.reply import Outcome
 from ...pipeline.signals import ResponseSettled
 from ...pipeline.tasks import Task
 from .shelf import Shelf

@@ -142,11 +142,14 @@ def input_items(given: Any) -> list[Raw]:
     if given is None:
         return []
     if isinstance(given, str):
-        given = [{"role": "user", "content": [{"type": "input_text", "text": given}]}]
+        return [Raw(_TEXT % encode(given))]
     try:
         return [Raw(encode(_typed(item))) for item in given]
     except TypeError as error:
         raise InvalidParameter(f"the input cannot be kept: {error}", param="input") from None
+
+
+_TEXT: Final = b'{"type":"message","role":"user","content":[{"type":"input_text","text":%b}]}'
 
 
 def _typed(item: Any) -> Any:

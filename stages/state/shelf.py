@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
@@ -12,11 +13,17 @@ from ...pipeline.errors import NotFoundError, StoreConflict
 from ...pipeline.runtime import Runtime
 from ...pipeline.stores.memory import MemoryStore
 from ...pipeline.stores.store import Store, key_of
+from ...providers.response_ids import is_kept
 from .records import Record, Turn, read
 
 T = TypeVar("T")
 
 _LONGEST = 1_000_000  # values of one log, read at once
+
+
+@functools.lru_cache(maxsize=1024)
+def _prefix(tenant: str | None, kind: str) -> str:
+    return key_of(tenant, kind, "")
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -148,7 +155,8 @@ class Shelf:
         await self.do(partial(self.store.append, key, values, start=start, ttl_s=self.ttl_s))
 
     def _key(self, ref: str, kind: str = "response") -> str:
-        return key_of(self._tenant, kind, ref)
+        # An id of this library needs no escaping, which is most of what making a key costs.
+        return _prefix(self._tenant, kind) + ref if is_kept(ref) else key_of(self._tenant, kind, ref)
 
     async def do(self, fn: Callable[..., T], *args: object) -> T:
         """Run blocking code that uses the store, in the mode of the call."""
@@ -171,5 +179,7 @@ def not_kept(ref: str, *, after: str | None = None, param: str = "response_id") 
         f"response {ref}{whose} is not kept here: it was never stored, was deleted, or has expired",
         status=404,
         param=param,
-        hint=None if param == "response_id" else "send the conversation as input, or go on from a response that is kept",
+        hint=None
+        if param == "response_id"
+        else "send the conversation as input, or go on from a response that is kept",
     )

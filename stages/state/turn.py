@@ -79,17 +79,17 @@ class OneTurn:
 
     def changed(self, response: Response) -> Response:
         """Return a response of the host as the caller gets it."""
-        fields: dict[str, Any] = {}
+        fields: dict[str, str | bool | int] = {}
         if self.own_id and response.id != self.own_id:
             self.desk.context.upstream_id = response.id or None
             fields.update(id=self.own_id, store=True)
         if self.past.public:
             fields["previous_response_id"] = self.past.public
-        if self.past.conversation:
-            fields["conversation"] = {"id": self.past.conversation}
         if self.created_at is not None:
             fields.update(background=True, created_at=self.created_at)
-        return response.replace(**fields) if fields else response
+        if fields:
+            response = response.with_scalars(**fields)
+        return response.replace(conversation={"id": self.past.conversation}) if self.past.conversation else response
 
     async def kept(self, response: Response) -> Response:
         """Keep a plain response; return it as the caller gets it."""
