@@ -33,7 +33,7 @@ _TAG_CHARS = 22
 
 
 _KEPT = "resp_apk1_"
-_HEX = re.compile("[0-9a-f]{32}")
+_KEPT_ID = re.compile(f"{_KEPT}[0-9a-f]{{32}}")
 
 GIVEN = "_given_id"
 """Name of the request option with the public id of the call, a `GivenId`. Where it is that of a previous response,
@@ -84,9 +84,7 @@ def new_kept_id() -> str:
 
 def is_kept(response_id: object) -> bool:
     """Tell whether an id is one of `new_kept_id`."""
-    return (
-        isinstance(response_id, str) and response_id.startswith(_KEPT) and _HEX.fullmatch(response_id, 10) is not None
-    )
+    return isinstance(response_id, str) and _KEPT_ID.fullmatch(response_id) is not None
 
 
 def refused(given: GivenId, provider: str, base_url: str, param: str) -> InvalidParameter:

@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from ..pipeline.errors import APIError, SetupError, StoreConflict, StoreError
 from ..pipeline.event_stream import EventStream
-from ..pipeline.params import CompactParams, GetParams, ListInputItemsParams, Operation
+from ..pipeline.params import CompactParams, CreateParams, GetParams, ListInputItemsParams, Operation, Params
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request
 from ..pipeline.response import DeletedResponse, Response
@@ -83,6 +83,8 @@ class Remember(Stage, frozen=True):
         return _Stores(scope, self.state_store)
 
     async def __call__(self, request: Request, call_next: Handler) -> Reply:
+        if not _is_of_interest(request.params):
+            return await call_next(request)
         context = request.context
         stores = context.state_of(self, _Stores)
         store = stores.store_of(request.options.get("state_store"))
@@ -129,6 +131,13 @@ class _Stores:
 
 def _in_memory() -> MemoryStore:
     return MemoryStore(total_bytes=DEFAULT_BYTES)
+
+
+def _is_of_interest(params: Params) -> bool:
+    """Tell whether a call leaves something here, or needs something that may be here."""
+    if not isinstance(params, CreateParams) or params.store is not False:
+        return True
+    return bool(params.previous_response_id or params.conversation or params.background)
 
 
 # --- the calls of the API ---------------------------------------------------------------------------------------------

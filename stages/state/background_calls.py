@@ -60,6 +60,8 @@ async def begin(desk: Desk, turn: OneTurn, call_next: Handler) -> Reply:
             param="store",
             hint="leave store out",
         )
+    if params.background_options:
+        desk.context.drop("background_options", "the response is worked on by this library, which begins at once")
     turn.created_at = int(time.time())
     turn.request = turn.request.with_params(stream=True)
     queued, ref = _queued(turn, params), turn.own_id

@@ -14,7 +14,7 @@ from ...pipeline.wire import Raw
 from ...providers.response_ids import GIVEN, GivenId, is_kept, refused
 from .hosts import Host, conversation_of, reference
 from .records import Record, for_host, input_items, output_items
-from .shelf import Shelf, not_kept
+from .shelf import Shelf, not_kept, shown
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -96,7 +96,7 @@ async def behind_response(shelf: Shelf, ref: str, public: str, record: Record | 
         record = found.record
     if not record.is_settled:
         raise ConflictError(
-            f"response {ref} is {record.status}, so nothing can go on from it yet",
+            f"response {shown(ref)} is {record.status}, so nothing can go on from it yet",
             status=409,
             param="previous_response_id",
             hint="poll it until it has ended",

@@ -66,7 +66,8 @@ class Shelf:
         if not refs:
             return []
         entries = await self.do(self.store.read, [self._key(ref) for ref in refs])
-        return [entry and read(entry.value, Record, ref) for ref, entry in zip(refs, entries, strict=True)]
+        found = zip(refs, entries, strict=True)
+        return [None if entry is None else read(entry.value, Record, ref) for ref, entry in found]
 
     async def keep(self, ref: str, record: Record, expect: int | None = None) -> int:
         """Write a record; return its version. Raises StoreConflict when another one is there than `expect` says."""
@@ -166,6 +167,14 @@ class Shelf:
         return await self._runtime.call(fn, *args)
 
 
+def shown(ref: str) -> str:
+    """Return a response's name for people."""
+    if is_kept(ref):
+        return ref
+    provider, _, upstream = ref.split(":", 2)
+    return f"{upstream} of {provider}"
+
+
 def not_kept(ref: str, *, after: str | None = None, param: str = "response_id") -> NotFoundError:
     """Return the error for a response that is not, or no longer, in the store.
 
@@ -174,9 +183,9 @@ def not_kept(ref: str, *, after: str | None = None, param: str = "response_id") 
     """
     whose = ""
     if after is not None:
-        whose, param = f", which {after} goes on from,", "previous_response_id"
+        whose, param = f", which {shown(after)} goes on from,", "previous_response_id"
     return NotFoundError(
-        f"response {ref}{whose} is not kept here: it was never stored, was deleted, or has expired",
+        f"response {shown(ref)}{whose} is not kept here: it was never stored, was deleted, or has expired",
         status=404,
         param=param,
         hint=None

@@ -20,9 +20,9 @@ from antiphon.pipeline.errors import (
     APIError,
     InvalidModel,
     InvalidParameter,
+    NotFoundError,
     StreamInterrupted,
     UnknownProvider,
-    UnsupportedParameter,
 )
 from antiphon.providers.response_ids import ResponseId, decode_id, deployment_of, encode_id
 from antiphon.testing import ScriptedClient, ScriptedHost, message, scripted
@@ -349,8 +349,8 @@ REFUSED: dict[str, Bad] = {
     ),
     "a host that keeps nothing": (
         {"model": "local/smollm2", "previous_response_id": "resp_1", "api_base": "http://host.invalid/v1"},
-        UnsupportedParameter,
-        "local does not take previous_response_id",
+        NotFoundError,
+        "response resp_1 of local is not kept here",
     ),
 }
 
