@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from .pipeline.signals import CallStarted as CallStarted
     from .pipeline.signals import Signal as Signal
     from .pipeline.stage import Option as Option
+    from .pipeline.stage import Scope as Scope
     from .pipeline.stage import Stage as Stage
     from .pipeline.stores.store import Entry as Entry
     from .pipeline.stores.store import Store as Store
@@ -112,7 +113,7 @@ _HOMES = {
     "pipeline.secret": ["FromEnv", "Secret"],
     "pipeline.signals": ["CallEnded", "CallStarted", "Signal"],
     "pipeline.function_stages": ["after", "before", "on_stream_event", "stage"],
-    "pipeline.stage": ["Option", "Stage"],
+    "pipeline.stage": ["Option", "Scope", "Stage"],
     "pipeline.stores.store": ["Entry", "Store", "key_of", "open_store"],
     "pipeline.timeouts": ["Timeouts"],
     "prebuilt": [

@@ -20,6 +20,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 from ..errors import (
     InvalidParameter,
@@ -68,6 +69,8 @@ class SqliteStore:
         timeout_s: how long to wait for another process, or thread, that is writing, seconds.
         now: seconds since the epoch, by which entries expire.
     """
+
+    migrations: ClassVar[tuple[str, ...]] = MIGRATIONS
 
     def __init__(
         self,
@@ -290,7 +293,7 @@ def _opened(store: SqliteStore) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA secure_delete = ON")
-        if version < len(MIGRATIONS):
+        if version < len(store.migrations):
             _migrate(store, connection)
     except BaseException:
         connection.close()
@@ -308,9 +311,9 @@ def _version(store: SqliteStore, connection: sqlite3.Connection) -> int:
             raise StoreUnreadable(
                 f"{store} is a database of another application", hint="give the store a file of its own"
             )
-    if version > len(MIGRATIONS):
+    if version > len(store.migrations):
         raise StoreSchemaNewer(
-            f"{store} has schema version {version}; this version of antiphon knows {len(MIGRATIONS)}",
+            f"{store} has schema version {version}; this version of antiphon knows {len(store.migrations)}",
             hint="use the newer antiphon, or another file",
         )
     return int(version)
@@ -332,11 +335,11 @@ def _use_wal(store: SqliteStore, connection: sqlite3.Connection) -> None:
 def _migrate(store: SqliteStore, connection: sqlite3.Connection) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
-        for script in MIGRATIONS[_version(store, connection) :]:  # again, as another process may have been faster
+        for script in store.migrations[_version(store, connection) :]:  # again, as another process may have been faster
             for statement in script.split(";"):
                 connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+        connection.execute(f"PRAGMA user_version = {len(store.migrations)}")
         connection.execute("COMMIT")
     finally:
         if connection.in_transaction:

@@ -12,13 +12,15 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import msgspec
 
 from ..errors import InvalidParameter, StoreValueTooLarge, did_you_mean
+from ..secret import MASK
 
 if TYPE_CHECKING:
     from .seal import Seal
@@ -117,7 +119,8 @@ def open_store(url: str, *, seal: Seal | None = None, max_bytes: int = MAX_BYTES
         max_bytes if seal is None else max_bytes + max_bytes // 2 + 4096
     )  # sealed values are longer, base64 by a third
     store: Store
-    match scheme := urlsplit(url).scheme:
+    scheme, mark, _ = url.partition("://")
+    match scheme if mark else None:
         case "memory":
             from .memory import MemoryStore
 
@@ -126,6 +129,20 @@ def open_store(url: str, *, seal: Seal | None = None, max_bytes: int = MAX_BYTES
             from .sqlite import SqliteStore
 
             store = SqliteStore(_file_of(url), max_bytes=room, timeout_s=timeout_s)
+        case "redis" | "rediss" | "unix":
+            from .redis import RedisStore
+
+            store = RedisStore(url, max_bytes=room, timeout_s=timeout_s)
+        case "postgresql" | "postgres":
+            from .postgres import PostgresStore
+
+            store = PostgresStore(url, max_bytes=room, timeout_s=timeout_s)
+        case None:
+            raise InvalidParameter(
+                "a store's URL is expected, and it has no ://",  # not shown: it may hold a password
+                param="url",
+                hint="memory://, sqlite:///state.db, redis://host:6379/0, postgresql://host/database",
+            )
         case _:
             raise InvalidParameter(
                 f'there is no store "{scheme}://"{did_you_mean(scheme, KINDS)}',
@@ -184,3 +201,21 @@ def check_range(start: int, limit: int) -> None:
     """Raise InvalidParameter for a part of a log that begins before it."""
     if start < 0 or limit < 0:
         raise InvalidParameter(f"log(start={start}, limit={limit}): neither may be negative", param="start")
+
+
+def check_namespace(namespace: str) -> str:
+    """Return a store's namespace, or raise InvalidParameter for one that not every server takes."""
+    if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", namespace):
+        raise InvalidParameter(
+            f"namespace {namespace!r} is not 1 to 63 of a-z, 0-9 and _, the first no digit", param="namespace"
+        )
+    return namespace
+
+
+def masked_url(url: str) -> str:
+    """Return a URL without the passwords in it: before the host, and behind "?"."""
+    shown = re.sub(r"([?&][^=&]*password[^=&]*=)[^&]*", rf"\1{MASK}", url)
+    scheme, _, rest = shown.partition("://")
+    login, at, host = rest.rpartition("@")
+    user, colon, _ = login.partition(":")
+    return f"{scheme}://{user}{colon and ':' + MASK}{at}{host}"

@@ -14,7 +14,7 @@ from antiphon.providers import catalog
 DOCS = Path(__file__).parents[2] / "docs"
 
 # Bases; what is raised is always one of their subclasses.
-BASES = {"AntiphonError", "SetupError", "CallError", "APIError", "APIStatusError", "OutputError"}
+BASES = {"AntiphonError", "SetupError", "CallError", "APIError", "APIStatusError", "OutputError", "StoreError"}
 
 
 def leaves(cls: type[errors.AntiphonError]) -> set[str]:

@@ -59,6 +59,10 @@ OFFLINE = {
         r"^1 attempt$",
         r"^Say hello\.$",
     ],
+    "store": [
+        r"^call 1 of =acme/count/calls\nSay hello\.\ncall 1 of =other/count/calls$",
+        r"^call 2 of =acme/count/calls$",
+    ],
     "structured": [
         r"^Tea takes 7 minutes$",
         r"^  so far: {}$",
@@ -83,6 +87,7 @@ WITH_THE_MODEL = {
     "chain_file": [r"^support$", r"atempts", r"\w+"],
     "hooks": [r"  attempt\.start\n  attempt\.end\n  call\.end\n", r"\d+ tokens, 1 attempt\n  abandoned after "],
     "errors": [r"^1 attempt$", r"\w+"],
+    "store": [r"^call 1 of =acme/count/calls\n.*\w", r"^call 2 of =acme/count/calls$"],
     "structured": [r"^second answer: ", r"^(Recipe\(|Output(Invalid|Incomplete): )"],
     "function_calls": [r"^responses - ", r"^chat - ", r"^user \| .*\nassistant \| ", r"^tool \| It is sunny in "],
 }

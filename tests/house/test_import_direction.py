@@ -45,6 +45,8 @@ OUTSIDE = {
     "anyio": IO_MODULES,
     "trio": IO_MODULES,
     "asyncio": IO_MODULES,
+    "redis": ("pipeline/stores/redis.py",),
+    "psycopg": ("pipeline/stores/postgres.py", "pipeline/stores/postgres_pool.py"),
     "xllamacpp": ("providers/llama_child.py",),
 }
 
