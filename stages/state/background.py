@@ -109,14 +109,16 @@ class Worker:
 
     async def run(self) -> None:
         """Work to the end. For `runtime.spawn`."""
-        keeper = self._runtime.spawn(self._keep, "background-keeper")
+        keeper: Task | None = None
         try:
+            keeper = self._runtime.spawn(self._keep, "background-keeper")
             final = await self._final()
             self._done = True
             await keeper.wait()
         except BaseException:
             self._done = True
-            keeper.cancel()
+            if keeper is not None:
+                keeper.cancel()
             self._give_up()
             raise
         await self._settle(final)
@@ -158,9 +160,10 @@ class Worker:
 
     def _take(self, event: ev.Event) -> None:
         if self._record.status == "queued":
-            self._base = self._base.replace(status="in_progress")
-            self._record = msgspec.structs.replace(self._record, status="in_progress", response=Raw(self._base.raw))
-            self._renew_at = 0.0  # so that who looks sees it soon
+            self._base = self._base.with_scalars(status="in_progress")
+            with self._lock:
+                self._record = msgspec.structs.replace(self._record, status="in_progress", response=Raw(self._base.raw))
+                self._renew_at = 0.0  # so that who looks sees it soon
         if not self._logs or isinstance(event, _NOT_LOGGED):
             return
         if isinstance(event, ev.LifecycleEvent):

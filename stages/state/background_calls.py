@@ -39,9 +39,11 @@ _KEPT: Final = frozenset(
 _OF_A_CALL: Final = frozenset(
     {"api_key", "timeout", "hooks", "trace", "state_store", "num_retries", "max_retries", "_given_id"}
 )
-_NOT_AGAIN: Final = (
-    *("input", "previous_response_id", "conversation", "store", "stream", "stream_options"),
-    *("background", "background_options"),
+_NOT_AGAIN: Final = frozenset(
+    {
+        *("input", "previous_response_id", "conversation", "store", "stream", "stream_options"),
+        *("background", "background_options"),
+    }
 )
 
 
@@ -86,9 +88,10 @@ def _call(desk: Desk, params: CreateParams) -> Raw:
     options = desk.request.options
     if desk.stage.on_lost != "rerun" or options.keys() - _KEPT - _OF_A_CALL:
         return Raw(b"null")
-    again = msgspec.structs.replace(params, **dict.fromkeys(_NOT_AGAIN))
+    given = msgspec.structs.asdict(params).items()
+    again = {name: value for name, value in given if value is not None and name not in _NOT_AGAIN}
     kept = {name: options[name] for name in _KEPT if name in options}
-    return plain_json({"params": msgspec.structs.asdict(again), "options": kept}) or Raw(b"null")
+    return plain_json({"params": again, "options": kept}) or Raw(b"null")
 
 
 def _work(desk: Desk, turn: OneTurn, found: Found, call_next: Handler, *, logs: bool = True) -> None:

@@ -36,6 +36,7 @@ from antiphon.pipeline.response import Response
 from antiphon.pipeline.signals import CallEnded, ResponseSettled, Signal
 from antiphon.pipeline.stores.sqlite import SqliteStore
 from antiphon.pipeline.stores.store import Store
+from antiphon.pipeline.wire import loads
 from antiphon.testing import ScriptedHost, message
 
 CALL: dict[str, Any] = {"model": "groq/m", "api_key": "k", "background": True}
@@ -163,8 +164,9 @@ def test_it_is_queued_at_once_and_ends_later(mode: Mode) -> None:
         assert (ended.id, ended.created_at) == (begun.id, begun.created_at)
         assert ended.usage is not None
         assert here.settled == [(begun.id, "completed")]
-        body = host.requests[0].body or b""
-        assert b"background" not in body and b'"store"' not in body
+        sent = host.requests[0].body or b""
+        assert b"background" not in sent
+        assert b'"store"' not in sent
         await here.close()
 
     mode.run(body)
@@ -255,8 +257,8 @@ def test_it_goes_on_from_a_response_and_others_from_it(mode: Mode) -> None:
         third = await here.begin("c", background=None, previous_response_id=second.id)
 
         assert (second.previous_response_id, third.previous_response_id) == (first.id, second.id)
-        body = antiphon.pipeline.wire.loads(host.requests[2].body or b"")
-        assert [item.get("role") for item in body["input"]] == ["user", "assistant"] * 2 + ["user"]
+        sent = loads(host.requests[2].body or b"")
+        assert [item.get("role") for item in sent["input"]] == ["user", "assistant"] * 2 + ["user"]
         await here.close()
 
     mode.run(body)
@@ -466,17 +468,23 @@ SCRIPT = """
 """
 
 
-def begun_elsewhere(url: str, then: str, *, lease_s: float = 30.0, on_lost: str = "fail") -> tuple[Any, str]:
-    """Return another process that has begun a background response, and its id."""
+def begun_elsewhere(
+    url: str, then: str = "", *, kill: bool = False, lease_s: float = 30.0, on_lost: str = "fail"
+) -> str:
+    """Begin a background response in another process, which then ends or is killed; return its id."""
     script = textwrap.dedent(SCRIPT).format(url=url, then=then, lease_s=lease_s, on_lost=on_lost)
-    process = subprocess.Popen([sys.executable, "-P", "-c", script], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    return process, process.stdout.readline().strip()
+    with subprocess.Popen([sys.executable, "-P", "-c", script], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        begun = process.stdout.readline().strip()
+        if kill:
+            os.kill(process.pid, signal.SIGKILL)
+        process.wait(30)
+    assert process.returncode == (-signal.SIGKILL if kill else 0)
+    return begun
 
 
 def test_the_end_of_the_interpreter_ends_it(store: Store, tmp_path: Path) -> None:
-    process, begun = begun_elsewhere(f"sqlite:///{tmp_path}/state.db", "")
-    assert process.wait(30) == 0
+    begun = begun_elsewhere(f"sqlite:///{tmp_path}/state.db")
 
     with Client(state_store=store) as client:
         ended = client.get_responses(begun)
@@ -486,12 +494,9 @@ def test_the_end_of_the_interpreter_ends_it(store: Store, tmp_path: Path) -> Non
 
 
 @pytest.fixture
-def killed(tmp_path: Path) -> Iterator[str]:
+def killed(tmp_path: Path) -> str:
     """The id of a response whose worker was killed; its lease is short."""
-    process, begun = begun_elsewhere(f"sqlite:///{tmp_path}/state.db", "time.sleep(60)", lease_s=0.4)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait(10)
-    yield begun
+    return begun_elsewhere(f"sqlite:///{tmp_path}/state.db", "time.sleep(60)", kill=True, lease_s=0.4)
 
 
 def test_a_worker_that_was_killed_is_missed_when_somebody_looks(mode: Mode, store: Store, killed: str) -> None:
@@ -522,11 +527,8 @@ def test_who_follows_the_stream_of_a_killed_worker_learns_of_its_end(store: Stor
 
 def test_what_may_be_run_again_is(mode: Mode, store: Store, tmp_path: Path) -> None:
     async def body() -> None:
-        process, begun = begun_elsewhere(
-            f"sqlite:///{tmp_path}/state.db", "time.sleep(60)", lease_s=0.4, on_lost="rerun"
-        )
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait(10)
+        url = f"sqlite:///{tmp_path}/state.db"
+        begun = begun_elsewhere(url, "time.sleep(60)", kill=True, lease_s=0.4, on_lost="rerun")
         host = ScriptedHost(["Hello again."])
         here = Here(mode, presets.responses.with_(remember={"on_lost": "rerun"}), store, transport=host)
         await here.pause(0.45)
@@ -568,11 +570,11 @@ def test_a_lease_is_renewed_as_long_as_the_worker_lives(mode: Mode, store: Store
     async def body() -> None:
         gate = Gate()
         chain, host = gated(gate)
-        here = Here(mode, chain.with_(remember={"lease_s": 0.3}), store, transport=host)
+        here = Here(mode, chain.with_(remember={"lease_s": 1.0}), store, transport=host)
         there = Here(mode, presets.responses, store)
         begun = await here.begin()
 
-        await here.pause(0.8)
+        await here.pause(1.5)
         assert (await there.get(begun.id)).status == "queued"
         gate.opened.set()
 
