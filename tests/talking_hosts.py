@@ -170,7 +170,7 @@ class TalkingHost:
         whole = {"id": f"msg_{number}", "type": "message", "role": "assistant", "model": "claude-sonnet-4-5"}
         if not body.get("stream"):
             return _json({**whole, "content": blocks, "stop_reason": stop, "stop_sequence": None, "usage": usage})
-        begin = {**whole, "content": [], "stop_reason": None, "stop_sequence": None, "usage": usage}
+        begin: dict[str, Any] = {**whole, "content": [], "stop_reason": None, "stop_sequence": None, "usage": usage}
         events: list[dict[str, Any]] = [{"type": "message_start", "message": begin}]
         for at, block in enumerate(blocks):
             empty, deltas = _in_pieces(block)

@@ -195,7 +195,7 @@ def test_calls_stay_with_their_results(mode: Mode) -> None:
 def test_items_of_the_model_go_back_as_they_came(mode: Mode) -> None:
     async def body() -> None:
         odd = {"type": "of_tomorrow", "id": "x_1", "new": [1, {"a": None}]}
-        thought = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "sealed", "status": None}
+        thought: dict[str, Any] = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "sealed"}
         client = scripted({"output": [thought, odd, message("Hm.")]}, "Next.")
         first = await mode.call(client.chain, "Hi", **GROQ)
         await mode.call(client.chain, "And?", previous_response_id=first.id, **GROQ)
@@ -207,7 +207,7 @@ def test_items_of_the_model_go_back_as_they_came(mode: Mode) -> None:
 
 def test_no_host_gets_the_thoughts_of_another(mode: Mode) -> None:
     async def body() -> None:
-        thought = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "sealed"}
+        thought: dict[str, Any] = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "sealed"}
         client = scripted({"id": "resp_1", "output": [thought, message("Hm.", "msg_1")]}, "Next.")
         first = await mode.call(client.chain, "Hi", **OPENAI)
         second = await mode.call(client.chain, "And?", previous_response_id=first.id, **GROQ)

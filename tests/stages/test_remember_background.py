@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -9,7 +10,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -437,7 +438,7 @@ def test_the_end_of_its_event_loop_ends_it(backend: Any, store: Store) -> None:
     client = Client(chain, state_store=store, transport=host)
 
     async def begin() -> str:
-        response = await client.aresponses("Hi", **CALL)
+        response: Response = await client.aresponses("Hi", **CALL)
         return response.id
 
     begun = anyio.run(begin, backend=backend)
@@ -491,6 +492,72 @@ def test_the_end_of_the_interpreter_ends_it(store: Store, tmp_path: Path) -> Non
     assert ended.status == "failed"
     assert ended.error is not None
     assert "the interpreter exited" in ended.error.message
+
+
+SPEAKER = """
+    import sys, time
+    import antiphon
+    from antiphon import presets, stage
+    from antiphon.pipeline import events as ev
+    from antiphon.pipeline.assembler import replay
+    from antiphon.pipeline.event_stream import EventStream
+    from antiphon.pipeline.response import Response
+    from antiphon.testing import message
+
+    @stage(terminal=True)
+    async def slow(request, call_next):
+        async def events():
+            said = Response.new(id="resp_1", status="completed", output=[message("one two three four five six seven")])
+            for event in replay(said):
+                await request.context.runtime.sleep(0.05)
+                yield event
+        return EventStream.of(events(), request.context)
+
+    with antiphon.Client(presets.responses.replace("dispatch", slow), state_store={url!r}) as client:
+        begun = client.responses("Hi", "groq/m", api_key="k", background=True)
+        print(begun.id, flush=True)
+        client.poll_responses(begun.id, interval_s=0.05)
+"""
+
+
+@contextlib.contextmanager
+def speaking(url: str) -> Generator[str, None, None]:
+    """Have another process work on a response that takes half a second; the id of it."""
+    script = textwrap.dedent(SPEAKER).format(url=url)
+    with subprocess.Popen([sys.executable, "-P", "-c", script], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield process.stdout.readline().strip()
+        process.wait(30)
+    assert process.returncode == 0
+
+
+def test_what_one_process_begins_another_streams_to_its_end(mode: Mode, store: Store, tmp_path: Path) -> None:
+    async def body() -> None:
+        here = Here(mode, presets.responses, store)
+        with speaking(f"sqlite:///{tmp_path}/state.db") as begun:
+            stream = await here.get(begun, stream=True)
+            seen = [(await mode.next(stream), time.monotonic())]
+            while not isinstance(seen[-1][0], ev.ResponseCompleted):
+                seen.append((await mode.next(stream), time.monotonic()))
+            await mode.close(stream)
+
+        assert antiphon.check_grammar([event for event, _ in seen]) == []
+        assert stream.response.output_text == "one two three four five six seven"
+        assert seen[-1][1] - seen[0][1] > 0.3  # they came as they were made
+        assert here.settled == []
+        await here.close()
+
+    mode.run(body)
+
+
+def test_sync_calls_on_an_event_loop_of_their_own_work_in_the_background_too() -> None:
+    settled: list[Signal] = []
+    with Client(with_host(slow_host("Hel", "lo")), blocking="portal", hooks=[settled.append]) as client:
+        begun = client.responses("Hi", **CALL)
+        ended = client.poll_responses(begun.id, interval_s=0.02)
+
+    assert ended.output_text == "Hello"
+    assert [each.outcome for each in settled if isinstance(each, ResponseSettled)] == ["completed"]
 
 
 @pytest.fixture
