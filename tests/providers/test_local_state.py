@@ -41,11 +41,11 @@ def test_turns_are_chained_at_a_server_that_cannot(mode: Mode, streamed: bool, d
         # The prompt grows by what was said before, as one that was sent whole would.
         assert counted[0] < counted[1] < counted[2]
         assert previous is not None
-        whole = (
-            [item.to_dict() for item in list(client.list_input_items(previous, order="asc"))]
-            if not mode.is_async
-            else [item.to_dict() async for item in await client.alist_input_items(previous, order="asc")]
+        page = await mode.either(
+            lambda: client.list_input_items(previous, order="asc"),
+            lambda: client.alist_input_items(previous, order="asc"),
         )
+        whole = [item.to_dict() for item in page.data]
         assert len(whole) == 5
         again = await mode.call(client.chain, whole, dialect=dialect, store=False, **call)
         assert again.usage.input_tokens == counted[2]

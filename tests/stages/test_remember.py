@@ -804,9 +804,7 @@ def test_what_is_kept_expires(mode: Mode) -> None:
 
 def test_the_usual_store_is_bounded() -> None:
     client = scripted(lambda body: {"output": [message("x" * 1_000_000)]})
-    first = client.responses("Hi", "groq/m").id
-    for _ in range(70):
-        last = client.responses("Hi", "groq/m").id
+    first, *_, last = [client.responses("Hi", "groq/m").id for _ in range(70)]
 
     assert client.get_responses(last).id == last
     with pytest.raises(NotFoundError):
