@@ -17,6 +17,8 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from . import providers as providers
     from .client import Client as Client
+    from .openai_client import AsyncOpenAI as AsyncOpenAI
+    from .openai_client import OpenAI as OpenAI
     from .pipeline import errors as errors
     from .pipeline.chain import Chain as Chain
     from .pipeline.engine import aclose as aclose
@@ -76,22 +78,30 @@ if TYPE_CHECKING:
     from .prebuilt import poll_responses as poll_responses
     from .prebuilt import responses as responses
     from .stages import presets as presets
+    from .stages.defaults import Defaults as Defaults
     from .stages.dispatch import Dispatch as Dispatch
+    from .stages.fallback import Fallback as Fallback
+    from .stages.guard import Guard as Guard
     from .stages.log import Log as Log
     from .stages.log import configure_logging as configure_logging
     from .stages.observe import Observe as Observe
     from .stages.parse_output import ParseOutput as ParseOutput
     from .stages.reask import Reask as Reask
+    from .stages.record import Record as Record
     from .stages.remember import Remember as Remember
+    from .stages.rename import Rename as Rename
+    from .stages.replay import Replay as Replay
     from .stages.resolve import Resolve as Resolve
     from .stages.response_ids import ResponseIds as ResponseIds
     from .stages.retry import Retry as Retry
+    from .stages.route import Route as Route
     from .stages.transform import Transform as Transform
     from .stages.validate import Validate as Validate
 
 # Public name -> the module that has it. Errors are found in pipeline.errors by any of their names.
 _HOMES = {
     "client": ["Client"],
+    "openai_client": ["AsyncOpenAI", "OpenAI"],
     "pipeline.chain": ["Chain"],
     "pipeline.engine": ["aclose", "close"],
     "pipeline.event_stream": ["EventStream", "finally_"],
@@ -134,15 +144,22 @@ _HOMES = {
         "poll_responses",
         "responses",
     ],
+    "stages.defaults": ["Defaults"],
     "stages.dispatch": ["Dispatch"],
+    "stages.fallback": ["Fallback"],
+    "stages.guard": ["Guard"],
     "stages.log": ["Log", "configure_logging"],
     "stages.observe": ["Observe"],
     "stages.parse_output": ["ParseOutput"],
     "stages.reask": ["Reask"],
+    "stages.record": ["Record"],
     "stages.remember": ["Remember"],
+    "stages.rename": ["Rename"],
+    "stages.replay": ["Replay"],
     "stages.resolve": ["Resolve"],
     "stages.response_ids": ["ResponseIds"],
     "stages.retry": ["Retry"],
+    "stages.route": ["Route"],
     "stages.transform": ["Transform"],
     "stages.validate": ["Validate"],
     "pipeline.errors": [
@@ -156,10 +173,12 @@ _HOMES = {
         "BadRequestError",
         "BillingError",
         "CallError",
+        "CassetteMiss",
         "ChainError",
         "ConflictError",
         "ContentPolicyViolationError",
         "ContextWindowExceededError",
+        "GuardTripped",
         "InternalServerError",
         "InvalidModel",
         "InvalidParameter",

@@ -17,6 +17,7 @@ RENAMED: Final = {
     "reasoning_effort": "reasoning",
     "drop_params": "drop",
     "stream_timeout": "timeout",
+    "use_chat_completions_api": "dialect",
 }
 """Implemented under another name here."""
 
@@ -44,7 +45,6 @@ REFUSED: Final = {
     "azure_ad_token": 'pass it as api_key="Bearer TOKEN"',
     "azure_ad_token_provider": 'pass a function as api_key=, that returns "Bearer TOKEN"',
     "additional_drop_params": "leave the parameters out",
-    "use_chat_completions_api": "only the native Responses API is spoken so far",
     "retry_policy": 'compose it: presets.responses.with_(retry={"attempts": 5})',
     "caching": "there is no cache stage yet",
     "cache": "there is no cache stage yet",
@@ -58,6 +58,17 @@ REFUSED: Final = {
     "partial_images": 'set it on the tool: {"type": "image_generation", "partial_images": 2}',
 }
 """A TypeError with this hint: silence would change what the call means."""
+
+OF_CHAT: Final = {
+    "messages": "pass them as input=",
+    "system": "pass it as instructions=",
+    "max_tokens": "pass max_output_tokens=",
+    "max_completion_tokens": "pass max_output_tokens=",
+    "response_format": 'pass text_format= with a class or a JSON schema, or text={"format": ...}',
+    "functions": "pass tools=",
+    "function_call": "pass tool_choice=",
+}
+"""Keywords of chat completions, which hands may type out of habit: a TypeError with this hint."""
 
 REFUSED_PREFIXES = ("aws_", "vertex_")
 
@@ -87,6 +98,10 @@ def _translated(keywords: dict[str, Any]) -> tuple[dict[str, Any], list[Dropped]
             dropped.append(Dropped(name, DROPPED[name]))
         elif name in REFUSED:
             raise UnknownKeyword(f'"{name}" of LiteLLM is not taken here', param=name, hint=REFUSED[name])
+        elif name in OF_CHAT:
+            raise UnknownKeyword(
+                f'"{name}" is of chat completions, not of the Responses API', param=name, hint=OF_CHAT[name]
+            )
         elif name.startswith(REFUSED_PREFIXES):
             raise UnknownKeyword(
                 f'"{name}" of LiteLLM is not taken here', param=name, hint="this provider is not served natively yet"
@@ -110,3 +125,5 @@ def _rename(keywords: dict[str, Any], kept: dict[str, Any]) -> None:
         kept["drop"] = "report" if drop in (True, "true", "True") else "error"
     if (seconds := keywords.get("stream_timeout")) is not None and keywords.get("stream"):
         kept["timeout"] = seconds
+    if keywords.get("use_chat_completions_api") and "dialect" not in kept:
+        kept["dialect"] = "chat"

@@ -6,7 +6,8 @@
     │   │   └── NotSerializable           a chain that cannot be written down
     │   ├── StageError                    a stage that is declared or written wrongly
     │   ├── SuspendedInSync               a stage awaited foreign I/O in a sync call
-    │   └── MissingExtra                  an optional package or file is not installed
+    │   ├── MissingExtra                  an optional package or file is not installed
+    │   └── CassetteMiss                  a request that no recording answers
     ├── CallError                         fix the call; nothing was sent
     │   ├── UnknownKeyword                also a TypeError
     │   ├── InvalidParameter              wrong type or value; also a ValueError
@@ -15,6 +16,7 @@
     │   ├── MissingKey                    no API key for this host
     │   ├── UnsupportedParameter          the host or its dialect cannot carry it
     │   └── UnsupportedOperation          the host does not serve this call of the API
+    ├── GuardTripped                      a guard of the chain stopped the input or the answer
     ├── StoreError                        a store of state failed (docs/stores.md)
     │   ├── StoreUnavailable              not reached, or lost on the way
     │   ├── StoreLocked                   somebody else holds it for too long
@@ -164,6 +166,10 @@ class MissingExtra(SetupError):
     """An optional package or file is needed and not there."""
 
 
+class CassetteMiss(SetupError):
+    """A Replay stage has no recorded answer for a request; the message says what is nearest."""
+
+
 class CallError(AntiphonError):
     """The call is wrong; nothing was sent."""
 
@@ -194,6 +200,20 @@ class UnsupportedParameter(CallError, ValueError):
 
 class UnsupportedOperation(CallError):
     """A call of the API that the target does not serve."""
+
+
+class GuardTripped(AntiphonError):
+    """A Guard stage stopped a call.
+
+    Args:
+        reason: what the check said.
+        side: "input": nothing was sent; "output": `response` has the answer that did not pass.
+    """
+
+    def __init__(self, message: str, *, reason: str = "", side: str = "", **facts: object) -> None:
+        super().__init__(message, **facts)  # type: ignore[arg-type]
+        self.reason = reason
+        self.side = side
 
 
 class StoreError(AntiphonError):

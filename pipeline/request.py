@@ -10,7 +10,7 @@ import msgspec
 from .errors import StageError, did_you_mean
 from .http import Headers, HttpRequest, Transport
 from .params import NAMES, Operation, Params
-from .secret import Secret
+from .secret import Secret, mask_url
 
 if TYPE_CHECKING:
     from .context import CallContext
@@ -160,7 +160,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         target = f"{self.target.provider}/{self.target.model}" if self.target else None
         return (
             f"Request({self.operation}, model={self.model!r}, streamed={self.streamed}, "
-            f"options={sorted(self.options)}, target={target!r}, wire={self.wire and self.wire.url!r})"
+            f"options={sorted(self.options)}, target={target!r}, wire={self.wire and mask_url(self.wire.url)!r})"
         )
 
     def param(self, name: str) -> Any:

@@ -11,6 +11,10 @@ from .errors import MissingKey
 
 # Key shapes of the large vendors, for text that comes from elsewhere (error bodies, exception texts).
 _SHAPES = re.compile(r"\b(?:sk|rk|pk|gsk|xai|hf|AIza|AKIA|ASIA|ghp|glpat|eyJ)[-_A-Za-z0-9./+=]{16,}")
+# What names of headers and of a query's fields say when their values are to be hidden.
+_WORDS = "auth|key|token|secret|passw|credential|signature"
+_SECRET_NAME = re.compile(f"{_WORDS}|cookie", re.IGNORECASE)
+_QUERY = re.compile(f"([?&][^=&#]*(?:{_WORDS})[^=&#]*=)[^&#]*", re.IGNORECASE)
 MASK = "***"
 
 
@@ -86,3 +90,13 @@ def mask(text: str, secrets: Iterable[Secret | str | None] = ()) -> str:
         if value:
             text = text.replace(value, MASK)
     return _SHAPES.sub(MASK, text)
+
+
+def mask_url(url: str, secrets: Iterable[Secret | str | None] = ()) -> str:
+    """Return an address as `mask` does, and without the values of a query whose names speak of a secret."""
+    return _QUERY.sub(rf"\1{MASK}", mask(url, secrets))
+
+
+def is_credential(header: str) -> bool:
+    """Tell whether a header's name speaks of a secret."""
+    return _SECRET_NAME.search(header) is not None

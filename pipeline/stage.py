@@ -93,6 +93,8 @@ class Scope(Protocol):
     """Whose data stores keep apart."""
     resources: Mapping[str, object]
     """What the client was given for stages to use, by the name of its argument, e.g. "state_store"."""
+    options: Mapping[str, Option]
+    """The call options that the stages of the chain read, by name."""
 
     def shared(self, key: str, make: Callable[[], T]) -> T:
         """Return the client's one object of this key, made at the first call; closed with the client if it can be."""
@@ -108,6 +110,17 @@ def snake_case(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
+def takes(function: Callable[..., object], count: int) -> bool:
+    """Tell whether a function can be called with so many positional arguments."""
+    try:
+        inspect.signature(function).bind(*[None] * count)
+    except TypeError:
+        return False
+    except ValueError:  # a builtin without a signature
+        return True
+    return True
+
+
 @dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
 class StageMeta(msgspec.StructMeta):
     """Catches what goes wrong in a stage's first hour, where it is written."""
@@ -116,6 +129,11 @@ class StageMeta(msgspec.StructMeta):
         call = namespace.get("__call__")
         if isinstance(call, FunctionType) and not inspect.iscoroutinefunction(call):
             raise StageError(f"stage {name}: __call__ is not async", hint="write `async def __call__(...)`")
+        if isinstance(call, FunctionType) and not takes(call, 3):
+            raise StageError(
+                f"stage {name}: __call__ does not take (self, request, call_next)",
+                hint="write `async def __call__(self, request: Request, call_next: Handler) -> Reply`",
+            )
         cls: StageMeta = super().__new__(mcls, name, bases, namespace, **config)
         annotated = _annotated(cls)
         for attribute, value in namespace.items():
@@ -220,12 +238,14 @@ class Stage(
     Class attributes that a stage may declare:
         options: call options that it reads.
         needs, sets: which of "target" and "wire" it needs on the request and sets; checked when a chain is built.
+        outside: which of "target" and "wire" must not be set yet where it stands; checked like `needs`.
         is_terminal: it answers itself and never calls `call_next`.
         at_most_once: a second one on the same path is an error.
     """
 
     options: ClassVar[tuple[Option, ...]] = ()
     needs: ClassVar[tuple[str, ...]] = ()
+    outside: ClassVar[tuple[str, ...]] = ()
     sets: ClassVar[tuple[str, ...] | None] = None
     is_terminal: ClassVar[bool] = False
     at_most_once: ClassVar[bool] = False

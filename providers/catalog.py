@@ -233,9 +233,9 @@ def split_model(model: str | None, provider: str | None, has_base: bool) -> tupl
         return find("openai_compatible"), model
     if slash and prefix:
         find(prefix)  # raises, with the closest names
-    raise InvalidModel(
-        f'model "{model}" names no provider', param="model", hint=f'write "provider/{model.lstrip("/")}"'
-    )
+    is_input = " " in model.strip()
+    hint = "the input comes first: responses(input, model)" if is_input else f'write "provider/{model.lstrip("/")}"'
+    raise InvalidModel(f'model "{model}" names no provider', param="model", hint=hint)
 
 
 def provider_of(provider: str | None, has_base: bool) -> Provider:

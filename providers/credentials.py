@@ -106,15 +106,16 @@ def _filled(row: Provider, environ: Mapping[str, str]) -> str:
     """Return the row's address with the values of the environment variables that it names in braces."""
 
     def value(found: re.Match[str]) -> str:
-        if text := environ.get(found[1], "").strip():
+        names = tuple(found[1].split("|"))
+        if text := _first_set(names, environ)[1]:
             return quote(text, safe="")
         raise InvalidParameter(
-            f"the address of {row.name} needs {found[1]}, which is not set",
+            f"the address of {row.name} needs {' or '.join(names)}, which is not set",
             param="api_base",
-            hint=f"set {found[1]}, or pass the whole address as api_base=",
+            hint=f"set {names[0]}, or pass the whole address as api_base=",
         )
 
-    return re.sub(r"\{(\w+)\}", value, row.base_url)
+    return re.sub(r"\{([\w|]+)\}", value, row.base_url)
 
 
 @functools.lru_cache(maxsize=256)

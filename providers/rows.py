@@ -102,7 +102,8 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         name: what stands before the first "/" of a model string.
         aliases: further such names.
         base_url: address to which the dialect adds its paths; "" when the call or the environment must give it. A
-            name in braces stands for the value of that environment variable, e.g. ".../accounts/{ACCOUNT_ID}/v1".
+            name in braces stands for the value of that environment variable, e.g. ".../accounts/{ACCOUNT_ID}/v1"; of
+            several names between "|", the first that is set.
         base_path: path of the API, e.g. "/v1", added to an address of the call or the environment that has none.
         bare_base: whether `base_env` may hold a host without scheme; scheme and port are then those of `base_url`.
         key_env: environment variables that may hold the key; the first one set wins.

@@ -86,7 +86,10 @@ async def _exchange(request: Request, target: Target, wire: HttpRequest, attempt
 
 def _is_event_stream(exchange: Exchange) -> bool:
     content_type: str = exchange.headers.get("content-type", "")
-    return content_type.lstrip().lower().startswith("text/event-stream")
+    return content_type.lstrip().lower().startswith(_STREAMS)
+
+
+_STREAMS = ("text/event-stream", "application/vnd.amazon.eventstream")
 
 
 def _with_facts(error: E, target: Target, context: CallContext) -> E:

@@ -14,6 +14,8 @@ from .responses import ResponsesDialect
 if TYPE_CHECKING:
     from .anthropic import AnthropicDialect
     from .chat import ChatDialect
+    from .cohere import CohereDialect
+    from .converse import ConverseDialect
     from .gemini import GeminiDialect
 
 
@@ -34,6 +36,14 @@ def _gemini(row: Provider, profile: Profile) -> Dialect:
 
 def _anthropic(row: Provider, profile: Profile) -> Dialect:
     return _anthropic_class()(profile)
+
+
+def _converse(row: Provider, profile: Profile) -> Dialect:
+    return _converse_class()(profile)
+
+
+def _cohere(row: Provider, profile: Profile) -> Dialect:
+    return _cohere_class()()
 
 
 @functools.cache
@@ -57,10 +67,26 @@ def _anthropic_class() -> type[AnthropicDialect]:
     return AnthropicDialect
 
 
+@functools.cache
+def _converse_class() -> type[ConverseDialect]:
+    from .converse import ConverseDialect
+
+    return ConverseDialect
+
+
+@functools.cache
+def _cohere_class() -> type[CohereDialect]:
+    from .cohere import CohereDialect
+
+    return CohereDialect
+
+
 DIALECTS: Final[dict[str, Callable[[Provider, Profile], Dialect]]] = {
     "responses": _responses,
     "chat": _chat,
     "gemini": _gemini,
     "anthropic": _anthropic,
+    "converse": _converse,
+    "cohere": _cohere,
 }
 """By name: the codec for a host and a model."""

@@ -17,14 +17,14 @@ from typing import Any, Final
 
 from ...pipeline.errors import InvalidParameter, UnsupportedParameter
 from ...pipeline.request import Drop, Target
-from ...pipeline.wire import Raw, embed
+from ...pipeline.wire import embed
 from . import anthropic_hosted as hosted
 from .anthropic_citations import to_blocks
 from .anthropic_media import document, image
 from .anthropic_models import Claude
 from .anthropic_thinking import is_own, own_blocks, restored
 from .chat_tools import flat_name
-from .turns import Block, CallIds, ResultPart, Turn, json_text, plain, read_json, string_of, to_turns
+from .turns import Block, CallIds, ResultPart, Turn, arguments_of, plain, string_of, to_turns
 
 _ID: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _TEXTS: Final = ("input_text", "output_text")
@@ -206,7 +206,7 @@ class Messages:
         if item["type"] == "custom_tool_call":
             given: Any = {"input": string_of(block, "input")}
         else:
-            given = _input_of(block, item.get("arguments") or "{}")
+            given = arguments_of(block)
         name = flat_name(string_of(block, "name"), item.get("namespace"))
         call = {"type": "tool_use", "id": item["call_id"], "name": name, "input": given}
         caller = item.get("caller")
@@ -222,19 +222,3 @@ class Messages:
             param="input",
             hint=hint,
         )
-
-
-def _input_of(block: Block, arguments: object) -> Any:
-    """Return a call's arguments as an object, text byte by byte as it is."""
-    text = arguments if isinstance(arguments, str) else json_text(arguments)
-    if not isinstance(found := read_json(text), dict):
-        what = "no JSON" if found is None else f"{type(found).__name__} instead of an object"
-        raise InvalidParameter(
-            f"{block.where}.arguments is {what}, and the host takes only objects",
-            param="input",
-            hint="the model's answer was cut, or the text was changed: leave the call out, with its output",
-        )
-    try:
-        return Raw(text.strip().encode())
-    except UnicodeEncodeError:  # half a character; the body is then encoded in another way
-        return found

@@ -33,7 +33,7 @@ from ...pipeline.response import TERMINAL_STATUSES, CompactedResponse, DeletedRe
 from ...pipeline.secret import Secret, mask
 from ...pipeline.sse import Frame, SSEDecoder
 from ...pipeline.wire import Wire, embed, encode, is_absent, loads, merge
-from .anthropic_citations import without_provider_data
+from .citations import without_provider_data
 from .envelope import SEALED, unseal
 from .failures import event_error, excerpt, failed, reported, shown, status_error
 from .http_request import headers_of, query_of
@@ -118,8 +118,8 @@ class ResponsesDialect(msgspec.Struct, frozen=True):
         return reply
 
     def stream_decoder(self, request: Request) -> StreamDecoder:
-        resumed = getattr(request.params, "starting_after", None) is not None
-        return NativeStream((request.target.api_key,) if request.target else (), resumed=resumed)
+        starting_after = getattr(request.params, "starting_after", None)
+        return NativeStream((request.target.api_key,) if request.target else (), starting_after)
 
     def error(self, status: int, headers: Headers, body: bytes, request: Request) -> APIError:
         return status_error(status, headers, body, request)
@@ -242,15 +242,20 @@ def _no_response(body: bytes, request: Request) -> APIResponseError:
 
 
 class NativeStream:
-    """Decodes a native event stream, and repairs a sparse one."""
+    """Decodes a native event stream, and repairs a sparse one.
+
+    Args:
+        secrets: what no message may show.
+        starting_after: number of the event after which the stream was taken up again; None for a whole one.
+    """
 
     __slots__ = ("_last", "_repair", "_secrets", "_sse", "error", "is_done")
 
-    def __init__(self, secrets: tuple[Secret | None, ...] = (), *, resumed: bool = False) -> None:
+    def __init__(self, secrets: tuple[Secret | None, ...] = (), starting_after: int | None = None) -> None:
         self._sse = SSEDecoder()
-        self._repair = Repair(resumed)
+        self._repair = Repair(resumed=starting_after is not None)
         self._secrets = secrets
-        self._last = -1  # sequence number of the last event
+        self._last = -1 if starting_after is None else starting_after  # sequence number of the last event
         self.error: APIError | None = None
         self.is_done = False
 

@@ -46,6 +46,11 @@ OFFLINE = {
         r'chain "support", stages\[4\] retry has no setting "atempts"; did you mean "attempts"\?',
         r"^Say hello\.$",
     ],
+    "fallback": [
+        r"^Say hello\.$",
+        r"^asked: openai \(failed\), scripted \(completed\)$",
+        r"^Count to three\.$",
+    ],
     "hooks": [
         r"  call\.start\n  attempt\.start\n  attempt\.end\n  call\.end\n",
         r"  completed after 0\.\d+ s, \d+ tokens, 1 attempt\n  abandoned after ",
@@ -85,6 +90,7 @@ WITH_THE_MODEL = {
     "custom_stage": [r"plain:    .*\w", r"streamed: .*\w", r"sends: .*'instructions': 'Answer with one word\.'"],
     "compose": [r"^surgery$", r"^  \(\d+ words\)$", r"\w+"],
     "chain_file": [r"^support$", r"atempts", r"\w+"],
+    "fallback": [r"\w+", r"^asked: openai \(failed\), local \((completed|incomplete)\)$", r"\w+"],
     "hooks": [r"  attempt\.start\n  attempt\.end\n  call\.end\n", r"\d+ tokens, 1 attempt\n  abandoned after "],
     "errors": [r"^1 attempt$", r"\w+"],
     "store": [r"^call 1 of =acme/count/calls\n.*\w", r"^call 2 of =acme/count/calls$"],

@@ -214,9 +214,8 @@ def test_no_variable_may_hold_the_keys_of_two_providers() -> None:
     ("model", "provider", "speaks"),
     [
         ("vertexai/flash", None, "the Gemini generateContent API"),
-        ("bedrock/us.amazon.nova", None, "the Bedrock Converse API"),
         ("github_copilot/m", None, "chat completions and the Responses API behind a login of its own"),
-        ("any", "cohere", "the Cohere v2 chat API"),
+        ("any", "watsonx", "a chat API of its own, with keys to be exchanged for tokens"),
     ],
 )
 @pytest.mark.parametrize(
@@ -234,15 +233,15 @@ def test_a_provider_of_another_format_is_said_to_be_one(
 
 
 def test_with_an_address_the_name_of_an_unserved_provider_belongs_to_the_model() -> None:
-    row, model = split_model("cohere/command-5", None, True)
+    row, model = split_model("watsonx/granite-5", None, True)
 
-    assert (row.name, model) == ("openai_compatible", "cohere/command-5")
+    assert (row.name, model) == ("openai_compatible", "watsonx/granite-5")
 
 
 def test_no_planned_provider_is_served() -> None:
     planned = catalog._load().planned
 
-    assert {"vertex_ai", "bedrock", "cohere", "watsonx"} <= set(planned)
+    assert {"github_copilot", "watsonx"} <= set(planned)
     assert set(planned).isdisjoint(catalog.names())
 
 

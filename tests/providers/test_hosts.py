@@ -23,12 +23,14 @@ ANSWER = Answer.json(b'{"id":"r","object":"response","status":"completed","outpu
 ROWS = [row for row in catalog.rows() if not row.launcher]
 CHAT_ANSWER = Answer.json(b'{"id":"c","object":"chat.completion","choices":[{"index":0,"message":{"content":"Hi"}}]}')
 MINE = "https://mine.example"
-ACCOUNT = {"CLOUDFLARE_ACCOUNT_ID": "acct/1", "SNOWFLAKE_ACCOUNT": "org-acct"}
+ACCOUNT = {"CLOUDFLARE_ACCOUNT_ID": "acct/1", "SNOWFLAKE_ACCOUNT": "org-acct", "AWS_REGION": "eu-central-1"}
 PATHS = {
     "responses": "/responses",
     "chat": "/chat/completions",
     "gemini": "/models/m:generateContent",
     "anthropic": "/v1/messages",
+    "converse": "/model/m/converse",
+    "cohere": "/v2/chat",
 }
 
 # The whole address of POST in the row's usual dialect. Rows without an address of their own get MINE.
@@ -93,6 +95,8 @@ URLS = {
     "wandb": "https://api.inference.wandb.ai/v1/chat/completions",
     "xiaomi_mimo": "https://api.xiaomimimo.com/v1/chat/completions",
     "anthropic": "https://api.anthropic.com/v1/messages",
+    "bedrock": "https://bedrock-runtime.eu-central-1.amazonaws.com/model/m/converse",
+    "cohere": "https://api.cohere.com/v2/chat",
     "ollama": "http://localhost:11434/v1/chat/completions",
     "lm_studio": "http://localhost:1234/v1/responses",
     "hosted_vllm": "http://localhost:8000/v1/responses",
@@ -152,11 +156,17 @@ BODIES: dict[str, dict[str, Any]] = {
         "max_tokens": 8192,
         "messages": [{"role": "user", "content": [{"type": "text", "text": "Hi"}]}],
     },
+    "converse": {"messages": [{"role": "user", "content": [{"text": "Hi"}]}]},
+    "cohere": {"model": "m", "messages": [{"role": "user", "content": "Hi"}]},
 }
 ANSWERS = {
     "responses": ANSWER,
     "chat": CHAT_ANSWER,
     "anthropic": Answer.json(b'{"type":"message","content":[{"type":"text","text":"Hi"}],"stop_reason":"end_turn"}'),
+    "converse": Answer.json(
+        b'{"output":{"message":{"role":"assistant","content":[{"text":"Hi"}]}},"stopReason":"end_turn"}'
+    ),
+    "cohere": Answer.json(b'{"message":{"content":[{"type":"text","text":"Hi"}]},"finish_reason":"COMPLETE"}'),
     "gemini": Answer.json(b'{"candidates":[{"content":{"parts":[{"text":"Hi"}]},"finishReason":"STOP"}]}'),
 }
 

@@ -116,11 +116,11 @@ def test_a_name_of_another_row_stays_taken(taken: str, replace: bool) -> None:
 
 
 def test_a_planned_provider_may_be_registered() -> None:
-    providers.register({**ROW, "name": "cohere"})
+    providers.register({**ROW, "name": "github_copilot"})
 
-    assert url_of("cohere/command") == "https://models.acme.example/v1/responses"
-    with pytest.raises(UnknownProvider, match="it speaks the Gemini"):
-        providers.find("vertex_ai")
+    assert url_of("github_copilot/m") == "https://models.acme.example/v1/responses"
+    with pytest.raises(UnknownProvider, match="it speaks a chat API of its own"):
+        providers.find("watsonx")
 
 
 def test_a_client_that_runs_already_takes_the_new_row(monkeypatch: pytest.MonkeyPatch) -> None:
