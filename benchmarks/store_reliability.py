@@ -10,7 +10,7 @@ acknowledged write is lost, a half one is seen, or two processes both win.
   random point. Every acknowledged value and log entry must be there whole, and nothing half.
 - settle: processes write the same keys, each expecting that nothing is there. Each key must have one winner, every
   other one a StoreConflict.
-- full: SQLite on a file system of 16 MB. A typed error must come, what was written before be readable, and when
+- full: SQLite on a file system of 8 MB. A typed error must come, what was written before be readable, and when
   something else makes room the store must take writes again. Linux, as root.
 """
 
@@ -134,7 +134,7 @@ def settle(url: str, count: int) -> tuple[int, int]:
 def fill(folder: str) -> None:
     """Fill a small file system, and use the store again; raise AssertionError when it does not hold."""
     ballast = Path(folder) / "ballast"
-    ballast.write_bytes(bytes(4_000_000))
+    ballast.write_bytes(bytes(2_000_000))
     store = open_store(f"sqlite:///{folder}/state.db")
     written = 0
     try:
@@ -158,7 +158,7 @@ def fill_small_disk() -> str:
     if not sys.platform.startswith("linux") or os.geteuid():
         return "left out: needs Linux and root"
     with tempfile.TemporaryDirectory() as folder:
-        script = 'mount -t tmpfs -o size=16m none "$1" && exec "$2" -P "$3" --fill "$1"'
+        script = 'mount -t tmpfs -o size=8m none "$1" && exec "$2" -P "$3" --fill "$1"'
         done = subprocess.run(
             ["unshare", "--mount", "sh", "-c", script, "-", folder, sys.executable, __file__],
             capture_output=True,
@@ -174,7 +174,7 @@ def fill_small_disk() -> str:
     )
 
 
-def speeds(url: str) -> list[float]:
+def speeds(url: str, number: int) -> list[float]:
     """Return microseconds of a write, a read, an append and a read of a log, 1 KB each, the median of five turns."""
     store, key, data = open_store(url), key_of(RUN, "speed", "1"), b"x" * 1000
     works: list[Callable[[], object]] = [
@@ -183,7 +183,7 @@ def speeds(url: str) -> list[float]:
         lambda: store.append(key, [data]),
         lambda: store.log(key, 0, 1),
     ]
-    number = 1000 if url.startswith("memory:") else 50
+    number *= 20 if url.startswith("memory:") else 1
     found = [sorted(timeit.repeat(work, number=number, repeat=5))[2] / number * 1e6 for work in works]
     store.delete([key])
     store.close()
@@ -199,6 +199,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("urls", nargs="*", help="stores to test beside a new SQLite file")
     parser.add_argument("--rounds", type=int, default=10, help="writers to kill, of each store")
     parser.add_argument("--writes", type=int, default=1000, help="writes of each writer, when nobody kills it")
+    parser.add_argument("--speed", type=int, default=50, help="operations of which the time is taken, 0 for none")
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--fill", metavar="FOLDER", help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
@@ -230,10 +231,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         full = fill_small_disk()
         is_bad |= full.startswith("FAILED")
-        print(table(["full", "16 MB"], [["sqlite", full]]), end="\n\n")
+        print(table(["full", "8 MB"], [["sqlite", full]]), end="\n\n")
 
-        rows = [[kind(url), *(round(figure, 1) for figure in speeds(url))] for url in ["memory://", *urls]]
-        print(table(["µs, 1 KB", "write", "read", "append", "log"], rows))
+        if given.speed:
+            rows = [
+                [kind(url), *(round(figure, 1) for figure in speeds(url, given.speed))] for url in ["memory://", *urls]
+            ]
+            print(table(["µs, 1 KB", "write", "read", "append", "log"], rows))
     finally:
         shutil.rmtree(folder)
     return int(is_bad)

@@ -55,9 +55,14 @@ def until(ready: Callable[[], bool], what: str) -> None:
 
 
 class ServerProcess:
-    """A server that can be stopped, frozen, and started again on its data."""
+    """A server that can be stopped, killed, and started again on its data.
 
-    def __init__(self) -> None:
+    Args:
+        fsync: off, tests are faster, and only a crash of the machine would lose what was acknowledged.
+    """
+
+    def __init__(self, *, fsync: bool = False) -> None:
+        self.fsync = fsync
         self.folder = Path(tempfile.mkdtemp(prefix="antiphon-"))
         self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
@@ -116,7 +121,7 @@ class RedisServer(ServerProcess):
     def command(self) -> list[str]:
         settings = {
             **{"port": str(self.port), "bind": "127.0.0.1", "dir": str(self.folder), "save": ""},
-            **{"appendonly": "yes", "appendfsync": "always", "daemonize": "no"},
+            **{"appendonly": "yes", "appendfsync": "always" if self.fsync else "no", "daemonize": "no"},
         }
         return [binary("redis-server"), *(part for name, value in settings.items() for part in (f"--{name}", value))]
 
@@ -129,16 +134,11 @@ class RedisServer(ServerProcess):
 
 
 class PostgresServer(ServerProcess):
-    """Initialised when made. It refuses to run as root, so then it runs as somebody else.
-
-    Args:
-        fsync: off, tests are faster, and a crash of the machine would lose what they have written.
-    """
+    """Initialised when made. It refuses to run as root, so then it runs as somebody else."""
 
     def __init__(self, *, fsync: bool = False) -> None:
         initdb = binary("initdb")
-        super().__init__()
-        self.fsync = fsync
+        super().__init__(fsync=fsync)
         self.data = self.folder / "data"
         self.user = None
         if os.geteuid() == 0:
@@ -205,13 +205,15 @@ class Proxy:
     """Stands between a client and a server, and can lose answers.
 
     While `loses_answers` is set, what the client sends still reaches the server, and when the server answers, both
-    connections are closed. `loses_next_answer` does so once.
+    connections are closed. `loses_next_answer` does so once. `forget` is what a router does to idle connections:
+    nothing passes any more, and nobody is told.
     """
 
     def __init__(self, port: int) -> None:
         self.loses_answers = False
         self.loses_next_answer = False
         self.connections = 0
+        self._forgotten = 0
         self._target = port
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -225,12 +227,17 @@ class Proxy:
                 self.connections += 1
                 server = socket.create_connection(("127.0.0.1", self._target))
                 self._open += [client, server]
-                for source, sink, is_answer in ((client, server, False), (server, client, True)):
-                    threading.Thread(target=self._pass_on, args=(source, sink, is_answer), daemon=True).start()
+                for ends in ((client, server, False), (server, client, True)):
+                    threading.Thread(target=self._pass_on, args=(*ends, self.connections), daemon=True).start()
 
-    def _pass_on(self, source: socket.socket, sink: socket.socket, is_answer: bool) -> None:
+    def forget(self) -> None:
+        self._forgotten = self.connections
+
+    def _pass_on(self, source: socket.socket, sink: socket.socket, is_answer: bool, number: int) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
+                if number <= self._forgotten:
+                    continue
                 if is_answer and (self.loses_answers or self.loses_next_answer):
                     self.loses_next_answer = False
                     break

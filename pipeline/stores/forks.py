@@ -22,7 +22,7 @@ class Forkable(Protocol):
 
 
 _stores: weakref.WeakSet[Forkable] = weakref.WeakSet()
-_one_fork = threading.Lock()
+_one_fork = threading.RLock()
 _waiting: list[Forkable] = []
 _is_registered = False
 

@@ -7,9 +7,9 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
-from ..errors import StoreConflict, StoreFull
+from ..errors import InvalidParameter, StoreConflict, StoreFull
 from .forks import watch_forks
-from .store import MAX_BYTES, Entry, check_key, check_range, check_ttl, check_value
+from .store import MAX_BYTES, Entry, check_keys, check_range, check_ttl, check_value
 
 _FOREVER = float("inf")
 _SWEEP_S = 60.0
@@ -36,6 +36,8 @@ class MemoryStore:
         max_bytes: int = MAX_BYTES,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
+        if total_bytes < 1 or max_keys < 1:
+            raise InvalidParameter(f"MemoryStore(total_bytes={total_bytes}, max_keys={max_keys}): both must be >= 1")
         self.total_bytes = total_bytes
         self.max_keys = max_keys
         self.max_bytes = max_bytes
@@ -46,10 +48,11 @@ class MemoryStore:
         self._slots: OrderedDict[str, _Slot] = OrderedDict()
         self._last_version = 0
         self._sweep_at = now() + _SWEEP_S
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler may fork in the middle of an operation
         watch_forks(self)
 
     def read(self, keys: Sequence[str]) -> list[Entry | None]:
+        check_keys(keys)
         now = self._now()
         with self._lock:
             return [self._entry(key, now) for key in keys]
@@ -62,7 +65,7 @@ class MemoryStore:
         return slot.entry
 
     def write(self, key: str, value: bytes, *, ttl_s: float | None = None, expect: int | None = None) -> int:
-        check_key(key)
+        check_keys((key,))
         check_value(key, value, self.max_bytes)
         check_ttl(ttl_s)
         now = self._now()
@@ -83,12 +86,13 @@ class MemoryStore:
             return self._last_version
 
     def delete(self, keys: Sequence[str]) -> int:
+        check_keys(keys)
         now = self._now()
         with self._lock:
             return sum(self._live(key, now) is not None and self._drop(key) for key in keys)
 
     def append(self, key: str, values: Sequence[bytes], *, start: int | None = None, ttl_s: float | None = None) -> int:
-        check_key(key)
+        check_keys((key,))
         check_ttl(ttl_s)
         for value in values:
             check_value(key, value, self.max_bytes)
@@ -111,6 +115,7 @@ class MemoryStore:
             return length + len(values)
 
     def log(self, key: str, start: int = 0, limit: int = 1000) -> list[bytes]:
+        check_keys((key,))
         check_range(start, limit)
         with self._lock:
             slot = self._live(key, self._now())

@@ -25,7 +25,7 @@ from ..errors import (
 )
 from .forks import watch_forks
 from .postgres_pool import Pool, patient_connection
-from .store import MAX_BYTES, Entry, check_key, check_namespace, check_range, check_ttl, check_value, masked_url
+from .store import MAX_BYTES, Entry, check_keys, check_namespace, check_range, check_ttl, check_value, masked_url
 
 if TYPE_CHECKING:
     import psycopg
@@ -70,16 +70,26 @@ _SQL: dict[str, LiteralString] = {
     " logs_gone AS (DELETE FROM {s}.logs WHERE key = ANY(%(keys)s) RETURNING key, expires)"
     " SELECT count(DISTINCT key) FROM (SELECT * FROM values_gone UNION ALL SELECT * FROM logs_gone) AS gone"
     " WHERE expires IS NULL OR expires > now()",
-    "end_log": "DELETE FROM {s}.logs WHERE key = %(key)s AND expires <= now()",
-    "lengthen": "INSERT INTO {s}.logs AS l (key, length, expires)"
-    " VALUES (%(key)s, %(more)s, now() + %(ttl)s::float8 * interval '1 second')"
+    # No row comes back when the log has expired, or another length than `start`. (What refers to the log's row is
+    # checked at the statement's end, when that is there.)
+    "append": "WITH head AS ("
+    "INSERT INTO {s}.logs AS l (key, length, expires)"
+    " SELECT %(key)s, %(more)s, now() + %(ttl)s::float8 * interval '1 second'"
+    " WHERE coalesce(%(start)s::bigint, 0) = 0 OR EXISTS (SELECT FROM {s}.logs WHERE key = %(key)s)"
     " ON CONFLICT (key) DO UPDATE"
-    " SET length = l.length + excluded.length, expires = coalesce(excluded.expires, l.expires) RETURNING length",
-    "touch_log": "UPDATE {s}.logs SET expires = coalesce(now() + %(ttl)s::float8 * interval '1 second', expires)"
-    " WHERE key = %(key)s RETURNING length",
-    "append": "INSERT INTO {s}.log_values (key, position, value)"
-    " SELECT %(key)s, %(start)s + place - 1, value"
-    " FROM unnest(%(values)b::bytea[]) WITH ORDINALITY AS given (value, place)",
+    " SET length = l.length + excluded.length, expires = coalesce(excluded.expires, l.expires)"
+    " WHERE (l.expires IS NULL OR l.expires > now()) AND l.length = coalesce(%(start)s::bigint, l.length)"
+    " RETURNING length"
+    "), added AS ("
+    "INSERT INTO {s}.log_values (key, position, value)"
+    " SELECT %(key)s, length - %(more)s + place - 1, value"
+    " FROM head, unnest(%(values)b::bytea[]) WITH ORDINALITY AS given (value, place)"
+    ") SELECT length FROM head",
+    "append_nothing": "UPDATE {s}.logs SET expires = coalesce(now() + %(ttl)s::float8 * interval '1 second', expires)"
+    " WHERE key = %(key)s AND (expires IS NULL OR expires > now()) AND length = coalesce(%(start)s::bigint, length)"
+    " RETURNING length",
+    "end_log": "DELETE FROM {s}.logs WHERE key = %(key)s AND expires <= now()",
+    "length": "SELECT length FROM {s}.logs WHERE key = %(key)s AND (expires IS NULL OR expires > now())",
     "log": "SELECT value FROM {s}.log_values JOIN {s}.logs USING (key) WHERE key = %(key)s AND position >= %(start)s"
     " AND (expires IS NULL OR expires > now()) ORDER BY position LIMIT %(limit)s",
     "sweep_entries": "DELETE FROM {s}.entries WHERE key IN"
@@ -142,17 +152,19 @@ class PostgresStore:
         schema = sql.Identifier(namespace)
         self._sql = {name: sql.SQL(text).format(s=schema) for name, text in _SQL.items()}
         self._migrations = [sql.SQL(text).format(s=schema) for text in self.migrations]
+        self._migration_lock = (0x416E74, zlib.crc32(namespace.encode()) >> 1)
         self._sweep_at = 0.0
         self._pool = self._new_pool()
         watch_forks(self)
 
     def read(self, keys: Sequence[str]) -> list[Entry | None]:
+        check_keys(keys)
         rows = self._ask(lambda connection: self._rows(connection, "read", keys=list(keys))) if keys else []
         found = {key: Entry(value, version) for key, value, version in rows}
         return [found.get(key) for key in keys]
 
     def write(self, key: str, value: bytes, *, ttl_s: float | None = None, expect: int | None = None) -> int:
-        check_key(key)
+        check_keys((key,))
         check_value(key, value, self.max_bytes)
         check_ttl(ttl_s)
         self._sweep()
@@ -175,40 +187,44 @@ class PostgresStore:
         return self._ask(job, is_write=True)
 
     def delete(self, keys: Sequence[str]) -> int:
+        check_keys(keys)
         if not keys:
             return 0
         [(count,)] = self._ask(lambda connection: self._rows(connection, "delete", keys=list(keys)), is_write=True)
         return int(count)
 
     def append(self, key: str, values: Sequence[bytes], *, start: int | None = None, ttl_s: float | None = None) -> int:
-        check_key(key)
+        check_keys((key,))
         check_ttl(ttl_s)
         for value in values:
             check_value(key, value, self.max_bytes)
         self._sweep()
 
         def job(connection: psycopg.Connection) -> int:
-            with connection.transaction():
-                self._rows(connection, "end_log", key=key)
+            while True:
+                given = {"key": key, "start": start, "ttl": ttl_s}
                 if values:
-                    [(length,)] = self._rows(connection, "lengthen", key=key, more=len(values), ttl=ttl_s)
+                    rows = self._rows(connection, "append", **given, more=len(values), values=list(values))
                 else:
-                    rows = self._rows(connection, "touch_log", key=key, ttl=ttl_s)
-                    length = rows[0][0] if rows else 0
-                before = length - len(values)
-                if start is not None and start != before:
+                    rows = self._rows(connection, "append_nothing", **given)
+                if rows:
+                    return int(rows[0][0])
+                self._rows(connection, "end_log", key=key)
+                lengths = self._rows(connection, "length", key=key)
+                found = lengths[0][0] if lengths else 0
+                if start not in (None, found):
                     raise StoreConflict(
-                        f"log of store key {key!r}: length {start} is expected, and it has {before}",
-                        expected=start,
-                        found=before,
+                        f"log of store key {key!r}: length {start} is expected, and it has {found}",
+                        expected=start or 0,
+                        found=found,
                     )
-                if values:
-                    self._rows(connection, "append", key=key, start=before, values=list(values))
-            return int(length)
+                if not values and not found:
+                    return 0
 
         return self._ask(job, is_write=True)
 
     def log(self, key: str, start: int = 0, limit: int = 1000) -> list[bytes]:
+        check_keys((key,))
         check_range(start, limit)
         rows = self._ask(lambda connection: self._rows(connection, "log", key=key, start=start, limit=limit))
         return [value for (value,) in rows]
@@ -282,13 +298,8 @@ class PostgresStore:
             ) from error
         connection.patience_s = self.timeout_s  # type: ignore[attr-defined]
         try:
-            if (version := self._version(connection)) < len(self.migrations):
+            if self._version(connection) < len(self.migrations):
                 self._migrate(connection)
-            elif version > len(self.migrations):
-                raise StoreSchemaNewer(
-                    f"{self} has schema version {version}; this version of antiphon knows {len(self.migrations)}",
-                    hint="use the newer antiphon, or another namespace",
-                )
         except (psycopg.Error, TimeoutError) as error:
             connection.close()
             raise self._meant(error, is_unknown=False) from error
@@ -304,14 +315,18 @@ class PostgresStore:
             rows = self._rows(connection, "schema")
         except (InvalidSchemaName, UndefinedTable):
             return 0
-        return int(rows[0][0]) if rows else 0
+        version = int(rows[0][0]) if rows else 0
+        if version > len(self.migrations):
+            raise StoreSchemaNewer(
+                f"{self} has schema version {version}; this version of antiphon knows {len(self.migrations)}",
+                hint="use the newer antiphon, or another namespace",
+            )
+        return version
 
     def _migrate(self, connection: psycopg.Connection) -> None:
         with connection.transaction():
             # Two that come at once: the second waits here, and finds it done.
-            connection.execute(
-                "SELECT pg_advisory_xact_lock(%s, %s)", (0x416E74, zlib.crc32(self.namespace.encode()) >> 1)
-            )
+            connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", self._migration_lock)
             # Not IF NOT EXISTS, which asks for the right to create one even where there is one.
             if connection.execute("SELECT to_regnamespace(%s)", (self.namespace,)).fetchall() == [(None,)]:
                 self._rows(connection, "make_schema")

@@ -23,7 +23,7 @@ from ..errors import (
     StoreUnreadable,
 )
 from .forks import watch_forks
-from .store import MAX_BYTES, Entry, check_key, check_namespace, check_range, check_ttl, check_value, masked_url
+from .store import MAX_BYTES, Entry, check_keys, check_namespace, check_range, check_ttl, check_value, masked_url
 
 if TYPE_CHECKING:
     import redis
@@ -119,13 +119,14 @@ class RedisStore:
         return pool
 
     def read(self, keys: Sequence[str]) -> list[Entry | None]:
+        check_keys(keys)
         if not keys:
             return []
         rows = self._ask(*(("HMGET", self._value(key), "value", "version") for key in keys))
         return [None if version is None else Entry(value, int(version)) for value, version in rows]
 
     def write(self, key: str, value: bytes, *, ttl_s: float | None = None, expect: int | None = None) -> int:
-        check_key(key)
+        check_keys((key,))
         check_value(key, value, self.max_bytes)
         expected = "" if expect is None else expect
         names = (self._value(key), f"{self.namespace}:versions")
@@ -139,6 +140,7 @@ class RedisStore:
         return int(found)
 
     def delete(self, keys: Sequence[str]) -> int:
+        check_keys(keys)
         names = [name for key in dict.fromkeys(keys) for name in (self._value(key), self._log(key))]
         if not names:
             return 0
@@ -146,7 +148,7 @@ class RedisStore:
         return int(count)
 
     def append(self, key: str, values: Sequence[bytes], *, start: int | None = None, ttl_s: float | None = None) -> int:
-        check_key(key)
+        check_keys((key,))
         for value in values:
             check_value(key, value, self.max_bytes)
         expected = "" if start is None else start
@@ -161,6 +163,7 @@ class RedisStore:
         return int(length)
 
     def log(self, key: str, start: int = 0, limit: int = 1000) -> list[bytes]:
+        check_keys((key,))
         check_range(start, limit)
         if not limit:
             return []

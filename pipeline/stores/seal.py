@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, TypeAlias
 
 from ..errors import InvalidParameter, StoreUnreadable
-from .store import Entry, Store, check_key, check_value
+from .store import Entry, Store, check_keys, check_value
 
 
 class Sealer(Protocol):
@@ -37,14 +37,16 @@ class SealedStore:
     def __init__(self, store: Store, seal: Seal, *, max_bytes: int) -> None:
         self.max_bytes = max_bytes
         self._store = store
-        self._seal, self._unseal = seal if isinstance(seal, tuple) else (seal.seal, seal.unseal)
-        for function in (self._seal, self._unseal):
-            if not callable(function):
-                raise InvalidParameter(
-                    f"seal has {type(function).__name__} where a function is expected",
-                    param="seal",
-                    hint="give an object with seal and unseal, or the pair (seal, unseal)",
-                )
+        pair = seal if isinstance(seal, tuple) else (getattr(seal, "seal", None), getattr(seal, "unseal", None))
+        if len(pair) != 2 or not all(map(callable, pair)):
+            raise InvalidParameter(
+                f"seal is {type(seal).__name__} without the two functions that are expected",
+                param="seal",
+                hint="give an object with seal and unseal, or the pair (seal, unseal)",
+            )
+        self._seal: Callable[[bytes], bytes]
+        self._unseal: Callable[[bytes], bytes]
+        self._seal, self._unseal = pair  # type: ignore[assignment]
 
     def read(self, keys: Sequence[str]) -> list[Entry | None]:
         return [
@@ -68,7 +70,7 @@ class SealedStore:
         self._store.close()
 
     def _sealed(self, key: str, value: bytes) -> bytes:
-        check_key(key)
+        check_keys((key,))
         check_value(key, value, self.max_bytes)
         return self._seal(key.encode() + b"\0" + value)  # a key holds no NUL
 

@@ -34,7 +34,7 @@ from ..errors import (
     StoreValueTooLarge,
 )
 from .forks import watch_forks
-from .store import MAX_BYTES, Entry, check_key, check_range, check_ttl, check_value
+from .store import MAX_BYTES, Entry, check_keys, check_range, check_ttl, check_value
 
 APPLICATION_ID = 0x416E7470  # "Antp", in the file's header (SQLite, "Database File Format", 1.3.14)
 
@@ -94,6 +94,7 @@ class SqliteStore:
         watch_forks(self)
 
     def read(self, keys: Sequence[str]) -> list[Entry | None]:
+        check_keys(keys)
         with self._reading.use() as connection:
             rows = connection.execute(
                 "SELECT key, value, version FROM entries"
@@ -104,7 +105,7 @@ class SqliteStore:
         return [found.get(key) for key in keys]
 
     def write(self, key: str, value: bytes, *, ttl_s: float | None = None, expect: int | None = None) -> int:
-        check_key(key)
+        check_keys((key,))
         check_value(key, value, self.max_bytes)
         check_ttl(ttl_s)
         with self._writing.transaction() as connection:
@@ -130,6 +131,7 @@ class SqliteStore:
         return int(version)
 
     def delete(self, keys: Sequence[str]) -> int:
+        check_keys(keys)
         names = json.dumps(keys)
         with self._writing.transaction() as connection:
             now = self._now()
@@ -147,7 +149,7 @@ class SqliteStore:
         return int(count)
 
     def append(self, key: str, values: Sequence[bytes], *, start: int | None = None, ttl_s: float | None = None) -> int:
-        check_key(key)
+        check_keys((key,))
         check_ttl(ttl_s)
         for value in values:
             check_value(key, value, self.max_bytes)
@@ -177,6 +179,7 @@ class SqliteStore:
         return length + len(values)
 
     def log(self, key: str, start: int = 0, limit: int = 1000) -> list[bytes]:
+        check_keys((key,))
         check_range(start, limit)
         with self._reading.use() as connection:
             rows = connection.execute(
@@ -230,7 +233,7 @@ class _Link:
     """One connection, opened when it is needed, and used by one thread at a time."""
 
     def __init__(self, store: SqliteStore) -> None:
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()  # a signal's handler may fork in the middle of an operation
         self._store = store
         self._connection: sqlite3.Connection | None = None
 

@@ -11,7 +11,6 @@ value a version that no other write of this store gets, also after the key was d
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
@@ -29,6 +28,8 @@ MAX_BYTES = 64 * 1024 * 1024
 """Largest value, unless told otherwise: a long conversation with pictures in it."""
 
 MAX_KEY_CHARS = 1000
+MAX_TTL_S = 100 * 365 * 86400.0
+_MAX_POSITION = 2**53
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -170,14 +171,15 @@ def _file_of(url: str) -> str:
     return path
 
 
-def check_key(key: str) -> None:
+def check_keys(keys: Sequence[str]) -> None:
     """Raise InvalidParameter for a key that not every store can take; those of `key_of` all can."""
-    if not key or len(key) > MAX_KEY_CHARS or not (key.isascii() and key.isprintable()):
-        raise InvalidParameter(
-            f"store key {key[:60]!r} is not 1 to {MAX_KEY_CHARS} printable ASCII characters",
-            param="key",
-            hint="make keys by key_of(tenant, kind, id)",
-        )
+    for key in keys:
+        if not key or len(key) > MAX_KEY_CHARS or not (key.isascii() and key.isprintable()):
+            raise InvalidParameter(
+                f"store key {key[:60]!r} is not 1 to {MAX_KEY_CHARS} printable ASCII characters",
+                param="key",
+                hint="make keys by key_of(tenant, kind, id)",
+            )
 
 
 def check_value(key: str, value: bytes, max_bytes: int) -> None:
@@ -192,15 +194,17 @@ def check_value(key: str, value: bytes, max_bytes: int) -> None:
 
 
 def check_ttl(ttl_s: float | None) -> None:
-    """Raise InvalidParameter for a time to live that is no time."""
-    if ttl_s is not None and not (ttl_s > 0 and math.isfinite(ttl_s)):
-        raise InvalidParameter(f"ttl_s is {ttl_s!r}; seconds > 0, or None, is expected", param="ttl_s")
+    """Raise InvalidParameter for a time to live that is no time, or longer than servers can count."""
+    if ttl_s is not None and not 0 < ttl_s <= MAX_TTL_S:
+        raise InvalidParameter(
+            f"ttl_s is {ttl_s!r}; seconds > 0 and up to {MAX_TTL_S:g}, or None, is expected", param="ttl_s"
+        )
 
 
 def check_range(start: int, limit: int) -> None:
-    """Raise InvalidParameter for a part of a log that begins before it."""
-    if start < 0 or limit < 0:
-        raise InvalidParameter(f"log(start={start}, limit={limit}): neither may be negative", param="start")
+    """Raise InvalidParameter for positions that no log has."""
+    if not (0 <= start < _MAX_POSITION and 0 <= limit < _MAX_POSITION):
+        raise InvalidParameter(f"log(start={start}, limit={limit}): 0 to 2**53 is expected", param="start")
 
 
 def check_namespace(namespace: str) -> str:

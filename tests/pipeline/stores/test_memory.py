@@ -6,7 +6,7 @@ import timeit
 
 import pytest
 
-from antiphon import StoreFull
+from antiphon import InvalidParameter, StoreFull
 from antiphon.pipeline.stores.memory import MemoryStore
 
 
@@ -77,6 +77,12 @@ def test_what_has_expired_gives_its_room_back_in_time() -> None:
 
     assert left < 1000
     assert store.used_bytes == 0
+
+
+@pytest.mark.parametrize("bound", [{"total_bytes": 0}, {"max_keys": 0}])
+def test_a_store_without_room_is_refused(bound: dict[str, int]) -> None:
+    with pytest.raises(InvalidParameter):
+        MemoryStore(**bound)  # type: ignore[arg-type]
 
 
 def test_an_operation_takes_some_microseconds() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
@@ -96,6 +97,7 @@ def test_the_bound_is_on_what_is_sealed(sealer: Sealer) -> None:
         store.write("/v/1", b"x" * 100_001)
 
 
-def test_a_seal_that_is_none_is_refused() -> None:
+@pytest.mark.parametrize("seal", [("not", "functions"), (bytes,), object(), Fernet])
+def test_a_seal_that_is_none_is_refused(seal: Any) -> None:
     with pytest.raises(InvalidParameter, match="seal"):
-        open_store("memory://", seal=("not", "functions"))  # type: ignore[arg-type]
+        open_store("memory://", seal=seal)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from store_servers import PostgresServer, Proxy, RedisServer, ServerProcess
+from store_servers import PostgresServer, Proxy, RedisServer, ServerProcess, until
 
 from antiphon import (
     Store,
@@ -39,6 +38,14 @@ def server(request: pytest.FixtureRequest) -> ServerProcess:
 @pytest.fixture
 def kind(server: ServerProcess) -> str:
     return "redis" if isinstance(server, RedisServer) else "postgresql"
+
+
+@pytest.fixture(scope="module", params=[RedisServer, PostgresServer], ids=list(KINDS))
+def mortal_server(request: pytest.FixtureRequest) -> Iterator[ServerProcess]:
+    """A server for those tests that stop it."""
+    server: ServerProcess = request.param(fsync=True)
+    yield server
+    server.remove()
 
 
 @pytest.fixture
@@ -124,26 +131,41 @@ def test_a_read_survives_the_loss_of_its_connection(through: Store, proxy: Proxy
     assert not proxy.loses_next_answer
 
 
-def test_a_server_that_stops_and_comes_back(kind: str) -> None:
-    server = RedisServer() if kind == "redis" else PostgresServer()
-    store = open_store(server.url, timeout_s=2)
-    try:
-        with pytest.raises(StoreUnavailable, match=r"127\.0\.0\.1"):
-            store.read(["/v/1"])
-        server.start()
-        store.write("/v/1", b"one")
-        server.stop()
-        with pytest.raises(StoreUnavailable) as read:
-            store.read(["/v/1"])
-        with pytest.raises(StoreUnavailable) as written:
-            store.write("/v/1", b"two")
-        server.start()
+def test_a_long_idle_connection_is_asked_before_it_is_used(
+    kind: str, server: ServerProcess, proxy: Proxy, namespace: str
+) -> None:
+    store = KINDS[kind](server.url.replace(str(server.port), str(proxy.port)), namespace=namespace, timeout_s=0.3)
+    store.append("/v/1", [b"a"])
+    proxy.forget()
+    if isinstance(store, PostgresStore):  # as half a minute later
+        store._pool._idle[:] = [(connection, used - 60) for connection, used in store._pool._idle]
+    else:
+        for connection in store._pool._connections:
+            connection.next_health_check = 0
 
-        [entry] = store.read(["/v/1"])
-        store.write("/v/1", b"three")
-    finally:
-        store.close()
-        server.remove()
+    length = store.append("/v/1", [b"b"])
+    store.close()
+
+    assert length == 2
+    assert proxy.connections == 2
+
+
+def test_a_server_that_stops_and_comes_back(mortal_server: ServerProcess) -> None:
+    store = open_store(mortal_server.url, timeout_s=2)
+    with pytest.raises(StoreUnavailable, match=r"127\.0\.0\.1"):
+        store.read(["/v/1"])
+    mortal_server.start()
+    store.write("/v/1", b"one")
+    mortal_server.stop()
+    with pytest.raises(StoreUnavailable) as read:
+        store.read(["/v/1"])
+    with pytest.raises(StoreUnavailable) as written:
+        store.write("/v/1", b"two")
+    mortal_server.start()
+
+    [entry] = store.read(["/v/1"])
+    store.write("/v/1", b"three")
+    store.close()
 
     assert entry is not None
     assert entry.value == b"one"
@@ -151,29 +173,21 @@ def test_a_server_that_stops_and_comes_back(kind: str) -> None:
     assert not written.value.is_fate_unknown  # nothing was sent: the connection was seen to be gone
 
 
-def test_what_was_acknowledged_outlives_the_killing_of_its_server(kind: str) -> None:
-    server = RedisServer() if kind == "redis" else PostgresServer()
-    store = open_store(server.url, timeout_s=2)
+def test_what_was_acknowledged_outlives_the_killing_of_its_server(mortal_server: ServerProcess) -> None:
+    mortal_server.start()
+    store = open_store(mortal_server.url, timeout_s=2)
     acknowledged = 0
-
-    def append_one() -> int:
-        return store.append("/v/log", [b"%d" % acknowledged])
-
+    killer = threading.Timer(0.2, mortal_server.kill)
+    killer.start()
     try:
-        server.start()
-        killer = threading.Timer(0.2, server.kill)
-        killer.start()
-        try:
-            while True:
-                acknowledged = append_one()
-        except StoreUnavailable:
-            killer.join()
-        server.start()
+        while True:
+            acknowledged = store.append("/v/log", [b"%d" % acknowledged])
+    except StoreUnavailable:
+        killer.join()
+    mortal_server.start()
 
-        found = store.log("/v/log", limit=acknowledged + 10)
-    finally:
-        store.close()
-        server.remove()
+    found = store.log("/v/log", limit=acknowledged + 10)
+    store.close()
 
     assert acknowledged > 10
     assert len(found) in (acknowledged, acknowledged + 1)  # one more may be done without an answer
@@ -208,6 +222,28 @@ def still_process(server: ServerProcess, store: RedisStore | PostgresStore) -> i
         return server.process.pid
     with store._pool.lend() as connection:
         return connection.info.backend_pid
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_forked_child_leaves_the_parents_connections_alone(through: RedisStore | PostgresStore, proxy: Proxy) -> None:
+    through.append("/v/log", [b"parent"])
+    before = proxy.connections
+
+    if not (child := os.fork()):
+        status = 1
+        try:
+            through.append("/v/log", [b"child"])
+            through.close()
+            status = 0
+        finally:
+            os._exit(status)
+    _, ended = os.waitpid(child, 0)
+    through.append("/v/log", [b"parent"])
+
+    assert ended == 0
+    assert proxy.connections == before + 1  # the child's
+    assert through.log("/v/log") == [b"parent", b"child", b"parent"]
 
 
 def test_a_newer_schema_is_told(
@@ -259,34 +295,6 @@ def test_a_full_server_is_told_and_nothing_is_written(
     assert store.read(["/v/1"]) == [None]
     assert store.log("/v/1") == [b"a"]
     assert store.write("/v/1", b"one")
-
-
-def test_processes_that_open_a_new_place_at_once_all_succeed(
-    kind: str, server: ServerProcess, namespace: str, make_store: Callable[..., Store]
-) -> None:
-    program = (
-        "import sys\n"
-        f"from antiphon.pipeline.stores.{KINDS[kind].__module__.rpartition('.')[2]} import {KINDS[kind].__name__}\n"
-        f"store = {KINDS[kind].__name__}(sys.argv[1], namespace=sys.argv[2])\n"
-        "print(flush=True)\n"
-        "sys.stdin.readline()\n"
-        "store.append('/v/log', [b'x'])\n"
-    )
-    command = [sys.executable, "-P", "-c", program, server.url, namespace]
-    children = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(3)]
-    for child in children:
-        assert child.stdout
-        child.stdout.readline()
-
-    for child in children:
-        assert child.stdin
-        child.stdin.write("\n")
-        child.stdin.flush()
-    for child in children:
-        child.communicate(timeout=30)
-
-    assert [child.returncode for child in children] == [0] * 3
-    assert make_store().log("/v/log") == [b"x"] * 3
 
 
 def test_all_connections_busy_for_too_long_is_told(postgres_server: PostgresServer, namespace: str) -> None:
@@ -401,6 +409,23 @@ def test_migrations_bring_an_older_schema_up_to_date(postgres_server: PostgresSe
     with pytest.raises(StoreSchemaNewer):
         store.read(["/v/1"])
     later.close()
+
+
+def test_a_newer_process_that_was_faster_is_not_undone(postgres_server: PostgresServer, namespace: str) -> None:
+    store = PostgresStore(postgres_server.url, namespace=namespace)
+    with ThreadPoolExecutor(1) as pool:
+        with postgres_server.admin() as newer, newer.transaction():
+            newer.execute("SELECT pg_advisory_xact_lock(%s, %s)", store._migration_lock)
+            older = pool.submit(store.read, ["/v/1"])
+            waiting = "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+            until(lambda: bool(newer.execute(waiting).fetchall()), "the older one does not wait")
+            newer.execute(f"CREATE SCHEMA {namespace}".encode())
+            newer.execute(f"CREATE TABLE {namespace}.schema_version AS SELECT 99 AS version".encode())
+
+        with pytest.raises(StoreSchemaNewer):
+            older.result()
+
+    assert postgres_server.run(f"SELECT version FROM {namespace}.schema_version") == [(99,)]
 
 
 def test_what_has_expired_leaves_the_tables_in_time(postgres_server: PostgresServer, namespace: str) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import stat
-import subprocess
-import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -127,6 +127,31 @@ def test_what_has_expired_leaves_the_file_in_time(file: Path) -> None:
     assert counts == [[(1,)], [(0,)], [(0,)]]
 
 
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="the open files of a process are read from /proc")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_no_open_file_is_carried_across_a_fork(store: SqliteStore, file: Path) -> None:
+    store.write("/v/1", b"one")
+    store.read(["/v/1"])
+    before = open_files(file)
+
+    if not (child := os.fork()):
+        os._exit(len(open_files(file)))
+    _, carried = os.waitpid(child, 0)
+
+    assert before
+    assert carried == 0
+    assert store.read(["/v/1"]) != [None]
+
+
+def open_files(file: Path) -> list[str]:
+    """Return which of a database's files this process has open."""
+    found: list[str] = []
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):  # the listing's own
+            found.append(os.readlink(f"/proc/self/fd/{name}"))
+    return [path for path in found if path.startswith(str(file))]
+
+
 def test_a_lock_that_another_process_keeps_is_told(store: SqliteStore, other: sqlite3.Connection) -> None:
     store.write("/v/1", b"one")
     other.execute("BEGIN IMMEDIATE")
@@ -139,6 +164,14 @@ def test_a_lock_that_another_process_keeps_is_told(store: SqliteStore, other: sq
     assert caught.value.retryable
     assert [entry.value for entry in read_meanwhile if entry] == [b"one"]
     assert store.write("/v/1", b"two")
+
+
+def test_a_lock_that_another_thread_keeps_is_told(store: SqliteStore) -> None:
+    with ThreadPoolExecutor(1) as pool, store._writing.use():
+        with pytest.raises(StoreLocked, match="other threads"):
+            pool.submit(store.write, "/v/1", b"one").result()
+
+        assert pool.submit(store.read, ["/v/1"]).result() == [None]  # a read does not wait for a write
 
 
 def test_a_reader_elsewhere_does_not_hold_a_delete_up(store: SqliteStore, other: sqlite3.Connection) -> None:
@@ -214,6 +247,11 @@ def test_a_path_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
         store.write("/v/1", b"one")
 
 
+def test_a_file_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnavailable, match="cannot be made: File name too long"):
+        SqliteStore(tmp_path / ("x" * 300)).read(["/v/1"])
+
+
 def test_an_empty_file_is_filled(store: SqliteStore, file: Path) -> None:
     file.touch()
 
@@ -251,32 +289,3 @@ def test_a_migration_that_fails_leaves_the_file_as_it_was(
 
     assert store.read(["/v/1"]) != [None]
     assert other.execute("SELECT count(*) FROM sqlite_master WHERE name = 'later'").fetchall() == [(0,)]
-
-
-def test_processes_that_open_a_new_file_at_once_all_succeed(file: Path) -> None:
-    program = (
-        "import sys\n"
-        "from antiphon import open_store\n"
-        "store = open_store(sys.argv[1])\n"
-        "print(flush=True)\n"
-        "sys.stdin.readline()\n"
-        "store.append('/v/log', [b'x'])\n"
-    )
-    command = [sys.executable, "-P", "-c", program, f"sqlite:///{file}"]
-    children = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(4)]
-    for child in children:
-        assert child.stdout
-        child.stdout.readline()
-
-    for child in children:
-        assert child.stdin
-        child.stdin.write("\n")
-        child.stdin.flush()
-    for child in children:
-        child.communicate(timeout=30)
-    store = SqliteStore(file)
-    log = store.log("/v/log")
-    store.close()
-
-    assert [child.returncode for child in children] == [0] * 4
-    assert log == [b"x"] * 4

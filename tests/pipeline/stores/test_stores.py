@@ -221,6 +221,12 @@ def test_a_key_that_some_store_cannot_take_is_refused_by_all(store: Store, key: 
         store.write(key, b"one")
     with pytest.raises(InvalidParameter):
         store.append(key, [b"one"])
+    with pytest.raises(InvalidParameter):
+        store.read(["/v/1", key])
+    with pytest.raises(InvalidParameter):
+        store.delete(["/v/1", key])
+    with pytest.raises(InvalidParameter):
+        store.log(key)
 
 
 def test_keys_of_any_ids_are_taken_and_kept_apart(store: Store) -> None:
@@ -233,12 +239,26 @@ def test_keys_of_any_ids_are_taken_and_kept_apart(store: Store) -> None:
     assert [entry.value if entry else None for entry in found] == [id.encode("utf-8", "surrogatepass") for id in ids]
 
 
-@pytest.mark.parametrize("wrong", [{"ttl_s": 0}, {"ttl_s": -1}, {"ttl_s": float("nan")}, {"ttl_s": float("inf")}])
-def test_a_time_to_live_that_is_none_is_refused(store: Store, wrong: dict[str, Any]) -> None:
+@pytest.mark.parametrize("ttl_s", [0, -1, float("nan"), float("inf"), 1e300])
+def test_a_time_to_live_that_is_none_is_refused(store: Store, ttl_s: float) -> None:
     with pytest.raises(InvalidParameter, match="ttl_s"):
-        store.write("/v/1", b"one", **wrong)
+        store.write("/v/1", b"one", ttl_s=ttl_s)
     with pytest.raises(InvalidParameter, match="ttl_s"):
-        store.append("/v/1", [b"one"], **wrong)
+        store.append("/v/1", [b"one"], ttl_s=ttl_s)
+
+
+def test_a_time_to_live_of_a_century_is_one(store: Store) -> None:
+    store.write("/v/1", b"one", ttl_s=100 * 365 * 86400)
+    store.append("/v/1", [b"one"], ttl_s=100 * 365 * 86400)
+
+    assert store.read(["/v/1"]) != [None]
+    assert store.log("/v/1") == [b"one"]
+
+
+@pytest.mark.parametrize(("start", "limit"), [(-1, 1), (0, -1), (2**70, 1), (0, 2**70)])
+def test_positions_that_no_log_has_are_refused(store: Store, start: int, limit: int) -> None:
+    with pytest.raises(InvalidParameter, match="log"):
+        store.log("/v/1", start, limit)
 
 
 def test_text_is_no_value(store: Store) -> None:
@@ -352,6 +372,32 @@ def test_both_sides_of_a_fork_go_on(store: Store, kind: str) -> None:
     assert ended == [0] * 5
     assert store_value(store, "/v/1") == b"before"
     assert sorted(store.log("/v/log")) == ([] if kind == "memory" else [b"0", b"1", b"2", b"3", b"4"])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_processes_that_open_a_new_place_at_once_all_succeed(make_store: MakeStore, kind: str) -> None:
+    make_store()  # starts the server; nothing is opened yet
+    gate, opens = os.pipe()
+    children = []
+    for _ in range(5):
+        if not (child := os.fork()):
+            status = 1
+            try:
+                os.close(opens)
+                os.read(gate, 1)  # ends when the parent closes the other side
+                make_store().append("/v/log", [b"x"])
+                status = 0
+            finally:
+                os._exit(status)
+        children.append(child)
+
+    os.close(opens)
+    ended = [os.waitpid(child, 0)[1] for child in children]
+    os.close(gate)
+
+    assert ended == [0] * 5
+    assert make_store().log("/v/log") == ([] if kind == "memory" else [b"x"] * 5)
 
 
 def test_one_body_uses_a_store_in_every_mode(
