@@ -23,6 +23,7 @@ import hashlib
 import hmac
 import os
 import re
+from collections.abc import Mapping
 
 import msgspec
 
@@ -85,6 +86,16 @@ def new_kept_id() -> str:
 def is_kept(response_id: object) -> bool:
     """Tell whether an id is one of `new_kept_id`."""
     return isinstance(response_id, str) and _KEPT_ID.fullmatch(response_id) is not None
+
+
+def is_hosts_conversation(given: object) -> bool:
+    """Tell whether a conversation is one that its host has made, and no other one knows.
+
+    Hosts make the ids of their conversations, which begin with "conv_"; every other name is the caller's own. Source:
+    the examples in OpenAI's API reference, Conversations, and its OpenAPI file of August 2026.
+    """
+    name = given.get("id") if isinstance(given, Mapping) else given
+    return isinstance(name, str) and name.startswith("conv_")
 
 
 def refused(given: GivenId, provider: str, base_url: str, param: str) -> InvalidParameter:

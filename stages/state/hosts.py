@@ -10,7 +10,7 @@ import msgspec
 from ...pipeline.errors import SetupError
 from ...pipeline.request import Request, Target
 from ...providers import catalog
-from ...providers.response_ids import GIVEN, GivenId, deployment_of, is_kept
+from ...providers.response_ids import GIVEN, GivenId, deployment_of, is_hosts_conversation, is_kept
 
 
 class Host(msgspec.Struct, frozen=True):
@@ -73,13 +73,8 @@ def serves(target: Target | None, operation: str) -> bool:
 
 
 def conversation_of(given: Any, host: Host) -> str:
-    """Return the name of a conversation that is kept here; "" for none, or for the host's own.
-
-    Hosts with conversations make their ids; those begin with "conv_", and no other host knows them. Every other name is
-    the caller's own, for a conversation that any host can go on with. Source: OpenAI API reference, Conversations, read
-    2026-11.
-    """
+    """Return the name of a conversation that is kept here; "" for none, or for one that its host keeps."""
     name = given.get("id") if isinstance(given, Mapping) else given
     if not isinstance(name, str) or not name:
         return ""
-    return "" if host.has_conversations and name.startswith("conv_") else name
+    return "" if host.has_conversations and is_hosts_conversation(name) else name
