@@ -92,7 +92,7 @@ def is_hosts_conversation(given: object) -> bool:
     """Tell whether a conversation is one that its host has made, and no other one knows.
 
     Hosts make the ids of their conversations, which begin with "conv_"; every other name is the caller's own. Source:
-    the examples in OpenAI's API reference, Conversations, and its OpenAPI file of August 2026.
+    examples of such ids in public clients of OpenAI's API, read 2026-11; not confirmed by a host.
     """
     name = given.get("id") if isinstance(given, Mapping) else given
     return isinstance(name, str) and name.startswith("conv_")
