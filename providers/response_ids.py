@@ -85,7 +85,7 @@ def new_kept_id() -> str:
 
 def is_kept(response_id: object) -> bool:
     """Tell whether an id is one of `new_kept_id`."""
-    return isinstance(response_id, str) and _KEPT_ID.fullmatch(response_id) is not None
+    return isinstance(response_id, str) and response_id[:10] == _KEPT and _KEPT_ID.fullmatch(response_id) is not None
 
 
 def is_hosts_conversation(given: object) -> bool:

@@ -47,7 +47,9 @@ def failed(response: Response, message: str, code: str = "server_error", output:
 
 def settled(record: Record, response: Response) -> Record:
     """Return the record with its response at its end."""
-    return msgspec.structs.replace(record, status=response.status or "completed", response=Raw(response.raw), run=None)
+    return msgspec.structs.replace(
+        record, status=response.status or "completed", response=Raw(response.raw), changes={}, run=None
+    )
 
 
 def is_abandoned(record: Record) -> bool:
@@ -162,7 +164,9 @@ class Worker:
         if self._record.status == "queued":
             self._base = self._base.with_scalars(status="in_progress")
             with self._lock:
-                self._record = msgspec.structs.replace(self._record, status="in_progress", response=Raw(self._base.raw))
+                self._record = msgspec.structs.replace(
+                    self._record, status="in_progress", response=Raw(self._base.raw), changes={}
+                )
                 self._renew_at = 0.0  # so that who looks sees it soon
         if not self._logs or isinstance(event, _NOT_LOGGED):
             return
@@ -324,7 +328,7 @@ class EventLog:
     def _last(self, record: Record) -> ev.Event:
         # There is no event for a response that was cancelled; it is one that was cut short.
         kind = _LAST.get(record.status, ev.ResponseIncomplete)
-        return kind(sequence_number=self._at, response_json=record.response)
+        return kind(sequence_number=self._at, response_json=Raw(record.reply().raw))
 
     async def close(self) -> None:
         """Nothing is open."""

@@ -50,7 +50,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         provider, deployment, model: who made it; the deployment is the fingerprint of an address.
         status: that of the response.
         input: the turn's own input items, without those that stood before it.
-        response: the API's object as the caller got it.
+        response: the API's object as it came, or as the caller got it.
+        changes: fields of it that the caller got otherwise; writing them into its JSON can wait until it is read.
         thread: name of the log with the responses that it goes on from; "" for a first turn.
         place: how many these are.
         conversation, turns: the conversation that it belongs to, and how many turns that had before it.
@@ -64,6 +65,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     status: str
     input: list[Raw]
     response: Raw
+    changes: dict[str, Any] = {}
     thread: str = ""
     place: int = 0
     conversation: str = ""
@@ -76,8 +78,9 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         return self.status in TERMINAL_STATUSES
 
     def reply(self) -> Response:
-        """Return the response."""
-        return Response.from_json(bytes(self.response))
+        """Return the response as the caller got it."""
+        response = Response.from_json(bytes(self.response))
+        return response.replace(**self.changes) if self.changes else response
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):

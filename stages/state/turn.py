@@ -79,22 +79,28 @@ class OneTurn:
 
     def changed(self, response: Response) -> Response:
         """Return a response of the host as the caller gets it."""
-        fields: dict[str, str | bool | int] = {}
+        scalars = self._changes(response)
+        if scalars:
+            response = response.with_scalars(**scalars)
+        return response.replace(conversation={"id": self.past.conversation}) if self.past.conversation else response
+
+    def _changes(self, response: Response) -> dict[str, Any]:
+        fields: dict[str, Any] = {}
         if self.own_id and response.id != self.own_id:
             self.desk.context.upstream_id = response.id or None
-            fields.update(id=self.own_id, store=True)
+            fields["id"] = self.own_id
+            fields["store"] = True
         if self.past.public:
             fields["previous_response_id"] = self.past.public
         if self.created_at is not None:
-            fields.update(background=True, created_at=self.created_at)
-        if fields:
-            response = response.with_scalars(**fields)
-        return response.replace(conversation={"id": self.past.conversation}) if self.past.conversation else response
+            fields["background"] = True
+            fields["created_at"] = self.created_at
+        return fields
 
     async def kept(self, response: Response) -> Response:
         """Keep a plain response; return it as the caller gets it."""
         changed = self.changed(response)
-        await self.keep(changed)
+        await self.keep(response)
         context, meta = self.desk.context, changed.meta
         if meta is not None and (context.notes or context.upstream_id):
             changed = changed.with_meta(
@@ -111,7 +117,7 @@ class OneTurn:
             response = event.response
             changed = self.changed(response)
             if event.__class__ in ev.TERMINAL:
-                last.append(changed)
+                last.append(response)
             return None if changed is response else event.replace(response=changed)
 
         async def keep(outcome: Outcome) -> None:
@@ -125,7 +131,7 @@ class OneTurn:
         return stream
 
     async def keep(self, response: Response) -> None:
-        """Write the response, and what its turn adds to the conversation. What cannot be written is noted."""
+        """Write the response of the host, and what its turn adds to the conversation. What cannot be written is noted."""
         try:
             if self.is_kept and (ref := self.reference(response)):
                 await self.desk.shelf.keep(ref, await self.record(ref, response))
@@ -140,7 +146,7 @@ class OneTurn:
         return reference(self.host.provider, self.host.deployment, response.id)
 
     async def record(self, ref: str, response: Response, run: Run | None = None) -> Record:
-        """Return the record of the response; its place in the conversation is taken by this."""
+        """Return the record of a response of the host; its place in the conversation is taken by this."""
         past, shelf = self.past, self.desk.shelf
         thread, place = "", 0
         if past.previous:
@@ -148,6 +154,9 @@ class OneTurn:
             if before is None and (found := await shelf.find(past.previous)) is not None:
                 before = found.record
             thread, place = await shelf.place_after(ref, past.previous, before)
+        changes = self._changes(response)
+        if past.conversation:
+            changes["conversation"] = {"id": past.conversation}
         return Record(
             provider=self.host.provider,
             deployment=self.host.deployment,
@@ -155,6 +164,7 @@ class OneTurn:
             status=response.status or "completed",
             input=input_items(self.given),
             response=Raw(response.raw),
+            changes=changes,
             thread=thread,
             place=place,
             conversation=past.conversation,

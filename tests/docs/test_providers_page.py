@@ -37,7 +37,8 @@ What a table cannot say:
 - **Not taken**: parameters that the host's Responses API refuses or ignores. They are reported in
   `response.meta.dropped`, except those without which the call would mean something else: these are an
   `UnsupportedParameter`, or served here ([State](state.md)).
-- A call that a host does not serve is served here, as far as state goes, or an `UnsupportedOperation`. Hosts behind a gateway may serve less than it does.
+- A call that a host does not serve is served here, as far as state goes, or an `UnsupportedOperation`. Hosts behind a
+  gateway may serve less than it does.
 - With `api_base=` the provider's name before the first slash still names the provider. For a host whose own model names
   begin like that, write `openai_compatible/openai/gpt-oss-20b`, or name the provider by `custom_llm_provider=`.
 """
