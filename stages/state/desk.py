@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ...pipeline.context import CallContext
-from ...pipeline.errors import StoreError
+from ...pipeline.errors import AntiphonError
 from ...pipeline.reply import Outcome
 from ...pipeline.request import Request
 from ...pipeline.response import Response
@@ -38,7 +38,7 @@ class Desk(msgspec.Struct, frozen=True, gc=False):
         """The call's context."""
         return self.request.context
 
-    def not_kept(self, error: StoreError) -> None:
+    def not_kept(self, error: AntiphonError) -> None:
         """Tell the caller that the answer is here, and will not be there later."""
         self.context.note(f"the response was not kept: {error.message}")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from ...pipeline.errors import SetupError
+from ...pipeline.errors import InvalidParameter, SetupError
 from ...pipeline.request import Request, Target
 from ...providers import catalog
 from ...providers.response_ids import GIVEN, GivenId, deployment_of, is_hosts_conversation, is_kept
@@ -73,8 +73,14 @@ def serves(target: Target | None, operation: str) -> bool:
 
 
 def conversation_of(given: Any, host: Host) -> str:
-    """Return the name of a conversation that is kept here; "" for none, or for one that its host keeps."""
+    """Return the name of a conversation that is kept here; "" for none, or for one that its host keeps.
+
+    Raises:
+        InvalidParameter: it holds half a character, which no store could keep.
+    """
     name = given.get("id") if isinstance(given, Mapping) else given
     if not isinstance(name, str) or not name:
         return ""
+    if not name.isascii() and any("\ud800" <= letter <= "\udfff" for letter in name):
+        raise InvalidParameter(f"conversation {name!r} holds half a character", param="conversation")
     return "" if host.has_conversations and is_hosts_conversation(name) else name

@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from ...pipeline import events as ev
-from ...pipeline.errors import StoreError
+from ...pipeline.errors import InvalidParameter, StoreError
 from ...pipeline.event_stream import EventStream
 from ...pipeline.params import CreateParams
 from ...pipeline.reply import Outcome
@@ -136,7 +136,7 @@ class OneTurn:
             if self.is_kept and (ref := self.reference(response)):
                 await self.desk.shelf.keep(ref, await self.record(ref, response))
             await self.join_conversation(response)
-        except StoreError as error:
+        except (StoreError, InvalidParameter) as error:  # the latter for input that has no JSON form
             self.desk.not_kept(error)
 
     def reference(self, response: Response) -> str:
@@ -160,7 +160,7 @@ class OneTurn:
         return Record(
             provider=self.host.provider,
             deployment=self.host.deployment,
-            model=self.desk.request.model or "",
+            model=(self.desk.request.model or "").encode("utf-8", "replace").decode(),
             status=response.status or "completed",
             input=input_items(self.given),
             response=Raw(response.raw),

@@ -559,6 +559,28 @@ def test_a_copy_serves_what_its_host_does_not(mode: Mode) -> None:
     mode.run(body)
 
 
+HALF = (
+    rb'{"id":"r","object":"response","status":"completed","output":[{"type":"message","id":"m","role":"assistant",'
+    + (rb'"status":"completed","content":[{"type":"output_text","text":"half \ud83d","annotations":[]}]}],"of":NaN}')
+)
+
+
+@pytest.mark.parametrize("given", ["half \ud83d", [{"role": "user", "content": "half \ud83d"}]], ids=["text", "items"])
+def test_odd_json_of_hosts_and_callers_is_kept_too(mode: Mode, given: Any) -> None:
+    async def body() -> None:
+        client = scripted({"body": HALF, "headers": {"content-type": "application/json"}}, "Next.")
+        first = await mode.call(client.chain, given, conversation="c", **GROQ)
+        assert first.meta.notes == ()
+        assert (await do(mode, client, "get_responses", first.id)).output_text == "half \ud83d"
+
+        await mode.call(client.chain, "And?", previous_response_id=first.id, **GROQ)
+        assert texts(client) == ["half \ud83d"] * 2 + ["And?"]
+        await mode.call(client.chain, "And?", conversation="c", **GROQ)
+        assert texts(client) == ["half \ud83d"] * 2 + ["And?"]
+
+    mode.run(body)
+
+
 # --- conversations --------------------------------------------------------------------------------------------------
 
 
