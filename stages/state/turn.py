@@ -131,7 +131,7 @@ class OneTurn:
         return stream
 
     async def keep(self, response: Response) -> None:
-        """Write the response of the host, and what its turn adds to the conversation. What cannot be written is noted."""
+        """Write a response of the host, and what its turn adds to the conversation; what cannot be written is noted."""
         try:
             if self.is_kept and (ref := self.reference(response)):
                 await self.desk.shelf.keep(ref, await self.record(ref, response))
