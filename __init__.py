@@ -77,6 +77,7 @@ if TYPE_CHECKING:
     from .prebuilt import list_input_items as list_input_items
     from .prebuilt import poll_responses as poll_responses
     from .prebuilt import responses as responses
+    from .providers.aws_signature import AwsCredentials as AwsCredentials
     from .stages import presets as presets
     from .stages.defaults import Defaults as Defaults
     from .stages.dispatch import Dispatch as Dispatch
@@ -144,6 +145,7 @@ _HOMES = {
         "poll_responses",
         "responses",
     ],
+    "providers.aws_signature": ["AwsCredentials"],
     "stages.defaults": ["Defaults"],
     "stages.dispatch": ["Dispatch"],
     "stages.fallback": ["Fallback"],

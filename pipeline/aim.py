@@ -23,6 +23,14 @@ _OF_ITS_TARGET = (
     "extra_headers",
     "extra_query",
     "extra_body",
+    "api_version",
+    "azure_ad_token",
+    "azure_ad_token_provider",
+    "aws_access_key_id",
+    "aws_secret_access_key",
+    "aws_session_token",
+    "aws_profile_name",
+    "vertex_credentials",
 )
 
 

@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from .gemini import GeminiDialect
 
 
-_PLAIN, _TYPED = ResponsesDialect(), ResponsesDialect(typed_input=True)
+_PLAIN = ResponsesDialect()
 
 
 def _responses(row: Provider, profile: Profile) -> Dialect:
-    return _TYPED if row.typed_input else _PLAIN
+    if not row.typed_input and not row.scoped_calls:
+        return _PLAIN  # nearly all
+    return ResponsesDialect(typed_input=row.typed_input, scoped_calls=row.scoped_calls)
 
 
 def _chat(row: Provider, profile: Profile) -> Dialect:
@@ -35,7 +37,7 @@ def _gemini(row: Provider, profile: Profile) -> Dialect:
 
 
 def _anthropic(row: Provider, profile: Profile) -> Dialect:
-    return _anthropic_class()(profile)
+    return _anthropic_class()(profile, row.messages)
 
 
 def _converse(row: Provider, profile: Profile) -> Dialect:

@@ -47,14 +47,18 @@ def _made_id(text: str) -> str:
 class Messages:
     """Writes turns as messages.
 
+    Args:
+        inline_only: whether the host takes images and files in the request only, none by their address.
+
     Attributes:
         system: text blocks.
         messages: roles alternate.
         betas: features that the messages need.
     """
 
-    def __init__(self, target: Target, claude: Claude, drop: Drop) -> None:
+    def __init__(self, target: Target, claude: Claude, drop: Drop, *, inline_only: bool = False) -> None:
         self._target, self._claude, self._drop = target, claude, drop
+        self._inline_only = inline_only
         self.system: list[dict[str, Any]] = []
         self.messages: list[dict[str, Any]] = []
         self.betas: set[str] = set()
@@ -141,11 +145,11 @@ class Messages:
                 return None
             sent: dict[str, Any] = {"type": "text", "text": text}
         elif kind == "input_image":
-            sent = image(block, self._target)
+            sent = image(block, self._target, self._inline_only)
             if part.get("detail") not in (None, "auto"):
                 self._drop(f"{block.where}.detail", "images have no detail in the Messages API")
         elif kind == "input_file":
-            sent = document(block, self._target)
+            sent = document(block, self._target, self._inline_only)
             if part.get("detail") is not None:
                 self._drop(f"{block.where}.detail", "files have no detail in the Messages API")
         elif kind == "input_audio":

@@ -253,21 +253,19 @@ def tell_whole(found: dict[str, Any], answer: CohereAnswer) -> bool:
     message = found.get("message")
     if not isinstance(message, dict):
         return False
-    given = found.get("id")
-    answer.begin(given if isinstance(given, str) else None)
-    cited = [each for each in message.get("citations") or () if isinstance(each, dict)]
-    content = message.get("content")
-    blocks = content if isinstance(content, list) else [{"type": "text", "text": content}] if content else []
+    host_id: Any = found.get("id")
+    answer.begin(host_id if isinstance(host_id, str) else None)
+    cited = _objects(message.get("citations"))
+    content: Any = message.get("content")
+    blocks = [{"type": "text", "text": content}] if isinstance(content, str) and content else _objects(content)
+    texts = [index for index, block in enumerate(blocks) if block.get("type") != "thinking"]
     for index, block in enumerate(blocks):
-        if not isinstance(block, dict):
-            continue
         answer.start_content(index, block.get("type"))
         if block.get("type") == "thinking":
             answer.add_thinking(str(block.get("thinking") or ""))
         else:
             answer.add_text(str(block.get("text") or ""))
-            # Where nothing says which block it is about, it is the first text (recorded).
-            mine = [each for each in cited if _is_about(each, index, blocks)]
+            mine = [each for each in cited if _is_about(each, index, texts)]
             for citation in mine:
                 answer.cite(citation)
             cited = [each for each in cited if each not in mine]
@@ -276,21 +274,22 @@ def tell_whole(found: dict[str, Any], answer: CohereAnswer) -> bool:
         answer.add_plan(str(plan))
     for citation in cited:
         answer.cite(citation)
-    for index, call in enumerate(message.get("tool_calls") or ()):
-        function = call.get("function") if isinstance(call, dict) else None
-        if isinstance(function, dict):
-            answer.start_call(index, call.get("id"), function.get("name"))
-            arguments = function.get("arguments")
-            answer.add_arguments(index, arguments if isinstance(arguments, str) else json_text(arguments or {}))
-            answer.stop_call(index)
+    for index, call in enumerate(_objects(message.get("tool_calls"))):
+        function: Any = call.get("function") or {}
+        answer.start_call(index, call.get("id"), function.get("name"))
+        arguments: Any = function.get("arguments")
+        answer.add_arguments(index, arguments if isinstance(arguments, str) else json_text(arguments or {}))
+        answer.stop_call(index)
     answer.note(found)
     answer.end()
     return True
 
 
-def _is_about(citation: dict[str, Any], index: int, blocks: list[Any]) -> bool:
+def _objects(given: object) -> list[dict[str, Any]]:
+    return [each for each in given if isinstance(each, dict)] if isinstance(given, list) else []
+
+
+def _is_about(citation: dict[str, Any], index: int, texts: list[int]) -> bool:
+    """Tell whether a citation is about the text of this index: the first, where it does not say (recorded)."""
     kind, at = place_of(citation)
-    if kind != "TEXT_CONTENT":
-        return False
-    texts = [n for n, block in enumerate(blocks) if isinstance(block, dict) and block.get("type") != "thinking"]
-    return index == (at if at in texts else texts[0])
+    return kind == "TEXT_CONTENT" and index == (at if at in texts else texts[0])

@@ -51,15 +51,13 @@ def _annotation(source: dict[str, Any], start: int, end: int) -> dict[str, Any]:
     }
 
 
-def restored(text: str, annotations: object, provider: str, index: int) -> list[dict[str, Any]]:
-    """Return the citations that this provider made of a text, which is now the block of this index."""
+def restored(text: str, annotations: object, provider: str, index: int | None) -> list[dict[str, Any]]:
+    """Return the citations that this provider made of a text, which is now the block of this index; None for a plan."""
     found = spans_of(annotations, provider, DIALECT, len(text))
-    return [
-        {**citation, "content_index": index} if index or "content_index" in citation else citation
-        for span in sorted(found)
-        for citation in found[span]
-        if isinstance(citation, dict)
-    ]
+    citations = [each for span in sorted(found) for each in found[span] if isinstance(each, dict)]
+    if index is None:
+        return citations
+    return [{**each, "content_index": index} if index or "content_index" in each else each for each in citations]
 
 
 def _number(value: object) -> int:

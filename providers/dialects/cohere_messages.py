@@ -177,11 +177,15 @@ class Messages:
                 text = string_of(block, "refusal" if kind == "refusal" else "text")
                 if kind != "refusal":
                     self._report(block, str(kind))
-                if text and has_calls and block.item in plans:
+                if not text:
+                    continue
+                is_plan = has_calls and block.item in plans
+                at = None if is_plan else len(content)
+                if not plan or not is_plan:  # in a longer plan its spans would be others
+                    citations += citations_of(text, block.value.get("annotations"), self._target.provider, at)
+                if is_plan:
                     plan.append(text)
-                elif text:
-                    cited = block.value.get("annotations")
-                    citations += citations_of(text, cited, self._target.provider, len(content))
+                else:
                     content.append({"type": "text", "text": text})
             elif kind == "reasoning":
                 content += self._thought(block)

@@ -25,9 +25,10 @@ def status_error(
     """Return the error of an answer with an error status, whatever its body looks like.
 
     Args:
-        kind: the host's error type, where the body does not say it.
+        kind: the host's error type, where the body does not say it. Amazon's hosts name it in a header.
     """
     target = request.target
+    kind = kind or headers.get("x-amzn-errortype", "").partition(":")[0].strip() or None
     said = read_body(body, status, headers.get("content-type", ""), _secrets(request))
     if kind is not None:
         said = msgspec.structs.replace(said, kind=kind)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlencode
 
+from ...pipeline.credential import PENDING, header_of
 from ...pipeline.request import Target
 from ...pipeline.secret import Secret, is_credential
 
@@ -22,10 +23,9 @@ def headers_of(
     if has_body:
         headers.append(("content-type", "application/json"))
     if target.api_key is not None:
-        if target.auth == "bearer":
-            headers.append(("authorization", Secret(f"Bearer {target.api_key.reveal()}")))
-        else:
-            headers.append((target.auth, target.api_key))
+        headers.append(header_of(target.auth, target.api_key)[:2])
+    elif target.credential is not None:
+        headers.append(("authorization" if target.auth == "bearer" else target.auth, PENDING))
     headers.extend(target.headers)
     if extra:
         replaced = {name.lower() for name in extra}

@@ -38,6 +38,7 @@ from .envelope import SEALED, unseal
 from .failures import event_error, excerpt, failed, reported, shown, status_error
 from .http_request import headers_of, query_of
 from .repair import ENDS, WATCHED, Repair
+from .scoped_calls import ScopedStream, own_names, scoped
 
 
 class _Route(msgspec.Struct, frozen=True):
@@ -70,9 +71,11 @@ class ResponsesDialect(msgspec.Struct, frozen=True):
 
     Args:
         typed_input: whether the host wants `type` on every input item.
+        scoped_calls: whether its ids of tool calls need the response's.
     """
 
     typed_input: bool = False
+    scoped_calls: bool = False
 
     @property
     def name(self) -> str:
@@ -82,6 +85,9 @@ class ResponsesDialect(msgspec.Struct, frozen=True):
         options, params, route = request.options, request.params, _ROUTES[request.operation]
         extra_body, extra_query = options.get("extra_body"), options.get("extra_query")
         path, query, streamed = route.path, extra_query, request.streamed
+        if self.scoped_calls and isinstance(params, CreateParams) and params.previous_response_id:
+            own = own_names(params.input, params.previous_response_id)
+            params = msgspec.structs.replace(params, input=own)
         if isinstance(params, _WITH_BODY):
             body: bytes | None = encode_body(params, target.model, drop, extra_body, self.typed_input)
         else:
@@ -108,6 +114,8 @@ class ResponsesDialect(msgspec.Struct, frozen=True):
                 f"the answer is no JSON object but {shown(body, request)}",
                 hint="check that api_base is the address of an API (it usually ends in /v1)",
             ) from None
+        if self.scoped_calls and isinstance(reply, Response):
+            reply = scoped(reply)
         if operation == "create" and isinstance(reply, Response):
             return _checked(reply, body, request)
         if not _is_meant(reply):  # a response that failed is one all the same: it was asked for, and here it is
@@ -119,7 +127,8 @@ class ResponsesDialect(msgspec.Struct, frozen=True):
 
     def stream_decoder(self, request: Request) -> StreamDecoder:
         starting_after = getattr(request.params, "starting_after", None)
-        return NativeStream((request.target.api_key,) if request.target else (), starting_after)
+        decoder = NativeStream((request.target.api_key,) if request.target else (), starting_after)
+        return ScopedStream(decoder) if self.scoped_calls else decoder
 
     def error(self, status: int, headers: Headers, body: bytes, request: Request) -> APIError:
         return status_error(status, headers, body, request)

@@ -19,7 +19,7 @@ from ...pipeline.response import Response
 from ...pipeline.wire import Raw, value
 from ...providers.dialects.echo import response_fields
 from ...providers.host_errors import make_error, read_value
-from ...providers.response_ids import RESOLVE
+from ...providers.response_ids import GIVEN, RESOLVE
 from .background import EventLog, Worker, failed, first_events, is_abandoned, replayed, settled
 from .desk import Desk, tell_settled
 from .hosts import host_of
@@ -33,11 +33,18 @@ _LOST: Final = "its worker is gone: the process ended without a word, or did not
 
 # Options that are kept with a call that may be run again; none of them is a credential.
 _KEPT: Final = frozenset(
-    {"api_base", "base_url", "custom_llm_provider", "dialect", "drop", "extra_body", "extra_query"}
+    {
+        *("api_base", "base_url", "custom_llm_provider", "dialect", "drop", "extra_body", "extra_query"),
+        *("api_version", "aws_profile_name", "aws_region_name", "vertex_project", "vertex_location"),
+    }
 )
 # Options that a later call brings along itself, or that do not matter to the answer.
 _OF_A_CALL: Final = frozenset(
-    {"api_key", "timeout", "hooks", "trace", "state_store", "num_retries", "max_retries", "_given_id"}
+    {
+        *("api_key", "azure_ad_token", "azure_ad_token_provider", "vertex_credentials"),
+        *("aws_access_key_id", "aws_secret_access_key", "aws_session_token"),
+        *("timeout", "hooks", "trace", "state_store", "num_retries", "max_retries", GIVEN),
+    }
 )
 _NOT_AGAIN: Final = frozenset(
     {
@@ -181,7 +188,7 @@ async def _run_again(desk: Desk, ref: str, found: Found, call_next: Any, resolve
     )
     version = await desk.shelf.keep(ref, taken, found.version)
     call: Any = msgspec.json.decode(bytes(run.call))
-    own = {name: option for name, option in desk.request.options.items() if name in _OF_A_CALL and name[0] != "_"}
+    own = {name: option for name, option in desk.request.options.items() if name in _OF_A_CALL and name != GIVEN}
     request: Request = await resolve(
         Request(
             operation="create",

@@ -63,8 +63,9 @@ def page() -> str:
             "",
             *table("keyword", "what to do", REFUSED),
             "",
-            f"Also every keyword that begins with {', '.join(f'`{prefix}`' for prefix in REFUSED_PREFIXES)}: "
-            "these providers are not served natively yet.",
+            "Also every further keyword that begins like these:",
+            "",
+            *table("begins with", "what to do", REFUSED_PREFIXES),
             "",
             "Keywords of chat completions get the same error, with the name that they have in the Responses API:",
             "",

@@ -60,6 +60,12 @@ OFFLINE = {
         r"  call\.start\n  attempt\.start\n  attempt\.end\n  call\.end\n",
         r"  completed after 0\.\d+ s, \d+ tokens, 1 attempt\n  abandoned after ",
     ],
+    "credentials": [
+        r"^Welcome back\. after \[401, 200\] with \[\"yesterday's\", \"today's\"\]$",
+        r"^AwsCredentials\(access_key_id='AKIAEXAMPLE', secret_access_key=Secret\(\*\*\*\), session_token=None\)$",
+        r"^https://bedrock-runtime\.eu-central-1\.amazonaws\.com/model/amazon\.nova-lite-v1%3A0/converse \*\*\*$",
+        r"^Say hello\.$",
+    ],
     "errors": [
         r'^UnknownKeyword: .*did you mean "temperature"',
         r"^here you are after \['429 failed', '200 completed'\]",
@@ -103,6 +109,7 @@ WITH_THE_MODEL = {
         r"^begun: queued\n.*\w",
         r"^ended: ",
     ],
+    "credentials": [r"^Welcome back", r"^https://bedrock", r"\w+"],
     "errors": [r"^1 attempt$", r"\w+"],
     "store": [r"^call 1 of =acme/count/calls\n.*\w", r"^call 2 of =acme/count/calls$"],
     "structured": [r"^second answer: ", r"^(Recipe\(|Output(Invalid|Incomplete): )"],

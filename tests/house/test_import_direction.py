@@ -48,6 +48,8 @@ OUTSIDE = {
     "redis": ("pipeline/stores/redis.py",),
     "psycopg": ("pipeline/stores/postgres.py", "pipeline/stores/postgres_pool.py"),
     "xllamacpp": ("providers/llama_child.py",),
+    "botocore": ("providers/aws_login.py",),
+    "google": ("providers/google_account.py",),
 }
 
 

@@ -62,6 +62,7 @@ def test_an_answer_says_the_same(recording: Recording) -> None:
 
     assert check_grammar(events) == []
     assert_same(end_of(events), answer_in(recording))
+    assert end_of(events).id == answer_in(recording)["id"]
 
 
 @pytest.mark.parametrize("recording", STREAMS, ids=named)
