@@ -37,8 +37,10 @@ _KEPT = "resp_apk1_"
 _KEPT_ID = re.compile(f"{_KEPT}[0-9a-f]{{32}}")
 
 GIVEN = "_given_id"
-"""Name of the request option with the public id of the call, a `GivenId`. Where it is that of a previous response,
-Resolve takes it away when the call goes to the provider and address that keep it."""
+"""Name of the request option with the public id of the call, a `GivenId`."""
+
+ELSEWHERE = "_kept_elsewhere"
+"""Name of the request option that says that the call goes to another provider or address than keeps that response."""
 
 RESOLVE = "resolve"
 """Key in a call's scratch of the function that gives a request its target, for a stage that makes calls of its own:

@@ -23,7 +23,7 @@ from ..providers.credentials import Access, Logins, cloud_options, find_access, 
 from ..providers.dialect_choice import Choice, choose_dialect
 from ..providers.dialects import DIALECTS
 from ..providers.profiles import Profile, profile_of
-from ..providers.response_ids import GIVEN, RESOLVE, GivenId, deployment_of, is_kept, refused
+from ..providers.response_ids import ELSEWHERE, GIVEN, RESOLVE, GivenId, deployment_of, is_kept, refused
 from ..providers.rows import Provider
 from ..providers.scripted import ScriptedHost, echo_host
 
@@ -202,7 +202,7 @@ def _with_agreed_id(request: Request, provider: str, deployment: str, base_url: 
         if not is_here:
             raise refused(given, provider, base_url, "response_id")
         return request
-    return request.with_options(**{GIVEN: None}) if is_here else request
+    return request if is_here else request.with_options(**{ELSEWHERE: True})
 
 
 # LiteLLM's routing prefixes.

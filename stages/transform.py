@@ -10,7 +10,7 @@ from ..pipeline.params import HAPPENS_ANYWAY
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request, Target
 from ..pipeline.stage import Option, Stage
-from ..providers.response_ids import GIVEN, is_kept, refused
+from ..providers.response_ids import ELSEWHERE, GIVEN, is_kept, refused
 
 Policy = Literal["report", "error", "ignore"]
 _POLICIES = get_args(Policy)
@@ -90,9 +90,8 @@ def _check_served(request: Request, target: Target) -> None:
             provider=target.provider,
             hint="leave out dialect=",
         )
-    given = request.options.get(GIVEN)
-    if given is not None and request.param("previous_response_id") is not None:
-        raise refused(given, target.provider, target.base_url, "previous_response_id")
+    if ELSEWHERE in request.options and request.param("previous_response_id") is not None:
+        raise refused(request.options[GIVEN], target.provider, target.base_url, "previous_response_id")
 
 
 def _drop(request: Request, policy: Policy, name: str, reason: str) -> None:

@@ -237,19 +237,29 @@ class Worker:
 
     async def _settle(self, final: Response) -> None:
         record = settled(self._record, final)
+        try:
+            is_first = await self._write_end(record)
+        except BaseException as error:
+            if not isinstance(error, StoreError):  # stopped in the middle of it: once more, without waiting
+                with contextlib.suppress(StoreError):
+                    if not self._lost and self._write_over(record):
+                        self._told(record)
+            raise  # of the store: into the log; the lease runs out, and whoever looks then learns that it failed
+        if is_first:
+            self._told(record)
+            await self._tell(record)
+
+    async def _write_end(self, record: Record) -> bool:
+        """Write the last events and the end; say whether it was the first one."""
         for delay_s in (*_RETRIES_S, None):
             try:
                 await self._shelf.do(self._write_events)
-                is_first = not self._lost and await self._shelf.do(self._write_over, record)
+                return not self._lost and await self._shelf.do(self._write_over, record)
             except StoreError:
                 if delay_s is None:
-                    raise  # into the log; the lease runs out, and whoever looks then learns that it failed
+                    raise
                 await self._runtime.sleep(delay_s)
-            else:
-                if is_first:
-                    self._told(record)
-                    await self._tell(record)
-                return
+        raise AssertionError("the loop returns or raises")
 
     def _give_up(self) -> None:
         """Say that this worker is being stopped: blocking, since nothing can be waited for any more."""

@@ -19,7 +19,7 @@ from ...pipeline.response import Response
 from ...pipeline.wire import Raw, value
 from ...providers.dialects.echo import response_fields
 from ...providers.host_errors import make_error, read_value
-from ...providers.response_ids import GIVEN, RESOLVE
+from ...providers.response_ids import ELSEWHERE, GIVEN, RESOLVE
 from .background import EventLog, Worker, failed, first_events, is_abandoned, replayed, settled
 from .desk import Desk, tell_settled
 from .hosts import host_of
@@ -43,7 +43,7 @@ _OF_A_CALL: Final = frozenset(
     {
         *("api_key", "azure_ad_token", "azure_ad_token_provider", "vertex_credentials"),
         *("aws_access_key_id", "aws_secret_access_key", "aws_session_token"),
-        *("timeout", "hooks", "trace", "state_store", "num_retries", "max_retries", GIVEN),
+        *("timeout", "hooks", "trace", "state_store", "num_retries", "max_retries", GIVEN, ELSEWHERE),
     }
 )
 _NOT_AGAIN: Final = frozenset(
@@ -188,7 +188,7 @@ async def _run_again(desk: Desk, ref: str, found: Found, call_next: Any, resolve
     )
     version = await desk.shelf.keep(ref, taken, found.version)
     call: Any = msgspec.json.decode(bytes(run.call))
-    own = {name: option for name, option in desk.request.options.items() if name in _OF_A_CALL and name != GIVEN}
+    own = {name: option for name, option in desk.request.options.items() if name in _OF_A_CALL and name[0] != "_"}
     request: Request = await resolve(
         Request(
             operation="create",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..remember import Remember
 
 
-class Desk(msgspec.Struct, frozen=True, gc=False):
+class Desk(msgspec.Struct, frozen=True):
     """The settings of the stage, the call, and its part of the store.
 
     Args:

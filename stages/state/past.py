@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -11,7 +11,7 @@ from ...pipeline.errors import ConflictError, UnsupportedParameter
 from ...pipeline.items import read_item
 from ...pipeline.request import Request
 from ...pipeline.wire import Raw
-from ...providers.response_ids import GIVEN, GivenId, is_kept, refused
+from ...providers.response_ids import ELSEWHERE, GIVEN, GivenId, is_kept, refused
 from .hosts import Host, conversation_of, reference
 from .records import Record, for_host, input_items, output_items
 from .shelf import Shelf, not_kept, shown
@@ -31,7 +31,7 @@ class Past(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         said: by turns, the oldest first; nothing where the host knows it by itself.
         previous: the response that the call goes on from, as a reference; "" for none.
-        public: its id, as the caller gave it.
+        public: its id, as the caller gave it, where the host does not say it.
         record: its record, where it was read.
         conversation: name of a conversation that is kept here, "" for none.
         turns: how many turns that has.
@@ -57,11 +57,11 @@ async def go_on(request: Request, host: Host, shelf: Shelf) -> tuple[Request, Pa
         InvalidParameter: another host keeps that response, and there is no copy here.
         UnsupportedParameter: the host cannot read something without which the conversation would be another one.
     """
-    previous, given = request.param("previous_response_id"), request.options.get(GIVEN)
+    previous = request.param("previous_response_id")
     conversation = conversation_of(request.param("conversation"), host)
     if previous is not None:
-        if isinstance(given, GivenId):
-            past = await _elsewhere(shelf, given, request)
+        if ELSEWHERE in request.options:
+            past = await _elsewhere(shelf, request.options[GIVEN], request)
         elif host.keeps and not is_kept(previous):
             return request, Past(previous=reference(host.provider, host.deployment, previous))
         else:
@@ -69,7 +69,12 @@ async def go_on(request: Request, host: Host, shelf: Shelf) -> tuple[Request, Pa
     elif conversation:
         past = await behind_conversation(shelf, conversation)
     else:
-        return request, NOTHING
+        theirs = request.param("conversation")
+        if theirs is None:
+            return request, NOTHING
+        # What was said in it is not known here, and whoever goes on elsewhere has to miss it.
+        name = theirs.get("id") if isinstance(theirs, Mapping) else theirs
+        return request, Past(previous=reference(host.provider, host.deployment, f"conversation {name}"))
     whole = whole_input(past.said, request.param("input"), host, request.context.drop)
     if previous is not None:
         return request.with_params(input=whole, previous_response_id=None), past

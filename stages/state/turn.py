@@ -14,7 +14,7 @@ from ...pipeline.reply import Outcome
 from ...pipeline.request import Request
 from ...pipeline.response import Response
 from ...pipeline.wire import Raw, is_absent
-from ...providers.response_ids import new_kept_id
+from ...providers.response_ids import GIVEN, new_kept_id
 from .background import failed
 from .desk import Desk
 from .hosts import Host, host_of, reference
@@ -63,11 +63,17 @@ class OneTurn:
         if params.background and not host.has_background:
             turn.in_background = not dry
             changes.update(background=None, background_options=None)
+            if host.keeps:
+                changes["store"] = False  # under another id, by which nobody could delete it
         if params.store and not host.keeps:
             changes["store"] = None  # it is kept here
         turn.is_kept = params.store is not False and not dry and (desk.stage.copies or not host.keeps)
         if turn.in_background or (turn.is_kept and not host.keeps):
             turn.own_id = new_kept_id()
+            if params.previous_response_id is not None and not past.public:  # get has no host that would say it
+                given = desk.request.options.get(GIVEN)
+                public = params.previous_response_id if given is None else given.public
+                turn.past = msgspec.structs.replace(past, public=public)
         if changes:
             turn.request = request.with_params(**changes)
         return turn

@@ -632,6 +632,17 @@ def test_a_hosts_own_conversation_is_left_to_it(mode: Mode) -> None:
     mode.run(body)
 
 
+def test_what_a_hosts_own_conversation_holds_is_missed_elsewhere(mode: Mode, streamed: bool) -> None:
+    async def body() -> None:
+        client = scripted({"id": "resp_1", "output": [message("Hello.")]})
+        first = await mode.response(client.chain, conversation={"id": "conv_1"}, streamed=streamed, **OPENAI)
+        with pytest.raises(NotFoundError, match="conversation conv_1 of openai, which resp_1 of openai goes on from"):
+            await mode.response(client.chain, previous_response_id=first.id, streamed=streamed, **GROQ)
+        assert len(client.requests) == 1
+
+    mode.run(body)
+
+
 def test_input_items_of_a_conversation_are_those_of_its_time(mode: Mode) -> None:
     async def body() -> None:
         client = scripted("b", "d", "f")

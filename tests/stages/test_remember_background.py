@@ -407,6 +407,25 @@ def test_a_host_with_a_background_of_its_own_keeps_it(mode: Mode) -> None:
     mode.run(body)
 
 
+def test_at_a_host_that_keeps_responses_nothing_is_left_of_it(mode: Mode) -> None:
+    async def body() -> None:
+        host = ScriptedHost([{"id": "resp_1"}, {"id": "resp_2", "output": [message("Done.")]}, "Next."])
+        here = Here(mode, presets.responses, None, transport=host)
+        first = await here.begin(background=None, model="xai/m")
+
+        begun = await here.begin(model="xai/m", previous_response_id=first.id)
+        ended = await here.poll(begun.id)
+        await here.begin("And?", background=None, model="xai/m", previous_response_id=begun.id)
+
+        sent = [loads(request.body or b"") for request in host.requests]
+        assert (ended.id, ended.previous_response_id) == (begun.id, first.id)
+        assert (sent[1]["previous_response_id"], sent[1]["store"], "background" in sent[1]) == ("resp_1", False, False)
+        assert len(sent[2]["input"]) == 4
+        await here.close()
+
+    mode.run(body)
+
+
 # --- workers that go away -------------------------------------------------------------------------------------------
 
 
