@@ -99,6 +99,7 @@ if TYPE_CHECKING:
     from .stages.parse_output import ParseOutput as ParseOutput
     from .stages.reask import Reask as Reask
     from .stages.record import Record as Record
+    from .stages.remember import Remember as Remember
     from .stages.rename import Rename as Rename
     from .stages.replay import Replay as Replay
     from .stages.resolve import Resolve as Resolve
@@ -172,6 +173,7 @@ _HOMES = {
     "stages.parse_output": ["ParseOutput"],
     "stages.reask": ["Reask"],
     "stages.record": ["Record"],
+    "stages.remember": ["Remember"],
     "stages.rename": ["Rename"],
     "stages.replay": ["Replay"],
     "stages.resolve": ["Resolve"],

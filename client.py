@@ -16,6 +16,8 @@ from .stages import presets
 if TYPE_CHECKING:
     import ssl
 
+    from .pipeline.stores.store import Store
+
 
 class Client(Calls):
     """Runs one chain with its own connections, time limits and hooks. Safe to share between threads and event loops.
@@ -37,6 +39,7 @@ class Client(Calls):
         tenant: whose data stores keep apart.
         mcp_servers: MCP servers that calls may use by name: a mapping of names to URLs, commands as in mcp.json files,
             or objects of this process; or an `antiphon.mcp.McpServers`, which stays its maker's to close.
+        state_store: where responses are kept: a store, or the URL of one, e.g. "sqlite:///responses.db".
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class Client(Calls):
         proxy: str | None = "env",
         tenant: str | None = None,
         mcp_servers: Any = None,
+        state_store: str | Store | None = None,
     ) -> None:
         self.engine = Engine(
             timeouts=timeouts,
@@ -60,7 +64,7 @@ class Client(Calls):
             transport=transport,
             blocking=blocking,
             tenant=tenant,
-            resources={"mcp_servers": mcp_servers},
+            resources={"mcp_servers": mcp_servers, "state_store": state_store},
             network={
                 "max_connections": max_connections,
                 "keepalive_s": keepalive_s,

@@ -59,6 +59,7 @@ class CallContext:
         "first_event_s",
         "headers",
         "lock",
+        "notes",
         "operation",
         "owner",
         "request_id",
@@ -71,6 +72,7 @@ class CallContext:
         "status",
         "target",
         "timeouts",
+        "upstream_id",
         "waited_s",
     )
 
@@ -99,6 +101,8 @@ class CallContext:
         self.scratch: dict[Any, Any] = {}
         self.attempts: list[Attempt] = []
         self.dropped: list[Dropped] = []
+        self.notes: list[str] = []
+        self.upstream_id: str | None = None
         self.stage_times: dict[int, list[Any]] | None = None
         self.waited_s = 0.0
         self.target: Target | None = None
@@ -148,6 +152,30 @@ class CallContext:
         if dropped not in self.dropped:
             self.dropped.append(dropped)
 
+    def note(self, text: str) -> None:
+        """Tell the caller something that is no error, in a sentence; the same once."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def detached(self, total_s: float) -> CallContext:
+        """Return a context for work that outlives this call: the same id, sinks and states, limits and facts anew.
+
+        Args:
+            total_s: how long the work may take, seconds from now.
+        """
+        context = CallContext(
+            owner=self.owner,
+            runtime=self.runtime,
+            drive=self.drive,
+            operation=self.operation,
+            timeouts=replace(self.timeouts, total=total_s),
+            states=self.states,
+        )
+        context._id = self.id
+        context.sinks = self.sinks
+        context.target = self.target
+        return context
+
     def subscribe(self, sink: Sink) -> None:
         """Send all further signals of this call to `sink`."""
         self.sinks = (*self.sinks, sink)
@@ -173,6 +201,8 @@ class CallContext:
             headers=_NO_HEADERS if self.headers is None else self.headers,
             attempts=tuple([replace(attempt) for attempt in self.attempts]),
             dropped=tuple(self.dropped),
+            notes=tuple(self.notes),
+            upstream_id=self.upstream_id,
             duration_s=self.runtime.now() - self.started_at,
             first_event_s=self.first_event_s,
             stages=() if self.stage_times is None else _stage_times(self.stage_times),

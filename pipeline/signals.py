@@ -156,4 +156,20 @@ class ToolEnded(Signal, frozen=True, kw_only=True):
     result: object = None
 
 
+class ResponseSettled(Signal, frozen=True, kw_only=True):
+    """A background response has come to its end, which its own call (outcome "accepted") did not wait for.
+
+    Args:
+        response_id: the id as the caller got it.
+        outcome: how it ended.
+        usage: tokens as the host reported them; None when it did not.
+    """
+
+    name: ClassVar[str] = "response.settled"
+
+    response_id: str
+    outcome: OutcomeKind
+    usage: Usage | None = None
+
+
 Sink: TypeAlias = Callable[[Signal], None]

@@ -51,6 +51,11 @@ OFFLINE = {
         r"^asked: openai \(failed\), scripted \(completed\)$",
         r"^Count to three\.$",
     ],
+    "state": [
+        r"^second answer: What is my name\?$",
+        r"^  user: My name is Ada\.\n  assistant: My name is Ada\.\n  user: What is my name\?$",
+        r"^begun: queued\nCount from one to five\.\nended: completed$",
+    ],
     "hooks": [
         r"  call\.start\n  attempt\.start\n  attempt\.end\n  call\.end\n",
         r"  completed after 0\.\d+ s, \d+ tokens, 1 attempt\n  abandoned after ",
@@ -123,6 +128,12 @@ WITH_THE_MODEL = {
     "chain_file": [r"^support$", r"atempts", r"\w+"],
     "fallback": [r"\w+", r"^asked: openai \(failed\), local \((completed|incomplete)\)$", r"\w+"],
     "hooks": [r"  attempt\.start\n  attempt\.end\n  call\.end\n", r"\d+ tokens, 1 attempt\n  abandoned after "],
+    "state": [
+        r"^second answer: .*\w",
+        r"^  user: My name is Ada\.\n  assistant: .*\w",
+        r"^begun: queued\n.*\w",
+        r"^ended: ",
+    ],
     "credentials": [r"^Welcome back", r"^https://bedrock", r"\w+"],
     "errors": [r"^1 attempt$", r"\w+"],
     "store": [r"^call 1 of =acme/count/calls\n.*\w", r"^call 2 of =acme/count/calls$"],
