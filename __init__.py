@@ -12,8 +12,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
-
 if TYPE_CHECKING:
     from . import mcp as mcp
     from . import providers as providers
@@ -70,6 +68,7 @@ if TYPE_CHECKING:
     from .pipeline.tool_function import ToolError as ToolError
     from .pipeline.tool_function import ToolFunction as ToolFunction
     from .pipeline.tool_function import tool as tool
+    from .pipeline.version import __version__ as __version__
     from .prebuilt import acancel_responses as acancel_responses
     from .prebuilt import acompact_responses as acompact_responses
     from .prebuilt import acount_input_tokens as acount_input_tokens
@@ -141,6 +140,7 @@ _HOMES = {
     "pipeline.stage": ["Option", "Scope", "Stage"],
     "pipeline.stores.store": ["Entry", "Store", "key_of", "open_store"],
     "pipeline.timeouts": ["Timeouts"],
+    "pipeline.version": ["__version__"],
     "pipeline.tool_function": ["ToolContext", "ToolError", "ToolFunction", "tool"],
     "prebuilt": [
         "acancel_responses",
@@ -244,7 +244,7 @@ _MODULES = {
 _WHERE = {**{name: home for home, names in _HOMES.items() for name in names}, **_MODULES}
 
 # A star import must not hide the official SDK, whose name is mcp too.
-__all__ = ["__version__", *sorted(_WHERE.keys() - {"mcp"})]  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = [*sorted(_WHERE.keys() - {"mcp"})]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:

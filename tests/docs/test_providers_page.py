@@ -265,8 +265,7 @@ def address(row: Provider) -> str:
         path for path in dict.fromkeys([row.base_path, *row.base_paths.values(), *row.model_paths.values()]) if path
     ]
     path = f" + {' or '.join(names([path]) for path in paths)}" if paths and not row.base_url.endswith(paths[0]) else ""
-    base_url = row.base_url.replace("|", "\\|")  # which would end the cell
-    usual = (f"`{base_url}`" if base_url else "…") + path
+    usual = (f"`{row.base_url}`" if row.base_url else "…") + path
     return "; ".join(filter(None, [usual, names(row.base_env)]))
 
 
