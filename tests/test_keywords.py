@@ -94,6 +94,7 @@ def test_every_renamed_keyword_reaches_the_call(mode: Mode, name: str) -> None:
         "reasoning_effort": "low",
         "drop_params": True,
         "stream_timeout": 30,
+        "max_agentic_loops": 3,
     }
 
     async def body() -> None:
