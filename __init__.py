@@ -12,11 +12,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
-
 if TYPE_CHECKING:
+    from . import mcp as mcp
     from . import providers as providers
     from .client import Client as Client
+    from .mcp.registry import McpServers as McpServers
+    from .mcp.server import McpServer as McpServer
     from .openai_client import AsyncOpenAI as AsyncOpenAI
     from .openai_client import OpenAI as OpenAI
     from .pipeline import errors as errors
@@ -53,6 +54,8 @@ if TYPE_CHECKING:
     from .pipeline.signals import CallEnded as CallEnded
     from .pipeline.signals import CallStarted as CallStarted
     from .pipeline.signals import Signal as Signal
+    from .pipeline.signals import ToolEnded as ToolEnded
+    from .pipeline.signals import ToolStarted as ToolStarted
     from .pipeline.stage import Option as Option
     from .pipeline.stage import Scope as Scope
     from .pipeline.stage import Stage as Stage
@@ -61,6 +64,11 @@ if TYPE_CHECKING:
     from .pipeline.stores.store import key_of as key_of
     from .pipeline.stores.store import open_store as open_store
     from .pipeline.timeouts import Timeouts as Timeouts
+    from .pipeline.tool_function import ToolContext as ToolContext
+    from .pipeline.tool_function import ToolError as ToolError
+    from .pipeline.tool_function import ToolFunction as ToolFunction
+    from .pipeline.tool_function import tool as tool
+    from .pipeline.version import __version__ as __version__
     from .prebuilt import acancel_responses as acancel_responses
     from .prebuilt import acompact_responses as acompact_responses
     from .prebuilt import acount_input_tokens as acount_input_tokens
@@ -69,6 +77,7 @@ if TYPE_CHECKING:
     from .prebuilt import alist_input_items as alist_input_items
     from .prebuilt import apoll_responses as apoll_responses
     from .prebuilt import aresponses as aresponses
+    from .prebuilt import aresponses_api_with_mcp as aresponses_api_with_mcp
     from .prebuilt import cancel_responses as cancel_responses
     from .prebuilt import compact_responses as compact_responses
     from .prebuilt import count_input_tokens as count_input_tokens
@@ -77,6 +86,7 @@ if TYPE_CHECKING:
     from .prebuilt import list_input_items as list_input_items
     from .prebuilt import poll_responses as poll_responses
     from .prebuilt import responses as responses
+    from .prebuilt import responses_api_with_mcp as responses_api_with_mcp
     from .providers.aws_signature import AwsCredentials as AwsCredentials
     from .stages import presets as presets
     from .stages.defaults import Defaults as Defaults
@@ -96,12 +106,16 @@ if TYPE_CHECKING:
     from .stages.response_ids import ResponseIds as ResponseIds
     from .stages.retry import Retry as Retry
     from .stages.route import Route as Route
+    from .stages.tools.approvals import ApprovalRequest as ApprovalRequest
+    from .stages.tools.stage import Tools as Tools
     from .stages.transform import Transform as Transform
     from .stages.validate import Validate as Validate
 
 # Public name -> the module that has it. Errors are found in pipeline.errors by any of their names.
 _HOMES = {
     "client": ["Client"],
+    "mcp.registry": ["McpServers"],
+    "mcp.server": ["McpServer"],
     "openai_client": ["AsyncOpenAI", "OpenAI"],
     "pipeline.chain": ["Chain"],
     "pipeline.engine": ["aclose", "close"],
@@ -122,11 +136,13 @@ _HOMES = {
     "pipeline.request": ["Handler", "Request"],
     "pipeline.response": ["Response"],
     "pipeline.secret": ["FromEnv", "Secret"],
-    "pipeline.signals": ["CallEnded", "CallStarted", "Signal"],
+    "pipeline.signals": ["CallEnded", "CallStarted", "Signal", "ToolEnded", "ToolStarted"],
     "pipeline.function_stages": ["after", "before", "on_stream_event", "stage"],
     "pipeline.stage": ["Option", "Scope", "Stage"],
     "pipeline.stores.store": ["Entry", "Store", "key_of", "open_store"],
     "pipeline.timeouts": ["Timeouts"],
+    "pipeline.version": ["__version__"],
+    "pipeline.tool_function": ["ToolContext", "ToolError", "ToolFunction", "tool"],
     "prebuilt": [
         "acancel_responses",
         "acompact_responses",
@@ -136,6 +152,7 @@ _HOMES = {
         "alist_input_items",
         "apoll_responses",
         "aresponses",
+        "aresponses_api_with_mcp",
         "cancel_responses",
         "compact_responses",
         "count_input_tokens",
@@ -144,6 +161,7 @@ _HOMES = {
         "list_input_items",
         "poll_responses",
         "responses",
+        "responses_api_with_mcp",
     ],
     "providers.aws_signature": ["AwsCredentials"],
     "stages.defaults": ["Defaults"],
@@ -162,6 +180,8 @@ _HOMES = {
     "stages.response_ids": ["ResponseIds"],
     "stages.retry": ["Retry"],
     "stages.route": ["Route"],
+    "stages.tools.approvals": ["ApprovalRequest"],
+    "stages.tools.stage": ["Tools"],
     "stages.transform": ["Transform"],
     "stages.validate": ["Validate"],
     "pipeline.errors": [
@@ -208,6 +228,7 @@ _HOMES = {
         "StoreValueTooLarge",
         "StreamInterrupted",
         "SuspendedInSync",
+        "ToolFailed",
         "UnknownKeyword",
         "UnknownProvider",
         "UnprocessableEntityError",
@@ -215,10 +236,17 @@ _HOMES = {
         "UnsupportedParameter",
     ],
 }
-_MODULES = {"errors": "pipeline.errors", "presets": "stages.presets", "providers": "providers", "testing": "testing"}
+_MODULES = {
+    "errors": "pipeline.errors",
+    "mcp": "mcp",
+    "presets": "stages.presets",
+    "providers": "providers",
+    "testing": "testing",
+}
 _WHERE = {**{name: home for home, names in _HOMES.items() for name in names}, **_MODULES}
 
-__all__ = ["__version__", *sorted(_WHERE)]  # pyright: ignore[reportUnsupportedDunderAll]
+# A star import must not hide the official SDK, whose name is mcp too.
+__all__ = [*sorted(_WHERE.keys() - {"mcp"})]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:

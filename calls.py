@@ -94,6 +94,10 @@ class ResponsesKeywords(StoredKeywords, total=False):
     text_format: Any  # a class or a JSON schema
     output_mode: Literal["auto", "native", "tool", "prompt"] | None
     dialect: str | None
+    mcp_servers: Any  # names and what McpServer.of takes, or antiphon.McpServers
+    mcp_execute: Literal["auto", "local"] | None
+    approve: Callable[[Any], Any] | None
+    max_tool_rounds: int | None
     mock_response: str | Mapping[str, Any] | Response | Exception | None
     drop: Literal["report", "error", "ignore"] | None
     # LiteLLM's, under another name here; see keywords.py for all of them
@@ -103,6 +107,7 @@ class ResponsesKeywords(StoredKeywords, total=False):
     stream_timeout: float | Timeouts | None
     use_chat_completions_api: bool | None
     allowed_openai_params: list[str] | None
+    max_agentic_loops: int | None
 
 
 class Calls:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from .calls import Calls
 from .pipeline.chain import Chain
@@ -37,6 +37,8 @@ class Client(Calls):
         verify: False, a CA file or folder, or an `ssl.SSLContext`, instead of the usual certificate check.
         proxy: a proxy's address; "env" reads HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY; None uses none.
         tenant: whose data stores keep apart.
+        mcp_servers: MCP servers that calls may use by name: a mapping of names to URLs, commands as in mcp.json files,
+            or objects of this process; or an `antiphon.mcp.McpServers`, which stays its maker's to close.
         state_store: where responses are kept: a store, or the URL of one, e.g. "sqlite:///responses.db".
     """
 
@@ -53,6 +55,7 @@ class Client(Calls):
         verify: bool | str | ssl.SSLContext = True,
         proxy: str | None = "env",
         tenant: str | None = None,
+        mcp_servers: Any = None,
         state_store: str | Store | None = None,
     ) -> None:
         self.engine = Engine(
@@ -61,7 +64,7 @@ class Client(Calls):
             transport=transport,
             blocking=blocking,
             tenant=tenant,
-            resources={"state_store": state_store},
+            resources={"mcp_servers": mcp_servers, "state_store": state_store},
             network={
                 "max_connections": max_connections,
                 "keepalive_s": keepalive_s,

@@ -23,6 +23,7 @@ RENAMED: Final = {
     "vertex_ai_location": "vertex_location",
     "vertex_ai_credentials": "vertex_credentials",
     "aws_bedrock_runtime_endpoint": "api_base",
+    "max_agentic_loops": "max_tool_rounds",
 }
 """Implemented under another name here."""
 
@@ -56,7 +57,6 @@ REFUSED: Final = {
     "prompt_label": 'pass the API\'s own prompt={"id": ...}',
     "prompt_version": 'pass the API\'s own prompt={"id": ..., "version": ...}',
     "cache_control_injection_points": "put cache breakpoints into the input's parts",
-    "max_agentic_loops": "tools are not executed here yet",
     "partial_images": 'set it on the tool: {"type": "image_generation", "partial_images": 2}',
 }
 """A TypeError with this hint: silence would change what the call means."""
@@ -140,6 +140,8 @@ def _rename(keywords: dict[str, Any], kept: dict[str, Any]) -> None:
         kept["reasoning"] = {"effort": effort}
     if (drop := keywords.get("drop_params")) is not None and "drop" not in kept:
         kept["drop"] = "report" if drop in (True, "true", "True") else "error"
+    if (rounds := keywords.get("max_agentic_loops")) is not None and "max_tool_rounds" not in kept:
+        kept["max_tool_rounds"] = rounds
     if (seconds := keywords.get("stream_timeout")) is not None and keywords.get("stream"):
         kept["timeout"] = seconds
     if keywords.get("use_chat_completions_api") and "dialect" not in kept:

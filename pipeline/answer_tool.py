@@ -41,7 +41,7 @@ class AnswerTool(msgspec.Struct, frozen=True):
     @classmethod
     def beside(cls, tools: list[Any] | None, type: OutputType) -> AnswerTool:
         """Make one whose name is not among the call's tools."""
-        taken = {tool.get("name") if isinstance(tool, Mapping) else getattr(tool, "name", None) for tool in tools or ()}
+        taken = {_name_of(tool) for tool in tools or ()}
         names = (type.name, *(f"{type.name[:60]}_{number}" for number in range(2, len(taken) + 3)))
         return cls(next(name for name in names if name not in taken), type)
 
@@ -152,6 +152,12 @@ class AnswerEvents:
             ev.OutputTextDone.new(text=text, logprobs=[], **place),
             ev.ContentPartDone.new(part=_part(text), **place),
         ]
+
+
+def _name_of(tool: object) -> object:
+    if isinstance(tool, Mapping):
+        return tool.get("name")
+    return getattr(tool, "name", None) or getattr(tool, "__name__", None)
 
 
 def _text_delta(index: int, item_id: str, delta: str) -> ev.Event:

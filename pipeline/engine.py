@@ -132,6 +132,10 @@ class Engine:
         """Wait (async)."""
         await self._async.sleep(seconds)
 
+    def runtime(self, *, is_async: bool) -> Runtime:
+        """Return the runtime of one mode, for work that is no chain."""
+        return self._async if is_async else self._sync
+
     def dry_run(self, chain: Chain, keywords: dict[str, Any]) -> Request:
         """Return a request whose context says that nothing may be sent, stored or logged."""
         _, request = self._prepare(chain, "create", keywords, self._sync, drive, dry=True)
@@ -198,7 +202,11 @@ class Engine:
             logging.getLogger("antiphon").warning("a hook failed: %r; further failures are only counted", error)
 
     def shared(self, key: str, make: Callable[[], T]) -> T:
-        """Return the engine's one object of this key; one that has a `close` method is closed with the engine."""
+        """Return the engine's one object of this key.
+
+        One that has a `close` method is closed with the engine. One that has `aclose(runtime)` too closes by it, in
+        `aclose`, what it holds of the running event loop.
+        """
         with self._lock:
             if key not in self._shared:
                 made = self._shared[key] = make()
@@ -268,6 +276,10 @@ class Engine:
         for task in self._async.tasks.cancel():
             if isinstance(task, LoopTask) and task.is_here:
                 await task.wait()
+        for thing in list(self._shared.values()):
+            leave: Any = getattr(thing, "aclose", None)
+            if callable(leave):
+                await leave(self._async)
         pool = self._transports.get(True)
         if pool is not None and self._given is None:
             await pool.close()

@@ -25,6 +25,7 @@
     │   ├── StoreSchemaNewer              laid out by a newer version of this library
     │   ├── StoreUnreadable               not ours, damaged, or sealed with another key
     │   └── StoreConflict                 something else is there than the caller expects
+    ├── ToolFailed                        a tool of yours raised, with tool_errors="raise"
     └── APIError                          the host was asked
         ├── APIConnectionError            no (whole) answer: mostly worth a repeat
         │   ├── APITimeoutError           one of the five time limits, named; also a TimeoutError
@@ -270,6 +271,18 @@ class StoreConflict(StoreError):
         self.found = found
 
 
+class ToolFailed(AntiphonError):
+    """A Python function that the model called has raised. The exception is the `__cause__`, `response` what had come.
+
+    Args:
+        tool: its name.
+    """
+
+    def __init__(self, message: str, *, tool: str = "", **facts: object) -> None:
+        super().__init__(message, **facts)  # type: ignore[arg-type]
+        self.tool = tool
+
+
 class APIError(AntiphonError):
     """The host was asked, and no good answer came of it."""
 
@@ -280,16 +293,24 @@ class APIConnectionError(APIError):
     Args:
         reused_connection: whether the exchange ran on a kept-alive connection, which the host may just have closed.
         response_started: whether any byte of the answer had come.
+        request_sent: False when no connection was made, so that the host has got nothing.
     """
 
     retries: ClassVar[bool] = True
 
     def __init__(
-        self, message: str, *, reused_connection: bool = False, response_started: bool = False, **facts: object
+        self,
+        message: str,
+        *,
+        reused_connection: bool = False,
+        response_started: bool = False,
+        request_sent: bool = True,
+        **facts: object,
     ) -> None:
         super().__init__(message, **facts)  # type: ignore[arg-type]
         self.reused_connection = reused_connection
         self.response_started = response_started
+        self.request_sent = request_sent
 
 
 class APITimeoutError(APIConnectionError, TimeoutError):

@@ -309,6 +309,19 @@ class EventStream:
         assert response is not None  # a stream without terminal event has raised
         return response
 
+    async def batch(self) -> list[Any]:
+        """Return the next events, at least one, in either mode; [] at the end, every time.
+
+        For a stage whose own source reads this stream. Raises as iterating does.
+        """
+        if not self._ready:
+            await (self._end() if self._ended else self._advance())
+        events = list(self._ready)
+        self._ready.clear()
+        if events and events[-1] is self._last:
+            self._settle_last()
+        return events
+
     async def release(self) -> None:
         """Let go of the stream; in either mode. What has not ended counts as abandoned."""
         self._ended = True
@@ -319,6 +332,10 @@ class EventStream:
         finally:
             self._settle(Outcome("abandoned", self._snapshot.response()))
             await self._close()
+
+    def abort(self) -> None:
+        """Let go of the connection at once, from any thread, without waiting and without an outcome."""
+        self._source.abort()
 
     def __del__(self) -> None:
         # Dropped without an end: say so, and free the socket at once. Nothing can be awaited here.

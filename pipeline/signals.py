@@ -1,7 +1,7 @@
 """Signals: what observers are told about a call. (The word event belongs to the API.)
 
-Two levels: `call.*` once per call, `attempt.*` once per exchange with a host; between them retries, tools and a stream's
-first event. A signal carries ids, numbers and outcomes, never content.
+Two levels: `call.*` once per call, `attempt.*` once per exchange with a host; between them retries, a stream's first
+event, and `tool.*` for each tool that runs. A signal carries ids, numbers and outcomes; content only on request.
 """
 
 from __future__ import annotations
@@ -116,43 +116,44 @@ class RetryScheduled(Signal, frozen=True, kw_only=True):
 
 
 class ToolStarted(Signal, frozen=True, kw_only=True):
-    """A tool that this library runs has been called by the model.
+    """A tool is being run: one of an MCP server, or a Python function.
 
     Args:
-        tool: the tool's name, as its server or function has it.
-        tool_call_id: the model's id of this call of it.
-        kind: "mcp" for a server's tool, "function" for a function of this program.
-        server: label of the MCP server; None for functions.
+        tool: its own name.
+        server: the server's label; None for a function.
+        tool_call_id: the model's id of this use.
+        arguments: JSON text as the model wrote it; only where the Tools stage was told so.
     """
 
     name: ClassVar[str] = "tool.start"
 
     tool: str
-    tool_call_id: str
-    kind: Literal["mcp", "function"]
     server: str | None = None
+    tool_call_id: str = ""
+    arguments: str | None = None
 
 
 class ToolEnded(Signal, frozen=True, kw_only=True):
-    """A tool has returned, or will not: exactly one for each `ToolStarted`.
+    """A tool has run, or will not: exactly one for each `ToolStarted`.
 
     Args:
-        tool, tool_call_id, kind, server: as in `ToolStarted`.
-        duration_s: seconds since its start.
-        outcome: "completed", also where the tool's result says that it could not do its work; "failed" when it raised
-            or was not reached; "cancelled" from outside.
-        error: class name of the failure; None otherwise.
+        tool, server, tool_call_id: as when it started.
+        outcome: "completed"; "failed", as the tool or its server says; "refused": an `approve` function said no;
+            "timeout"; "cancelled", for the call has ended.
+        duration_s: seconds from its start.
+        error: what went wrong, as a class name or "tool_error"; None when nothing did.
+        result: what the model was told; only where the Tools stage was told so.
     """
 
     name: ClassVar[str] = "tool.end"
 
     tool: str
-    tool_call_id: str
-    kind: Literal["mcp", "function"]
-    duration_s: float
-    outcome: Literal["completed", "failed", "cancelled"]
     server: str | None = None
+    tool_call_id: str = ""
+    outcome: Literal["completed", "failed", "refused", "timeout", "cancelled"]
+    duration_s: float
     error: str | None = None
+    result: object = None
 
 
 class ResponseSettled(Signal, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -72,9 +73,19 @@ def _native_only(row: Provider, params: CreateParams) -> str | None:
     if params.tools and "tools" not in row.unsupported:
         for tool in params.tools:
             kind = _type_of(tool)
-            if kind not in _CHAT_TOOLS:
+            if kind not in _CHAT_TOOLS and not (kind == "mcp" and _runs_here(row, tool)):
                 return f"tools of type {kind}"
     return None
+
+
+def _runs_here(row: Provider, tool: Any) -> bool:
+    """Tell whether an MCP server is called from here, so that its tools are functions like others."""
+    names = ("connector_id", "tunnel_id", "server_url")
+    get = tool.get if isinstance(tool, Mapping) else functools.partial(getattr, tool)
+    connector, tunnel, url = (get(name, None) for name in names)
+    if connector or tunnel:
+        return False
+    return not row.mcp or not str(url or "").lower().startswith(("http://", "https://"))
 
 
 def _type_of(tool: Any) -> str:

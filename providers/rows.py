@@ -151,6 +151,8 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             Those of its chat completions are in `chat`.
         output_mode: how a typed answer is asked for by default: "prompt" where the host ignores `text.format`.
         typed_input: whether the host wants `type` on every input item; messages without one get it.
+        mcp: how far the host calls MCP servers itself, other than in chat completions: "" not at all, "unasked" those
+            whose tools need no approval, "all".
         prefer: when another of its dialects than the first one is the better choice.
         chat: what is particular in its chat completions.
         source, checked: where the row's facts come from, and the day they were looked at (ISO date).
@@ -183,6 +185,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     unsupported: frozenset[str] = frozenset()
     output_mode: Literal["native", "tool", "prompt"] = "native"
     typed_input: bool = False
+    mcp: Literal["", "unasked", "all"] = ""
     prefer: tuple[Preference, ...] = ()
     chat: ChatFlags = ChatFlags()
     source: str = ""

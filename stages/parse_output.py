@@ -12,6 +12,7 @@ from ..pipeline.answer_tool import AnswerEvents, AnswerTool
 from ..pipeline.errors import CallError, InvalidParameter, OutputIncomplete, OutputInvalid, OutputRefused
 from ..pipeline.event_stream import EventStream
 from ..pipeline.json_schema import OutputType, output_type
+from ..pipeline.open_calls import open_calls
 from ..pipeline.params import CreateParams, GetParams
 from ..pipeline.parts import Refusal
 from ..pipeline.reply import Reply
@@ -129,26 +130,6 @@ _WORDS: Final = (
 
 # --- reading --------------------------------------------------------------------------------------------------------
 
-# What the caller has to answer before the model goes on, and what answers it inside the same response.
-_CALLS = (
-    items.FunctionCall,
-    items.CustomToolCall,
-    items.ComputerCall,
-    items.LocalShellCall,
-    items.ShellCall,
-    items.ApplyPatchCall,
-    items.McpApprovalRequest,
-)
-_ANSWERS = (
-    items.FunctionCallOutput,
-    items.CustomToolCallOutput,
-    items.ComputerCallOutput,
-    items.LocalShellCallOutput,
-    items.ShellCallOutput,
-    items.ApplyPatchCallOutput,
-    items.McpApprovalResponse,
-)
-
 
 def _parsed(response: Response, wanted: OutputType, request: Request) -> Response:
     """Return the response with its `output_parsed`.
@@ -172,7 +153,7 @@ def _parsed(response: Response, wanted: OutputType, request: Request) -> Respons
             response=response,
             **_facts(request),
         )
-    if response.status not in (None, "completed") or _is_waiting(response):
+    if response.status not in (None, "completed") or open_calls(response.output):
         return response
     return response.with_parsed(_decode([item.text for item in messages], wanted, response, request))
 
@@ -181,16 +162,6 @@ def _refusals(messages: list[items.Message]) -> Iterator[str]:
     for message in messages:
         if not isinstance(message.content, str):
             yield from (part.refusal for part in message.content if isinstance(part, Refusal))
-
-
-def _is_waiting(response: Response) -> bool:
-    answered = {_call_id(item) for item in response.output if isinstance(item, _ANSWERS)}
-    return any(isinstance(item, _CALLS) and _call_id(item) not in answered for item in response.output)
-
-
-def _call_id(item: Any) -> str | None:
-    found: str | None = getattr(item, "call_id", None) or getattr(item, "approval_request_id", None)
-    return found or getattr(item, "id", None)
 
 
 def _decode(texts: list[str], wanted: OutputType, response: Response, request: Request) -> Any:

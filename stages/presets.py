@@ -12,6 +12,7 @@ from .remember import Remember
 from .resolve import Resolve
 from .response_ids import ResponseIds
 from .retry import Retry
+from .tools.stage import Tools
 from .transform import Transform
 from .validate import Validate
 
@@ -23,6 +24,7 @@ responses: Final = Chain(
         ResponseIds(),  # public ids outside, the hosts' own inside
         Resolve(),  # whom it goes to: provider, address, key, dialect
         Remember(),  # state where the host has none: previous_response_id, get, delete, background
+        Tools(),  # what the model calls of MCP servers and Python functions is run, and it is asked again
         Retry(),  # passing failures are repeated; streams until their first content
         Transform(),  # the call in the target's format
         Dispatch(),  # HTTP, and the answer decoded

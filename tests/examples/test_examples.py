@@ -87,12 +87,37 @@ OFFLINE = {
         r"^second answer: Step\(text='boil water', minutes=3\)$",
         r"^Recipe\(title='Echo', steps=\[\]\)$",
     ],
+    "formats": [
+        r"^responses: POST https://api\.openai\.com/v1/responses$",
+        r"^anthropic: POST .*/v1/messages$",
+        r"^gemini: POST .*:generateContent$",
+        r"^converse: POST https://bedrock-runtime\.[a-z0-9-]+\.amazonaws\.com/model/us\.amazon\.nova-2-lite-v1%3A0/converse$",
+        r"\"maxReasoningEffort\": \"low\"",
+        r"^  not sent: user - Converse has no such parameter$",
+        r"^cohere: POST https://api\.cohere\.com/v2/chat$",
+        r"\"token_budget\": 1024",
+        r"^Is 1001 a prime\?$",
+    ],
     "function_calls": [
         r"^responses - It is sunny there\.$",
         r"^user \| What is the weather in Rome\?\nassistant \| {'name': 'get_weather', ",
         r"^tool \| It is sunny in Rome\.\nassistant \| It is sunny there\.$",
     ],
+    "tools": [
+        r"^  \[(here: add|weather: get_weather) completed\]\n  \[(here: add|weather: get_weather) completed\]$",
+        r"^- mcp_list_tools$",
+        r"^- mcp_call$",
+        r"^- function_call_output$",
+        r"^- message\n3, and sunny\.$",
+    ],
 }
+
+OFFLINE["mcp_client"] = [
+    r"^- weather \| Say what the weather is like in a city\.\n- mean \| ",
+    r"^It is sunny in Rome\.\n\{'result': 23\.0\}$",
+    r"^an error: True\nspeaks 2026-07-28$",
+    r"^It is sunny in Oslo\.\nIt is sunny in Rome\.\nIt is sunny in Lima\.\nrefused: -32601$",
+]
 
 # And with the real model, whose words are its own.
 WITH_THE_MODEL = {
@@ -113,8 +138,20 @@ WITH_THE_MODEL = {
     "errors": [r"^1 attempt$", r"\w+"],
     "store": [r"^call 1 of =acme/count/calls\n.*\w", r"^call 2 of =acme/count/calls$"],
     "structured": [r"^second answer: ", r"^(Recipe\(|Output(Invalid|Incomplete): )"],
+    "tools": [r"^- mcp_list_tools$", r"^- (mcp_call|message)$"],
+    "formats": [r"^cohere: POST ", r"\w+"],
     "function_calls": [r"^responses - ", r"^chat - ", r"^user \| .*\nassistant \| ", r"^tool \| It is sunny in "],
+    "mcp_client": OFFLINE["mcp_client"],
 }
+
+# Started by others.
+SERVERS = {"weather_server"}
+
+TOOL = [
+    r"^  weather offers:  get_weather$",
+    r"^  the model calls: get_weather\(\{\"city\": ?\"Paris\"\}\)$",
+    r"^  the tool says:   It is sunny in Paris, and 21 degrees\.$",
+]
 
 CHAIN = [rf"^  {stage} +\d+\.\d\d" for stage in (stage.name for stage in presets.responses)]
 
@@ -187,6 +224,9 @@ def test_the_demo_shows_the_chain_where_the_local_model_is_not_installed(package
             *CHAIN,
             r"^  first event +\d+\.\d\d ms$",
             r"^  tokens +\d+ in, \d+ out; completed$",
+            *TOOL,
+            r"^  the model says:  Sunny, it says\.$",
+            r"^  Asked 2 times, and one answer for the reader\.$",
         ],
     )
 
@@ -204,6 +244,10 @@ def test_the_demo_streams_from_the_local_model() -> None:
             r"^  first event +\d+\.\d\d ms$",
             r"^  whole answer +\d+\.\d\d ms$",
             r"^  tokens +\d+ in, \d+ out; (completed|incomplete)$",
+            r"^local/smollm2 < What is the weather in Paris\?",
+            r"^  weather offers:  get_weather$",
+            r"^  (the model calls: get_weather\(|The model did not call the tool)",
+            r"^  Asked \d+ times, and one answer for the reader\.$",
         ],
     )
     assert "not installed" not in printed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import time
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ def serve(connection: Connection) -> None:
             connection.begin_stream()
             for event in replay(answer("One two \U0001f600.")):
                 connection.send_chunk(sse([event]))
+                time.sleep(0.01)  # so that they are not read in one piece
             connection.send_chunk(b"")
         else:
             connection.answer(answer("One two \U0001f600.").raw, content_type="application/json")
@@ -79,6 +81,7 @@ def test_no_secret_is_written_down(mode: Mode, tmp_path: Path) -> None:
                 tools=[
                     {"type": "mcp", "server_label": "s", "server_url": "https://s.example", "authorization": "canary"}
                 ],
+                mcp_execute="native",
                 extra_headers={"x-team-token": "canary"},
                 extra_query={"key": "canary"},
             )
