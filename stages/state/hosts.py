@@ -52,7 +52,7 @@ def host_of(request: Request) -> Host:
 
 def reference(provider: str, deployment: str, upstream: str) -> str:
     """Return the name of a response here: an id of this library is one, a host's own needs to say whose it is."""
-    return upstream if is_kept(upstream) else f"{provider}:{deployment}:{upstream}"
+    return upstream if is_kept(upstream) else f"{provider}~{deployment}~{upstream}"
 
 
 def reference_of(request: Request) -> str:

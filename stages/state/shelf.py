@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
@@ -19,6 +20,7 @@ from .records import Record, Turn, read
 T = TypeVar("T")
 
 _LONGEST = 1_000_000  # values of one log, read at once
+_PLAIN = re.compile(r"[A-Za-z0-9_.~-]{1,200}")  # as it stands in a key
 
 
 @functools.lru_cache(maxsize=1024)
@@ -156,8 +158,8 @@ class Shelf:
         await self.do(partial(self.store.append, key, values, start=start, ttl_s=self.ttl_s))
 
     def _key(self, ref: str, kind: str = "response") -> str:
-        # An id of this library needs no escaping, which is most of what making a key costs.
-        return _prefix(self._tenant, kind) + ref if is_kept(ref) else key_of(self._tenant, kind, ref)
+        # Most names need no escaping, which is most of what making a key costs.
+        return _prefix(self._tenant, kind) + ref if _PLAIN.fullmatch(ref) else key_of(self._tenant, kind, ref)
 
     async def do(self, fn: Callable[..., T], *args: object) -> T:
         """Run blocking code that uses the store, in the mode of the call."""
@@ -171,7 +173,7 @@ def shown(ref: str) -> str:
     """Return a response's name for people."""
     if is_kept(ref):
         return ref
-    provider, _, upstream = ref.split(":", 2)
+    provider, _, upstream = ref.split("~", 2)
     return f"{upstream} of {provider}"
 
 

@@ -31,10 +31,12 @@ from antiphon.pipeline.errors import (
     UnsupportedOperation,
     UnsupportedParameter,
 )
+from antiphon.pipeline.runtime import SyncRuntime
 from antiphon.pipeline.secret import FromEnv, Secret
 from antiphon.pipeline.stores.memory import MemoryStore
 from antiphon.pipeline.stores.store import Store, key_of, open_store
 from antiphon.providers.response_ids import encode_id, is_kept
+from antiphon.stages.state.shelf import Shelf
 from antiphon.testing import ScriptedClient, function_call, message, scripted
 
 GROQ: dict[str, Any] = {"model": "groq/m"}
@@ -880,3 +882,13 @@ def test_a_call_costs_little_more_than_before() -> None:
 
     pairs = [(cost(with_), cost(without)) for _ in range(5)]
     assert min(one for one, _ in pairs) - min(other for _, other in pairs) < 500e-6
+
+
+@pytest.mark.parametrize(
+    "ref", ["resp_apk1_" + 32 * "a", "openai~~resp_1", "x" * 200, "x" * 201, "a/b", "ü~~x", "a:b", ""]
+)
+def test_a_key_is_made_the_short_way_only_where_it_is_the_same(ref: str) -> None:
+    for tenant in (None, "a", "a/b", "resp"):
+        shelf = Shelf(MemoryStore(), tenant, SyncRuntime(lambda: None), None)  # type: ignore[arg-type,return-value]
+
+        assert shelf._key(ref) == key_of(tenant, "response", ref)
