@@ -278,7 +278,7 @@ class Engine:
                 await task.wait()
         for thing in list(self._shared.values()):
             leave: Any = getattr(thing, "aclose", None)
-            if callable(leave):
+            if leave is not None:
                 await leave(self._async)
         pool = self._transports.get(True)
         if pool is not None and self._given is None:

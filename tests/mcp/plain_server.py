@@ -51,7 +51,7 @@ def call(request_id: Any, params: dict[str, Any]) -> None:
         case "hang":
             pass
         case "die":
-            print("I am dying", file=sys.stderr, flush=True)
+            print("I am dying", os.environ.get("KEY", ""), file=sys.stderr, flush=True)
             os._exit(3)
         case "env":
             text(request_id, json.dumps(dict(os.environ)))
