@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .pipeline.function_stages import on_stream_event as on_stream_event
     from .pipeline.function_stages import stage as stage
     from .pipeline.grammar import check_grammar as check_grammar
+    from .pipeline.hook_queue import in_background as in_background
     from .pipeline.params import NULL as NULL
     from .pipeline.params import CancelParams as CancelParams
     from .pipeline.params import CompactParams as CompactParams
@@ -47,9 +48,21 @@ if TYPE_CHECKING:
     from .pipeline.request import Request as Request
     from .pipeline.response import Response as Response
     from .pipeline.secret import Secret as Secret
+    from .pipeline.signals import AttemptEnded as AttemptEnded
+    from .pipeline.signals import AttemptStarted as AttemptStarted
+    from .pipeline.signals import CacheHit as CacheHit
+    from .pipeline.signals import CacheMissed as CacheMissed
+    from .pipeline.signals import CacheStored as CacheStored
     from .pipeline.signals import CallEnded as CallEnded
     from .pipeline.signals import CallStarted as CallStarted
+    from .pipeline.signals import FallbackScheduled as FallbackScheduled
+    from .pipeline.signals import ParameterDropped as ParameterDropped
+    from .pipeline.signals import ResponseSettled as ResponseSettled
+    from .pipeline.signals import RetryScheduled as RetryScheduled
     from .pipeline.signals import Signal as Signal
+    from .pipeline.signals import StreamFirstEvent as StreamFirstEvent
+    from .pipeline.signals import ToolEnded as ToolEnded
+    from .pipeline.signals import ToolStarted as ToolStarted
     from .pipeline.stage import Option as Option
     from .pipeline.stage import Stage as Stage
     from .pipeline.timeouts import Timeouts as Timeouts
@@ -90,6 +103,7 @@ _HOMES = {
     "pipeline.event_stream": ["EventStream", "finally_"],
     "pipeline.explain": ["Explanation"],
     "pipeline.grammar": ["check_grammar"],
+    "pipeline.hook_queue": ["in_background"],
     "pipeline.params": [
         "CancelParams",
         "CompactParams",
@@ -104,7 +118,23 @@ _HOMES = {
     "pipeline.request": ["Handler", "Request"],
     "pipeline.response": ["Response"],
     "pipeline.secret": ["Secret"],
-    "pipeline.signals": ["CallEnded", "CallStarted", "Signal"],
+    "pipeline.signals": [
+        "AttemptEnded",
+        "AttemptStarted",
+        "CacheHit",
+        "CacheMissed",
+        "CacheStored",
+        "CallEnded",
+        "CallStarted",
+        "FallbackScheduled",
+        "ParameterDropped",
+        "ResponseSettled",
+        "RetryScheduled",
+        "Signal",
+        "StreamFirstEvent",
+        "ToolEnded",
+        "ToolStarted",
+    ],
     "pipeline.function_stages": ["after", "before", "on_stream_event", "stage"],
     "pipeline.stage": ["Option", "Stage"],
     "pipeline.timeouts": ["Timeouts"],

@@ -9,11 +9,11 @@ from .keywords import translate
 from .pipeline.chain import Chain
 from .pipeline.errors import InvalidParameter
 from .pipeline.event_stream import EventStream
+from .pipeline.hook_queue import Hook
 from .pipeline.params import Null, Operation
 from .pipeline.reply import Reply
 from .pipeline.response import CompactedResponse, DeletedResponse, InputTokens, ItemPage, Response
 from .pipeline.secret import Secret
-from .pipeline.signals import Sink
 from .pipeline.timeouts import Timeouts
 
 
@@ -30,7 +30,7 @@ class StoredKeywords(TypedDict, total=False):
     timeout: float | Timeouts | None
     num_retries: int | None
     max_retries: int | None
-    hooks: Sequence[Sink] | None
+    hooks: Sequence[Hook] | None
     trace: bool | None
 
 

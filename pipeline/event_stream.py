@@ -413,14 +413,19 @@ class EventStream:
             return
         self.outcome = outcome
         callbacks, self._callbacks = self._callbacks, []
+        interrupt: BaseException | None = None
         for fn in callbacks:
             try:
                 fn(outcome)
             except Exception as error:
                 self._context.owner.hook_failed(error)
+            except BaseException as error:  # Ctrl-C in one of them keeps the end from no other
+                interrupt = error
         self._meta = self._context.meta()
         if isinstance(outcome.error, AntiphonError) and outcome.error.meta is None:
             outcome.error.meta = self._meta
+        if interrupt is not None:
+            raise interrupt
 
 
 def finally_(reply: Reply, fn: OnEnd) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from .errors import InvalidParameter, SuspendedInSync
 from .http import Exchange, HttpRequest, Transport
-from .tasks import LoopTask, Task, Tasks, ThreadTask, report
+from .tasks import LoopTask, Task, Tasks, ThreadTask, report, running_loop
 from .timeouts import Pace
 
 if TYPE_CHECKING:
@@ -81,6 +81,10 @@ class Runtime(Protocol):
         """
         ...
 
+    def place(self) -> object | None:
+        """Return the event loop that runs the caller; None in sync calls, and outside of any loop."""
+        ...
+
     def event(self) -> Event: ...
 
     def lock(self) -> Lock: ...
@@ -140,6 +144,9 @@ class SyncRuntime:
             scope.abort()
 
         return ThreadTask(run, cancel, self.tasks, name)
+
+    def place(self) -> None:
+        return None
 
     def event(self) -> Event:
         return _ThreadEvent()
@@ -333,6 +340,13 @@ class AsyncRuntime:
 
     def spawn(self, job: Job[object], name: str) -> Task:
         return LoopTask(job, self.tasks, name)
+
+    def place(self) -> object | None:
+        try:
+            place: object = running_loop()
+        except RuntimeError:
+            return None
+        return place
 
     def event(self) -> Event:
         import anyio

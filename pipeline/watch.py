@@ -1,78 +1,100 @@
-"""Watching a call: one `call.start`, exactly one `call.end`, whatever happens in between."""
+"""Watching a call: one `call.start`, exactly one `call.end`, whatever happens in between.
+
+Where a call can end: with a plain reply or an error (here), at a stream's last event, by closing it, by dropping it
+without a word (the garbage collector closes it), by an exception of its reader, by Ctrl-C between any two steps, and by
+cancellation at any wait. All but the first two are the stream's to notice; it tells `on_end` once.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from contextvars import copy_context
 
 from .context import CallContext
-from .event_stream import finally_
+from .event_stream import EventStream, finally_
 from .reply import Outcome, Reply
 from .request import Handler, Request
-from .signals import CallEnded, CallStarted, Signal, Sink
+from .signals import CallEnded, CallStarted, ParameterDropped, Signal, Sink
 
 
-async def watch(request: Request, call_next: Handler, sink: Sink) -> Reply:
-    """Run the rest of the chain and tell `sink` of its start, of the signals inside it, and of its one end.
+async def watch(request: Request, call_next: Handler, *sinks: Sink) -> Reply:
+    """Run the rest of the chain and tell `sinks` of its start, of the signals inside it, and of its one end.
 
-    Plain or streamed, failed, cancelled, left early or dropped: the end comes exactly once. The sink's errors are
-    counted by the client and never reach the call.
+    After the end they get nothing more of this call, but for what a background response has still to say. They see the
+    context variables of the caller, also when the stream is read, or dropped, somewhere else. Their errors are counted
+    by the client and never reach the call, nor the other sinks.
     """
     context = request.context
     if context.dry:
         return await call_next(request)
-    if sink not in context.sinks:
-        context.subscribe(sink)
-    began = context.runtime.now()
-    model = request.model
-    start = CallStarted(
-        call_id=context.id, operation=context.operation, at_s=began, model=model, streamed=request.streamed
-    )
-    _tell(context, sink, start)
+    seen = _Watch(context, request, sinks)
+    before = context.enter()
+    try:
+        seen.begin()
+        reply = await call_next(request)
+        if isinstance(reply, EventStream):
+            caller = copy_context()
+            reply.on_end(lambda outcome: caller.run(seen.end, outcome))
+        else:
+            finally_(reply, seen.end)
+        return reply
+    except BaseException as error:
+        seen.end(Outcome.of_error(error))
+        raise
+    finally:
+        context.leave(before)
 
-    def ended(outcome: Outcome) -> None:
-        usage = outcome.response.usage if outcome.response is not None else None
+
+class _Watch:
+    """What sinks are told of one call, or of the part of it that stands inside a stage."""
+
+    __slots__ = ("_context", "_model", "_over", "_sinks", "_streamed")
+
+    def __init__(self, context: CallContext, request: Request, sinks: tuple[Sink, ...]) -> None:
+        self._context = context
+        self._sinks = sinks
+        self._model = request.model
+        self._streamed = request.streamed
+        self._over = False
+
+    def begin(self) -> None:
+        context = self._context
+        context.subscribe(self._sinks)
+        start = CallStarted(
+            call_id=context.id,
+            operation=context.operation,
+            at_s=context.runtime.now(),
+            model=self._model,
+            streamed=self._streamed,
+            parent_id=context.parent_id,
+        )
+        self._tell(start)
+        for dropped in context.dropped:  # by whoever stands outside
+            self._tell(
+                ParameterDropped(call_id=context.id, operation=context.operation, at_s=start.at_s, dropped=dropped)
+            )
+
+    def end(self, outcome: Outcome) -> None:
+        if self._over:
+            return
+        self._over = True
+        context = self._context
         end = CallEnded(
             call_id=context.id,
             operation=context.operation,
             at_s=context.runtime.now(),
             outcome=outcome,
             meta=context.meta(),
-            usage=usage,
-            model=model,
-            streamed=request.streamed,
+            model=self._model,
+            streamed=self._streamed,
+            parent_id=context.parent_id,
         )
-        _tell(context, sink, end)
+        if outcome.kind != "accepted":
+            context.unsubscribe(self._sinks)
+        self._tell(end)
 
-    try:
-        reply = await call_next(request)
-    except BaseException as error:
-        ended(Outcome.of_error(error))
-        raise
-    finally_(reply, ended)
-    return reply
-
-
-def fan_out(sinks: Iterable[Sink]) -> Sink:
-    """Return one sink that tells many; the error of one does not keep a signal from the others."""
-    sinks = tuple(sinks)
-    if len(sinks) == 1:
-        return sinks[0]
-
-    def tell(signal: Signal) -> None:
-        errors: list[Exception] = []
-        for sink in sinks:
+    def _tell(self, signal: Signal) -> None:
+        for sink in self._sinks:
             try:
                 sink(signal)
             except Exception as error:
-                errors.append(error)
-        if errors:
-            raise errors[0]
-
-    return tell
-
-
-def _tell(context: CallContext, sink: Sink, signal: Signal) -> None:
-    try:
-        sink(signal)
-    except Exception as error:
-        context.owner.hook_failed(error)
+                self._context.owner.hook_failed(error)

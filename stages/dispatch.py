@@ -48,13 +48,14 @@ class Dispatch(Stage, frozen=True):
         context.target = target
         attempt = _Attempt(context, target)
         try:
+            attempt.begin()
             reply = await _exchange(request, target, wire, attempt)
+            finally_(reply, attempt.end)
         except BaseException as error:
             attempt.end(Outcome.of_error(error))
             if isinstance(error, AntiphonError):
                 error.meta = None  # an unasked stream has set it before the attempt was over; the call's end sets it
             raise
-        finally_(reply, attempt.end)
         return reply.stamp(context.meta()) if isinstance(reply, Response) else reply
 
 
@@ -104,7 +105,7 @@ def _with_facts(error: E, target: Target, context: CallContext) -> E:
 class _Attempt:
     """Keeps the record of one attempt in the context, and tells observers of its start and its one end.
 
-    The record in the context is this object's own and changes; whoever is handed it gets a copy.
+    The record in the context is this object's own and changes until the end; whoever is handed it before gets a copy.
     """
 
     __slots__ = ("_context", "_record", "_started", "_target")
@@ -118,6 +119,9 @@ class _Attempt:
             number = len(context.attempts) + 1
             self._record = Attempt(number=number, provider=target.provider, model=target.model)
             context.attempts.append(self._record)
+
+    def begin(self) -> None:
+        context = self._context
         if context.sinks:
             attempt = replace(self._record)
             context.emit(
@@ -138,20 +142,22 @@ class _Attempt:
         note(record, "connect_s", exchange.connect_s)
 
     def end(self, outcome: Outcome) -> None:
-        context = self._context
+        context, record = self._context, self._record
+        if record.outcome != "open":
+            return
         _with_facts(outcome.error, self._target, context)  # one that broke a stream has met none of them yet
         now = context.runtime.now()
         first_s = context.first_event_s
-        record = self._record
-        note(record, "outcome", outcome.kind)
         note(record, "duration_s", now - self._started)
         if outcome.error is not None:
             note(record, "error", type(outcome.error).__name__)
         if first_s is not None:
             note(record, "first_event_s", first_s + context.started_at - self._started)
+        note(record, "outcome", outcome.kind)
         if context.sinks:
-            attempt = replace(record)
-            context.emit(AttemptEnded(call_id=context.id, operation=context.operation, at_s=now, attempt=attempt))
+            context.emit(
+                AttemptEnded(call_id=context.id, operation=context.operation, at_s=now, attempt=record, outcome=outcome)
+            )
 
 
 # OpenAI and most; Anthropic; AWS; Azure. Source: provider references, read 2026-11.
