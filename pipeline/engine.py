@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import inspect
 import itertools
 import os
 import threading
@@ -355,10 +356,10 @@ def _not_sync(coroutine: Coroutine[Any, Any, Any]) -> Any:
 
 
 def _checked_hooks(hooks: Iterable[Hook]) -> tuple[Hook, ...]:
-    found = tuple(hooks)
+    found: tuple[Any, ...] = tuple(hooks)
     for hook in found:
-        if not callable(hook) or isinstance(hook, (Stage, type)):
-            what = f"the class {hook.__name__}" if isinstance(hook, type) else type(hook).__name__
+        if not callable(hook) or inspect.isclass(hook) or isinstance(hook, Stage):
+            what = f"the class {hook.__name__}" if inspect.isclass(hook) else type(hook).__name__
             raise InvalidParameter(
                 f"hooks holds {what}; functions of one signal are expected",
                 param="hooks",

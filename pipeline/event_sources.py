@@ -91,4 +91,4 @@ class Translated:
         await self._stream.release()
 
     def abort(self) -> None:
-        self._stream._source.abort()
+        self._stream.drop()

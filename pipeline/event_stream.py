@@ -299,15 +299,26 @@ class EventStream:
         self._settle(Outcome("abandoned", self._snapshot.response()))
         await self._close()
 
-    def __del__(self) -> None:
-        # Dropped without an end: say so, and free the socket at once. Nothing can be awaited here.
-        if getattr(self, "outcome", True) is None:
+    def drop(self) -> None:
+        """Let go of the stream at once, where nothing can be awaited: its socket is shut, its end is told."""
+        if not self._closed:
+            self._closed = self._ended = True
             self._source.abort()
+        if self.outcome is None:
+            self._ready.clear()
             self._settle(Outcome("abandoned", self._snapshot.response()))
+
+    def __del__(self) -> None:
+        if not getattr(self, "_closed", True):
+            self.drop()
 
     def leave(self, *, sync: bool) -> None:
         """Say that the stream leaves the chain, and in which mode its consumer made the call."""
         self._for_sync = sync
+
+    def belongs_to(self, context: CallContext) -> bool:
+        """Tell whether it is a stream of this call."""
+        return self._context is context
 
     # --- inside ----------------------------------------------------------------------------------------------------
 

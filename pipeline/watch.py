@@ -7,6 +7,7 @@ cancellation at any wait. All but the first two are the stream's to notice; it t
 
 from __future__ import annotations
 
+import traceback
 from contextvars import copy_context
 
 from .context import CallContext
@@ -38,10 +39,22 @@ async def watch(request: Request, call_next: Handler, *sinks: Sink) -> Reply:
             finally_(reply, seen.end)
         return reply
     except BaseException as error:
+        _let_go(error, context)
         seen.end(Outcome.of_error(error))
         raise
     finally:
         context.leave(before)
+
+
+def _let_go(error: BaseException, context: CallContext) -> None:
+    """End the streams of this call that only the error keeps: those of stages that raised while they held one.
+
+    A caught error's traceback keeps its frames, and these their streams, for as long as the caller looks at it.
+    """
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        for value in frame.f_locals.values():
+            if isinstance(value, EventStream) and value.belongs_to(context):
+                value.drop()
 
 
 class _Watch:
