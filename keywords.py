@@ -76,7 +76,7 @@ def translate(keywords: dict[str, Any]) -> tuple[dict[str, Any], list[Dropped]]:
 
 
 # API parameters: the usual keywords, which mean what they say.
-_PLAIN = frozenset().union(*NAMES.values()) | {"api_key", "api_base", "timeout", "extra_body"}
+_PLAIN = frozenset().union(*NAMES.values()) | {"api_key", "api_base", "timeout", "extra_body", "hooks"}
 
 
 def _translated(keywords: dict[str, Any]) -> tuple[dict[str, Any], list[Dropped]]:

@@ -29,7 +29,7 @@ _NO_HEADERS = Headers()
 _NOTHING: Mapping[str, str] = {}
 
 # Id of the watched call inside which code runs, so that a call made there knows its parent.
-_surrounding: ContextVar[str | None] = ContextVar("antiphon_call", default=None)
+surrounding: ContextVar[str | None] = ContextVar("antiphon_call", default=None)
 
 
 class Owner(Protocol):
@@ -133,7 +133,7 @@ class CallContext:
         self.cost_source: str | None = None
         self.unpriced = False
         self.propagator: Callable[[str | None], Mapping[str, str]] | None = None
-        self.parent_id = _surrounding.get()
+        self.parent_id = surrounding.get()
         self._repeated_sinks: list[Sink] = []
         self._id: str | None = None
 
@@ -223,21 +223,12 @@ class CallContext:
     @contextmanager
     def inside(self) -> Generator[None]:
         """Make this call the parent of calls that code of this block makes, e.g. a tool."""
-        before = self.enter()
+        before = surrounding.get()
+        surrounding.set(self.id)
         try:
             yield
         finally:
-            self.leave(before)
-
-    def enter(self) -> str | None:
-        """Begin to be the parent of calls made from here; return whatever was. `leave(that)` ends it."""
-        before = _surrounding.get()
-        _surrounding.set(self.id)
-        return before
-
-    def leave(self, before: str | None) -> None:
-        """Be the parent of calls no longer."""
-        _surrounding.set(before)  # no token: a task that is collected may be closed in another context
+            surrounding.set(before)
 
     def subscribe(self, sinks: tuple[Sink, ...]) -> None:
         """Send all further signals of this call to these, once each however often one is subscribed."""

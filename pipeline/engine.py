@@ -9,6 +9,7 @@ import os
 import threading
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from .build import Built
@@ -171,18 +172,19 @@ class Engine:
         handler = built.handler
         sinks, wants_times = self._sinks[runtime.is_async], self._wants_times or built.wants_stage_times
         if "hooks" in options:
-            hooks = _checked_hooks(options["hooks"])
-            sinks = (*sinks, *self._sinks_of(hooks, runtime))
-            wants_times = wants_times or any(map(wants_stage_times, hooks))
+            hooks = options["hooks"]
+            if all(hook.__class__ is FunctionType and runs_in_place(hook) for hook in hooks):  # the usual ones
+                sinks = (*sinks, *hooks)
+            else:
+                sinks = (*sinks, *self._sinks_of(_checked_hooks(hooks), runtime))
+                wants_times = wants_times or any(map(wants_stage_times, hooks))
         if wants_times or options.get("trace"):
             context.trace_stages()
             handler = built.traced
         return (_watched(handler, sinks) if sinks else handler), request
 
     def _sinks_of(self, hooks: tuple[Hook, ...], runtime: Runtime) -> tuple[Sink, ...]:
-        if all(runs_in_place(hook) for hook in hooks):
-            return hooks  # type: ignore[return-value]
-        return tuple(self.hook_queue.sink(hook, runtime) for hook in hooks)
+        return tuple([self.hook_queue.sink(hook, runtime) for hook in hooks])
 
     def _build(self, chain: Chain) -> Built:
         found = self._built.get(id(chain))

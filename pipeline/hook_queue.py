@@ -16,11 +16,12 @@ from __future__ import annotations
 
 import atexit
 import contextvars
-import inspect
 import threading
 import weakref
 from collections import deque
 from collections.abc import Awaitable, Callable
+from inspect import CO_COROUTINE, iscoroutinefunction
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .signals import Signal, Sink
@@ -58,12 +59,14 @@ class in_background:
 
 def is_async(hook: object) -> bool:
     """Tell whether calling the hook gives a coroutine."""
-    return inspect.iscoroutinefunction(hook) or inspect.iscoroutinefunction(getattr(hook, "__call__", None))  # noqa: B004
+    if hook.__class__ is FunctionType:  # nearly always, and asked for each call that brings hooks
+        return bool(hook.__code__.co_flags & CO_COROUTINE)
+    return iscoroutinefunction(hook) or iscoroutinefunction(getattr(hook, "__call__", None))  # noqa: B004
 
 
 def runs_in_place(hook: object) -> bool:
     """Tell whether a call runs the hook itself."""
-    return not isinstance(hook, in_background) and not is_async(hook)
+    return hook.__class__ is not in_background and not is_async(hook)
 
 
 def wants_stage_times(hook: object) -> bool:

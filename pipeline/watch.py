@@ -10,40 +10,49 @@ from __future__ import annotations
 import traceback
 from contextvars import copy_context
 
-from .context import CallContext
-from .event_stream import EventStream, finally_
+from .context import CallContext, surrounding
+from .event_stream import EventStream
 from .reply import Outcome, Reply
 from .request import Handler, Request
+from .response import Response
 from .signals import CallEnded, CallStarted, ParameterDropped, Signal, Sink
 
 
-async def watch(request: Request, call_next: Handler, *sinks: Sink) -> Reply:
+async def watch(request: Request, call_next: Handler, *sinks: Sink, ends_only: bool = False) -> Reply:
     """Run the rest of the chain and tell `sinks` of its start, of the signals inside it, and of its one end.
 
     After the end they get nothing more of this call, but for what a background response has still to say. They see the
     context variables of the caller, also when the stream is read, or dropped, somewhere else. Their errors are counted
     by the client and never reach the call, nor the other sinks.
+
+    Args:
+        ends_only: spare the making of all signals but the end, and what a background response has still to say.
     """
     context = request.context
     if context.dry:
         return await call_next(request)
     seen = _Watch(context, request, sinks)
-    before = context.enter()
+    before = surrounding.get()
+    surrounding.set(context.id)
     try:
-        seen.begin()
+        if not ends_only:
+            seen.begin()
         reply = await call_next(request)
         if isinstance(reply, EventStream):
             caller = copy_context()
             reply.on_end(lambda outcome: caller.run(seen.end, outcome))
         else:
-            finally_(reply, seen.end)
+            seen.end(Outcome.of_response(reply) if isinstance(reply, Response) else _COMPLETED)
         return reply
     except BaseException as error:
         _let_go(error, context)
         seen.end(Outcome.of_error(error))
         raise
     finally:
-        context.leave(before)
+        surrounding.set(before)  # no token: a task that is collected may be closed in another context
+
+
+_COMPLETED = Outcome("completed")
 
 
 def _let_go(error: BaseException, context: CallContext) -> None:
@@ -60,24 +69,24 @@ def _let_go(error: BaseException, context: CallContext) -> None:
 class _Watch:
     """What sinks are told of one call, or of the part of it that stands inside a stage."""
 
-    __slots__ = ("_context", "_model", "_over", "_sinks", "_streamed")
+    __slots__ = ("_begun", "_context", "_over", "_request", "_sinks")
 
     def __init__(self, context: CallContext, request: Request, sinks: tuple[Sink, ...]) -> None:
         self._context = context
+        self._request = request
         self._sinks = sinks
-        self._model = request.model
-        self._streamed = request.streamed
-        self._over = False
+        self._begun = self._over = False
 
     def begin(self) -> None:
-        context = self._context
+        self._begun = True
+        context, request = self._context, self._request
         context.subscribe(self._sinks)
         start = CallStarted(
             call_id=context.id,
             operation=context.operation,
             at_s=context.runtime.now(),
-            model=self._model,
-            streamed=self._streamed,
+            model=request.model,
+            streamed=request.streamed,
             parent_id=context.parent_id,
         )
         self._tell(start)
@@ -90,19 +99,23 @@ class _Watch:
         if self._over:
             return
         self._over = True
-        context = self._context
+        context, request = self._context, self._request
+        meta = context.meta()
         end = CallEnded(
-            call_id=context.id,
+            call_id=meta.call_id,
             operation=context.operation,
-            at_s=context.runtime.now(),
+            at_s=context.started_at + meta.duration_s,
             outcome=outcome,
-            meta=context.meta(),
-            model=self._model,
-            streamed=self._streamed,
+            meta=meta,
+            model=request.model,
+            streamed=request.streamed,
             parent_id=context.parent_id,
         )
-        if outcome.kind != "accepted":
+        goes_on = outcome.kind == "accepted"
+        if self._begun and not goes_on:
             context.unsubscribe(self._sinks)
+        elif goes_on and not self._begun:
+            context.subscribe(self._sinks)
         self._tell(end)
 
     def _tell(self, signal: Signal) -> None:

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from antiphon import Client, Observe, after, before, presets
-from antiphon.pipeline import context as context_module
+from antiphon.pipeline.context import surrounding
 from antiphon.pipeline.event_stream import EventStream
 from antiphon.pipeline.function_stages import stage
 from antiphon.pipeline.reply import Outcome, Reply
@@ -277,7 +277,7 @@ def check(plan: Plan, seen: str, told: list[Told], client: Client, host: Steppin
     assert end.meta.attempts == () or end.meta.attempts[-1].outcome != "open"
     assert client.hook_errors == 0
     assert not host.open_exchanges
-    assert context_module._surrounding.get() is None
+    assert surrounding.get() is None
 
 
 def check_segments(signals: list[Any], *, once: bool) -> None:
