@@ -83,6 +83,7 @@ if TYPE_CHECKING:
     from .prebuilt import poll_responses as poll_responses
     from .prebuilt import responses as responses
     from .stages import presets as presets
+    from .stages.cost import Cost as Cost
     from .stages.dispatch import Dispatch as Dispatch
     from .stages.log import Log as Log
     from .stages.log import configure_logging as configure_logging
@@ -156,6 +157,7 @@ _HOMES = {
         "poll_responses",
         "responses",
     ],
+    "stages.cost": ["Cost"],
     "stages.dispatch": ["Dispatch"],
     "stages.log": ["Log", "configure_logging"],
     "stages.observe": ["Observe"],

@@ -92,6 +92,8 @@ class ResponsesKeywords(StoredKeywords, total=False):
     dialect: str | None
     mock_response: str | Mapping[str, Any] | Response | Exception | None
     drop: Literal["report", "error", "ignore"] | None
+    input_cost_per_token: float | None
+    output_cost_per_token: float | None
     # LiteLLM's, under another name here; see keywords.py for all of them
     headers: dict[str, Any] | None
     reasoning_effort: str | None

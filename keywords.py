@@ -32,9 +32,7 @@ DROPPED: Final = {
     "secret_fields": "there is no proxy in front",
     "user_api_key_auth": "there is no proxy in front",
     "shared_session": "connections are pooled by the client",
-    "input_cost_per_token": "prices are not computed here yet",
-    "output_cost_per_token": "prices are not computed here yet",
-    "cost_per_second": "prices are not computed here yet",
+    "cost_per_second": "prices are per token here, see the stage Cost",
 }
 """Accepted, without effect, and reported in `reply.meta.dropped` with this reason."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ..pipeline.chain import Chain
+from .cost import Cost
 from .dispatch import Dispatch
 from .log import Log
 from .parse_output import ParseOutput
@@ -22,6 +23,7 @@ responses: Final = Chain(
         ResponseIds(),  # public ids outside, the hosts' own inside
         Resolve(),  # whom it goes to: provider, address, key, dialect
         Retry(),  # passing failures are repeated; streams until their first content
+        Cost(),  # what each attempt has cost, where the host says so
         Transform(),  # the call in the target's format
         Dispatch(),  # HTTP, and the answer decoded
     ],
