@@ -58,15 +58,16 @@ class Cost(Stage, frozen=True):
         return reply
 
     def _add(self, request: Request, response: Response) -> bool:
-        """Add what the answer cost to the call's cost; return whether that is known now."""
+        """Add what the answer cost to the call's cost; return whether that has changed it."""
         context = request.context
+        before = context.cost
         cost, source = reported_cost(response), "host"
         if cost is None:
             if response.usage is None:
                 return False
             cost, source = self._priced(request, response)
         context.add_cost(cost, source)
-        return cost is not None
+        return context.cost != before
 
     def _priced(self, request: Request, response: Response) -> tuple[float | None, str]:
         own = {name: value for name in _OWN if (value := request.options.get(name)) is not None}
