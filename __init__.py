@@ -88,6 +88,7 @@ if TYPE_CHECKING:
     from .stages.log import Log as Log
     from .stages.log import configure_logging as configure_logging
     from .stages.observe import Observe as Observe
+    from .stages.opentelemetry import OpenTelemetry as OpenTelemetry
     from .stages.parse_output import ParseOutput as ParseOutput
     from .stages.reask import Reask as Reask
     from .stages.resolve import Resolve as Resolve
@@ -161,6 +162,7 @@ _HOMES = {
     "stages.dispatch": ["Dispatch"],
     "stages.log": ["Log", "configure_logging"],
     "stages.observe": ["Observe"],
+    "stages.opentelemetry": ["OpenTelemetry"],
     "stages.parse_output": ["ParseOutput"],
     "stages.reask": ["Reask"],
     "stages.resolve": ["Resolve"],

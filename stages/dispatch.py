@@ -46,6 +46,8 @@ class Dispatch(Stage, frozen=True):
                 f"Dispatch got a request without a {missing}", hint="place Resolve and Transform before it"
             )
         context.target = target
+        if context.propagator is not None:
+            wire = _traced(wire, context)
         attempt = _Attempt(context, target)
         try:
             attempt.begin()
@@ -83,6 +85,13 @@ async def _exchange(request: Request, target: Target, wire: HttpRequest, attempt
     if request.streamed and isinstance(reply, Response):
         return EventStream.of(replay(reply), context)
     return reply
+
+
+def _traced(wire: HttpRequest, context: CallContext) -> HttpRequest:
+    """Return the request with the headers that carry the call's trace on, but for those that it brings itself."""
+    there = {name.lower() for name, _ in wire.headers}
+    more = tuple((name, value) for name, value in context.trace_headers().items() if name.lower() not in there)
+    return replace(wire, headers=(*wire.headers, *more))
 
 
 def _is_event_stream(exchange: Exchange) -> bool:

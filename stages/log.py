@@ -266,4 +266,4 @@ def _output(response: Response | None) -> object:
         return None
     if all(item.type == "message" for item in response.output):
         return response.output_text
-    return [item.raw for item in response.output]
+    return list(response.output)

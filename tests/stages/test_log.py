@@ -27,7 +27,7 @@ from antiphon.pipeline.signals import (
     ToolStarted,
 )
 from antiphon.stages.log import configure_logging
-from antiphon.testing import scripted
+from antiphon.testing import function_call, scripted
 
 KEY = "sk-proj-abcdefghijklmnopqrstuvwxyz"
 SLOW_DOWN = {"status": 429, "body": {"error": {"message": "slow down"}}}
@@ -55,7 +55,7 @@ async def lines(mode: Mode, *answers: Any, level: str = "INFO", streamed: bool =
 def test_nothing_is_written_and_structlog_not_loaded_by_default() -> None:
     script = (
         "import sys\n"
-        "from antiphon.testing import scripted\n"
+        "from antiphon.testing import function_call, scripted\n"
         "client = scripted('Hello.')\n"
         "client.responses('Hi', 'openai/m')\n"
         "client.responses('Hi', 'openai/m', stream=True).until_done()\n"
@@ -249,6 +249,21 @@ def test_content_is_written_when_asked_for_without_keys(mode: Mode, streamed: bo
 
         line = json.loads(out.getvalue())
         assert (line["input"], line["instructions"], line["output"]) == ("Who am I?", "Be brief.", "Yours: ***, so.")
+
+    mode.run(body)
+
+
+def test_an_answer_that_is_more_than_text_is_written_as_its_items(mode: Mode) -> None:
+    async def body() -> None:
+        out = io.StringIO()
+        configure_logging(json=True, stream=out)
+        answer = {"output": [function_call("add", {"a": 1})]}
+        await mode.call(
+            scripted(answer, chain=presets.responses.with_(log={"content": "full"})).chain, model="openai/m"
+        )
+
+        (item,) = json.loads(json.loads(out.getvalue())["output"])
+        assert (item["type"], item["name"]) == ("function_call", "add")
 
     mode.run(body)
 
