@@ -85,6 +85,7 @@ if TYPE_CHECKING:
     from .stages import presets as presets
     from .stages.cost import Cost as Cost
     from .stages.dispatch import Dispatch as Dispatch
+    from .stages.litellm_callbacks import LiteLLMCallbacks as LiteLLMCallbacks
     from .stages.log import Log as Log
     from .stages.log import configure_logging as configure_logging
     from .stages.observe import Observe as Observe
@@ -160,6 +161,7 @@ _HOMES = {
     ],
     "stages.cost": ["Cost"],
     "stages.dispatch": ["Dispatch"],
+    "stages.litellm_callbacks": ["LiteLLMCallbacks"],
     "stages.log": ["Log", "configure_logging"],
     "stages.observe": ["Observe"],
     "stages.opentelemetry": ["OpenTelemetry"],

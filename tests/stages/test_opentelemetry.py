@@ -229,7 +229,7 @@ def test_the_trace_is_carried_on_to_the_host(mode: Mode, streamed: bool, telemet
         await mode.response(client.chain, model="openai/m", streamed=streamed, extra_headers=own)
 
         first, second = (
-            [value for name, value in request.headers if name.lower() == "traceparent"]
+            [str(value) for name, value in request.headers if name.lower() == "traceparent"]
             for request in client.host.requests
         )
         span = telemetry.spans[0]
