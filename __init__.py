@@ -88,6 +88,7 @@ if TYPE_CHECKING:
     from .stages.litellm_callbacks import LiteLLMCallbacks as LiteLLMCallbacks
     from .stages.log import Log as Log
     from .stages.log import configure_logging as configure_logging
+    from .stages.metrics import Metrics as Metrics
     from .stages.observe import Observe as Observe
     from .stages.opentelemetry import OpenTelemetry as OpenTelemetry
     from .stages.parse_output import ParseOutput as ParseOutput
@@ -163,6 +164,7 @@ _HOMES = {
     "stages.dispatch": ["Dispatch"],
     "stages.litellm_callbacks": ["LiteLLMCallbacks"],
     "stages.log": ["Log", "configure_logging"],
+    "stages.metrics": ["Metrics"],
     "stages.observe": ["Observe"],
     "stages.opentelemetry": ["OpenTelemetry"],
     "stages.parse_output": ["ParseOutput"],
