@@ -96,6 +96,9 @@ if TYPE_CHECKING:
     from .stages.resolve import Resolve as Resolve
     from .stages.response_ids import ResponseIds as ResponseIds
     from .stages.retry import Retry as Retry
+    from .stages.trace import Trace as Trace
+    from .stages.trace import read_trace as read_trace
+    from .stages.trace_page import render_trace as render_trace
     from .stages.transform import Transform as Transform
     from .stages.validate import Validate as Validate
 
@@ -172,6 +175,8 @@ _HOMES = {
     "stages.resolve": ["Resolve"],
     "stages.response_ids": ["ResponseIds"],
     "stages.retry": ["Retry"],
+    "stages.trace": ["Trace", "read_trace"],
+    "stages.trace_page": ["render_trace"],
     "stages.transform": ["Transform"],
     "stages.validate": ["Validate"],
     "pipeline.errors": [

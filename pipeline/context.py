@@ -174,7 +174,7 @@ class CallContext:
     def trace_stages(self) -> None:
         """Have the time of each stage noted from here on."""
         self.stage_times = {}
-        self.traced_at = time.perf_counter()
+        self.traced_at = time.perf_counter() - (self.runtime.now() - self.started_at)
 
     def note_stage(self, index: int, visit: StageTime) -> None:
         """Add one visit of the stage at this index of a traced call's chain."""

@@ -45,7 +45,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from .secret import Secret, mask
 
 if TYPE_CHECKING:
     from .reply import Meta
@@ -107,6 +109,14 @@ class AntiphonError(Exception):
         """How many times the host was asked in this call, the failed one included."""
         return len(self.meta.attempts) if self.meta else 0
 
+    def hide(self, secrets: Iterable[Secret | str]) -> None:
+        """Mask these in all that the error says."""
+        hidden = list(secrets)
+        for name, value in vars(self).items():
+            if isinstance(value, (str, dict, list)):
+                setattr(self, name, _masked(value, hidden))
+        self.args = tuple(_masked(value, hidden) for value in self.args)
+
     def __str__(self) -> str:
         facts = [
             f"{name}={value}"
@@ -122,6 +132,14 @@ class AntiphonError(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (type(self), self.message, self.__dict__)
+
+
+def _masked(value: Any, secrets: list[Secret | str]) -> Any:
+    if isinstance(value, str):
+        return mask(value, secrets)
+    if isinstance(value, dict):
+        return {_masked(name, secrets): _masked(one, secrets) for name, one in value.items()}
+    return [_masked(one, secrets) for one in value] if isinstance(value, list) else value
 
 
 def _rebuild(cls: type[AntiphonError], message: str, state: dict[str, object]) -> AntiphonError:

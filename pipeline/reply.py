@@ -135,6 +135,12 @@ class Outcome(msgspec.Struct, frozen=True):
     response: Response | None = None
     error: BaseException | None = None
 
+    def __repr__(self) -> str:
+        # Neither what was said nor an exception's text: signals are printed and logged.
+        response = f", response={self.response.id!r}" if self.response is not None else ""
+        error = f", error={type(self.error).__name__}" if self.error is not None else ""
+        return f"Outcome({self.kind!r}{response}{error})"
+
     @property
     def usage(self) -> Usage | None:
         """Tokens as the host reported them, of a partial response too; None when it did not."""

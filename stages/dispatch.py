@@ -48,7 +48,7 @@ class Dispatch(Stage, frozen=True):
         context.target = target
         if context.propagator is not None:
             wire = _traced(wire, context)
-        attempt = _Attempt(context, target)
+        attempt = _Attempt(request, target)
         try:
             attempt.begin()
             reply = await _exchange(request, target, wire, attempt)
@@ -74,7 +74,7 @@ async def _exchange(request: Request, target: Target, wire: HttpRequest, attempt
             stream = EventStream(
                 HttpEvents(exchange, pace, dialect.stream_decoder(request), context.runtime.now),
                 context,
-                error_of=lambda event: _with_facts(dialect.event_error(event, request), target, context),
+                error_of=lambda event: _with_facts(dialect.event_error(event, request), request, target),
             )
             # Some servers stream unasked; whoever did not ask gets the plain reply.
             return stream if request.streamed else await stream.finish()
@@ -99,15 +99,18 @@ def _is_event_stream(exchange: Exchange) -> bool:
     return content_type.lstrip().lower().startswith("text/event-stream")
 
 
-def _with_facts(error: E, target: Target, context: CallContext) -> E:
-    """Say in an error whom it is about, and which answer."""
+def _with_facts(error: E, request: Request, target: Target) -> E:
+    """Say in an error whom it is about, and which answer; hide what the caller's own headers gave away."""
     if isinstance(error, AntiphonError):
+        context = request.context
         error.provider = error.provider or target.provider
         error.model = error.model or target.model
         if isinstance(error, APIError):
             error.request_id = error.request_id or context.request_id
             if isinstance(error, APIResponseError):
                 error.status = error.status or context.status
+        if "extra_headers" in request.options:  # the dialects know the target's key, and not these
+            error.hide(request.secrets())
     return error
 
 
@@ -117,10 +120,11 @@ class _Attempt:
     The record in the context is this object's own and changes until the end; whoever is handed it before gets a copy.
     """
 
-    __slots__ = ("_context", "_record", "_started", "_target")
+    __slots__ = ("_context", "_record", "_request", "_started", "_target")
 
-    def __init__(self, context: CallContext, target: Target) -> None:
-        self._context = context
+    def __init__(self, request: Request, target: Target) -> None:
+        self._request = request
+        self._context = context = request.context
         self._target = target
         self._started = context.runtime.now()
         context.status = context.request_id = context.headers = context.first_event_s = None
@@ -154,7 +158,7 @@ class _Attempt:
         context, record = self._context, self._record
         if record.outcome != "open":
             return
-        _with_facts(outcome.error, self._target, context)  # one that broke a stream has met none of them yet
+        _with_facts(outcome.error, self._request, self._target)  # one that broke a stream has met none of them yet
         now = context.runtime.now()
         first_s = context.first_event_s
         note(record, "duration_s", now - self._started)
