@@ -45,6 +45,10 @@ OFFLINE = {
         r"  call\.start\n  attempt\.start\n  attempt\.end\n  call\.end\n",
         r"  completed after 0\.\d+ s, \d+ tokens, 1 attempt\n  abandoned after ",
     ],
+    "spans": [
+        r"^chat scripted/echo: gen_ai\.usage\.output_tokens=\d+, antiphon\.outcome=completed, session\.id=s1\n"
+        r"chat scripted/echo: antiphon\.outcome=abandoned\nmy work: ",
+    ],
     "errors": [
         r'^UnknownKeyword: .*did you mean "temperature"',
         r"^here you are after \['429 failed', '200 completed'\]",
@@ -76,6 +80,7 @@ WITH_THE_MODEL = {
     "custom_stage": [r"plain:    .*\w", r"streamed: .*\w", r"sends: .*'instructions': 'Answer with one word\.'"],
     "compose": [r"^surgery$", r"^  \(\d+ words\)$", r"\w+"],
     "hooks": [r"  attempt\.start\n  attempt\.end\n  call\.end\n", r"\d+ tokens, 1 attempt\n  abandoned after "],
+    "spans": [r"^chat local/smollm2: .*outcome=\w+, session\.id=s1\nchat local/smollm2: .*abandoned\nmy work: "],
     "errors": [r"^1 attempt$", r"\w+"],
     "structured": [r"^second answer: ", r"^(Recipe\(|Output(Invalid|Incomplete): )"],
     "function_calls": [r"^responses - ", r"^chat - ", r"^user \| .*\nassistant \| ", r"^tool \| It is sunny in "],
