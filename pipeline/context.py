@@ -62,11 +62,13 @@ class CallContext:
         parent_id: id of the watched call inside which this one was made.
         cost, cost_source: what the attempts have cost so far, see `add_cost`.
         propagator: what knows the headers that carry a trace on, see `trace_headers`.
+        attach: makes the span of the call, or of this tool, the current one; returns what undoes that; see `inside`.
     """
 
     __slots__ = (
         "_id",
         "_repeated_sinks",
+        "attach",
         "attempts",
         "cost",
         "cost_source",
@@ -133,6 +135,7 @@ class CallContext:
         self.cost_source: str | None = None
         self.unpriced = False
         self.propagator: Callable[[str | None], Mapping[str, str]] | None = None
+        self.attach: Callable[[str | None], Callable[[], None]] | None = None
         self.parent_id = surrounding.get()
         self._repeated_sinks: list[Sink] = []
         self._id: str | None = None
@@ -221,13 +224,23 @@ class CallContext:
         return _NOTHING if self.propagator is None else self.propagator(tool_call_id)
 
     @contextmanager
-    def inside(self) -> Generator[None]:
-        """Make this call the parent of calls that code of this block makes, e.g. a tool."""
+    def inside(self, tool_call_id: str | None = None) -> Generator[None]:
+        """Make this call the parent of what code of this block does: calls it makes, spans it opens.
+
+        For code that runs after `call_next` has returned, e.g. a tool between two events of a stream. The block must
+        not yield to anybody.
+
+        Args:
+            tool_call_id: of the running tool, to be the parent of spans in the call's place.
+        """
         before = surrounding.get()
         surrounding.set(self.id)
+        detach = None if self.attach is None else self.attach(tool_call_id)
         try:
             yield
         finally:
+            if detach is not None:
+                detach()
             surrounding.set(before)
 
     def subscribe(self, sinks: tuple[Sink, ...]) -> None:

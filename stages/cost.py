@@ -61,20 +61,20 @@ class Cost(Stage, frozen=True):
         """Add what the answer cost to the call's cost; return whether that has changed it."""
         context = request.context
         before = context.cost
+        if len(bytes(response.usage_json)) <= len(b"null"):  # not said
+            return False
         cost, source = reported_cost(response), "host"
         if cost is None:
-            if response.usage is None:
-                return False
             cost, source = self._priced(request, response)
         context.add_cost(cost, source)
         return context.cost != before
 
     def _priced(self, request: Request, response: Response) -> tuple[float | None, str]:
-        own = {name: value for name in _OWN if (value := request.options.get(name)) is not None}
-        target, usage = request.target or request.context.target, response.usage
-        if own and usage is not None:
-            return row_cost(own, usage), "call"
         prices = request.context.state_of(self, _Prices)
+        own = {name: value for name in _OWN if (value := request.options.get(name)) is not None}
+        target = request.target or request.context.target
+        if own and response.usage is not None:
+            return row_cost(own, response.usage), "call"
         if prices.list is None or target is None:
             return None, ""
         return prices.list(target.provider, target.model, response), prices.name

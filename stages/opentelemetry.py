@@ -7,7 +7,8 @@ by the call's one end. So nothing leaks into the reader's context, whoever reads
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
@@ -130,7 +131,7 @@ class _CallSpan:
             attributes={**instruments.constant, **marks, **self._asked()},
         )
         self.context = trace.set_span_in_context(self._span)
-        request.context.propagator = self._headers
+        request.context.propagator, request.context.attach = self._headers, self._attach
 
     def _asked(self) -> Attributes:
         """Return the attributes that are known at the start, by which samplers decide."""
@@ -158,10 +159,17 @@ class _CallSpan:
         return {name: value for name, value in found.items() if isinstance(value, (str, int, float, bool))}
 
     def _headers(self, tool_call_id: str | None) -> Mapping[str, str]:
-        tool = self._tools.get(tool_call_id or "")
         carrier: dict[str, str] = {}
-        self._instruments.inject(carrier, context=self.context if tool is None else tool[1])
+        self._instruments.inject(carrier, context=self._context_of(tool_call_id))
         return carrier
+
+    def _attach(self, tool_call_id: str | None) -> Callable[[], None]:
+        otel = self._instruments.context
+        return partial(otel.detach, otel.attach(self._context_of(tool_call_id)))
+
+    def _context_of(self, tool_call_id: str | None) -> Context:
+        tool = self._tools.get(tool_call_id or "")
+        return self.context if tool is None else tool[1]
 
     def tell(self, signal: Signal) -> None:
         match signal:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -20,6 +20,8 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from antiphon import presets
 from antiphon.pipeline.errors import APIStatusError, MissingExtra
+from antiphon.pipeline.event_stream import EventStream
+from antiphon.pipeline.events import Event
 from antiphon.pipeline.function_stages import stage
 from antiphon.pipeline.reply import Reply
 from antiphon.pipeline.request import Handler, Request
@@ -272,6 +274,52 @@ def test_a_tool_is_a_span_below_its_call(mode: Mode, telemetry: Telemetry) -> No
         assert attributes(docs)["gen_ai.tool.call.id"] == "call_1"
         assert (own.status.status_code.name, attributes(own)["error.type"]) == ("ERROR", "ValueError")
         assert sum(point.count for point in telemetry.metrics()["gen_ai.execute_tool.duration"]) == 2
+
+    mode.run(body)
+
+
+def test_what_a_tool_does_is_below_its_span(mode: Mode, streamed: bool, telemetry: Telemetry) -> None:
+    """Between two events of a stream too, where the call's span is not the current one."""
+
+    async def body() -> None:
+        helper = telemetry.client("Inside.")
+
+        @stage
+        async def runs_a_tool(request: Request, call_next: Handler) -> Reply:
+            context = request.context
+            facts: dict[str, Any] = {"call_id": context.id, "operation": "create", "at_s": context.runtime.now()}
+            tool: dict[str, Any] = {"tool": "ask", "tool_call_id": "call_1", "kind": "function"}
+            reply = await call_next(request)
+
+            async def run() -> None:
+                context.emit(ToolStarted(**tool, **facts))
+                before = otel_context.get_current()
+                with context.inside("call_1"):
+                    await mode.call(helper.chain, model="openai/small")
+                assert otel_context.get_current() is before
+                context.emit(ToolEnded(**tool, duration_s=0.1, outcome="completed", **facts))
+
+            if not isinstance(reply, EventStream):
+                await run()
+                return reply
+
+            async def events() -> AsyncIterator[Event]:
+                async for event in reply:
+                    if event.type == "response.completed":
+                        await run()
+                    yield event
+
+            return EventStream.of(events(), context)
+
+        client = telemetry.client("Hello.", inside=(runs_a_tool,))
+        await mode.response(client.chain, model="openai/m", streamed=streamed)
+
+        spans = {span.name: span for span in telemetry.spans}
+        call, tool, inner = spans["chat openai/m"], spans["execute_tool ask"], spans["chat openai/small"]
+        assert tool.context is not None
+        assert inner.parent is not None
+        assert inner.parent.span_id == tool.context.span_id
+        assert attributes(inner)["antiphon.call.parent_id"] == attributes(call)["antiphon.call.id"]
 
     mode.run(body)
 
