@@ -57,7 +57,7 @@ class in_background:
         return f"in_background({self.hook!r})"
 
 
-def is_async(hook: object) -> bool:
+def is_async(hook: Any) -> bool:
     """Tell whether calling the hook gives a coroutine."""
     if hook.__class__ is FunctionType:  # nearly always, and asked for each call that brings hooks
         return bool(hook.__code__.co_flags & CO_COROUTINE)

@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from ..pipeline.errors import MissingExtra, SetupError
 from ..pipeline.response import Response, Usage
@@ -84,7 +84,7 @@ def price_list(source: object) -> PriceList:
     if isinstance(source, Mapping):
         return by_rows(source)
     if callable(source):
-        return source
+        return cast(PriceList, source)
     raise SetupError(f"prices is {type(source).__name__}; a file, a mapping of rows or a function is expected")
 
 
@@ -97,7 +97,7 @@ def by_rows(rows: Mapping[str, Row]) -> PriceList:
             return None
         for name in (f"{provider}/{model}", model, f"{provider}/{response.model}", response.model):
             row = rows.get(name) if name else None
-            if row is not None and isinstance(row, Mapping):
+            if row is not None:
                 return row_cost(row, usage, response.service_tier)
         return None
 
@@ -146,7 +146,7 @@ def _read(path: Path) -> Mapping[str, Row]:
         rows = loads(path.read_bytes())
     except (OSError, ValueError) as error:
         raise SetupError(f"the price list {str(path)!r} cannot be read: {error}") from error
-    if not isinstance(rows, dict):
+    if not isinstance(rows, dict) or not all(isinstance(row, dict) for row in rows.values()):
         raise SetupError(f"the price list {str(path)!r} is no JSON object of rows")
     return rows
 

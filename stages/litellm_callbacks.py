@@ -161,7 +161,8 @@ class _Told:
         outcome = end.outcome if end is not None else None
         error = outcome.error if outcome is not None else None
         started, ended = _times(context)
-        first_s = meta.first_event_s
+        first_s = meta.duration_s if meta.first_event_s is None else meta.first_event_s
+        completion_started = started + datetime.timedelta(seconds=first_s)
         shown = {
             name: value
             for name in request.params.__struct_fields__
@@ -187,7 +188,7 @@ class _Told:
             "status": None if end is None else "failure" if end.kind in ("failed", "cancelled") else "success",
             "startTime": started.timestamp(),
             "endTime": ended.timestamp(),
-            "completionStartTime": started.timestamp() + (meta.duration_s if first_s is None else first_s),
+            "completionStartTime": completion_started.timestamp(),
             "response_time": meta.duration_s,
             "api_base": None if target is None else target.base_url,
             "metadata": param("metadata") or {},
@@ -216,7 +217,7 @@ class _Told:
             "start_time": started,
             "end_time": ended,
             "api_call_start_time": started,
-            "completion_start_time": datetime.datetime.fromtimestamp(payload["completionStartTime"]),
+            "completion_start_time": completion_started,
             "response_headers": dict(meta.headers),
             "exception": error,
             "standard_logging_object": payload,

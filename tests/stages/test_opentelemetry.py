@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 from collections.abc import AsyncIterator, Iterator
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -26,6 +27,7 @@ from antiphon.pipeline.function_stages import stage
 from antiphon.pipeline.reply import Reply
 from antiphon.pipeline.request import Handler, Request
 from antiphon.pipeline.signals import ToolEnded, ToolStarted
+from antiphon.providers.opentelemetry_names import NAMES
 from antiphon.stages.opentelemetry import OpenTelemetry
 from antiphon.testing import ScriptedClient, function_call, message, scripted
 
@@ -110,16 +112,13 @@ def test_a_call_is_a_client_span(mode: Mode, streamed: bool, telemetry: Telemetr
 
 def test_the_names_are_those_of_the_conventions() -> None:
     """The official package knows each `gen_ai.` name, but for those that are newer than it."""
-    from opentelemetry.semconv._incubating.attributes import gen_ai_attributes
-    from opentelemetry.semconv._incubating.metrics import gen_ai_metrics
-
-    from antiphon.providers.opentelemetry_names import NAMES
-
+    attributes = import_module("opentelemetry.semconv._incubating.attributes.gen_ai_attributes")
+    metrics = import_module("opentelemetry.semconv._incubating.metrics.gen_ai_metrics")
     newer = {"gen_ai.request.reasoning.level", "gen_ai.request.stream_cursor", "gen_ai.response.status"}
-    known = {value for name, value in vars(gen_ai_attributes).items() if name.startswith("GEN_AI")}
+    known = {value for name, value in vars(attributes).items() if name.startswith("GEN_AI")}
     ours = {name for name in NAMES["2026-11"].attributes.values() if name.startswith("gen_ai.")}
     assert ours - known == newer
-    instruments = {value for name, value in vars(gen_ai_metrics).items() if name.startswith("GEN_AI")}
+    instruments = {value for name, value in vars(metrics).items() if name.startswith("GEN_AI")}
     assert {name for name, _, _ in NAMES["2026-11"].histograms.values()} - instruments == {
         "gen_ai.execute_tool.duration"
     }
