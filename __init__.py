@@ -15,8 +15,13 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from . import mcp as mcp
     from . import providers as providers
     from .client import Client as Client
+    from .mcp.registry import McpServers as McpServers
+    from .mcp.server import McpServer as McpServer
+    from .openai_client import AsyncOpenAI as AsyncOpenAI
+    from .openai_client import OpenAI as OpenAI
     from .pipeline import errors as errors
     from .pipeline.chain import Chain as Chain
     from .pipeline.engine import aclose as aclose
@@ -47,6 +52,7 @@ if TYPE_CHECKING:
     from .pipeline.request import Handler as Handler
     from .pipeline.request import Request as Request
     from .pipeline.response import Response as Response
+    from .pipeline.secret import FromEnv as FromEnv
     from .pipeline.secret import Secret as Secret
     from .pipeline.signals import AttemptEnded as AttemptEnded
     from .pipeline.signals import AttemptStarted as AttemptStarted
@@ -64,8 +70,17 @@ if TYPE_CHECKING:
     from .pipeline.signals import ToolEnded as ToolEnded
     from .pipeline.signals import ToolStarted as ToolStarted
     from .pipeline.stage import Option as Option
+    from .pipeline.stage import Scope as Scope
     from .pipeline.stage import Stage as Stage
+    from .pipeline.stores.store import Entry as Entry
+    from .pipeline.stores.store import Store as Store
+    from .pipeline.stores.store import key_of as key_of
+    from .pipeline.stores.store import open_store as open_store
     from .pipeline.timeouts import Timeouts as Timeouts
+    from .pipeline.tool_function import ToolContext as ToolContext
+    from .pipeline.tool_function import ToolError as ToolError
+    from .pipeline.tool_function import ToolFunction as ToolFunction
+    from .pipeline.tool_function import tool as tool
     from .prebuilt import acancel_responses as acancel_responses
     from .prebuilt import acompact_responses as acompact_responses
     from .prebuilt import acount_input_tokens as acount_input_tokens
@@ -74,6 +89,7 @@ if TYPE_CHECKING:
     from .prebuilt import alist_input_items as alist_input_items
     from .prebuilt import apoll_responses as apoll_responses
     from .prebuilt import aresponses as aresponses
+    from .prebuilt import aresponses_api_with_mcp as aresponses_api_with_mcp
     from .prebuilt import cancel_responses as cancel_responses
     from .prebuilt import compact_responses as compact_responses
     from .prebuilt import count_input_tokens as count_input_tokens
@@ -82,9 +98,14 @@ if TYPE_CHECKING:
     from .prebuilt import list_input_items as list_input_items
     from .prebuilt import poll_responses as poll_responses
     from .prebuilt import responses as responses
+    from .prebuilt import responses_api_with_mcp as responses_api_with_mcp
+    from .providers.aws_signature import AwsCredentials as AwsCredentials
     from .stages import presets as presets
     from .stages.cost import Cost as Cost
+    from .stages.defaults import Defaults as Defaults
     from .stages.dispatch import Dispatch as Dispatch
+    from .stages.fallback import Fallback as Fallback
+    from .stages.guard import Guard as Guard
     from .stages.litellm_callbacks import LiteLLMCallbacks as LiteLLMCallbacks
     from .stages.log import Log as Log
     from .stages.log import configure_logging as configure_logging
@@ -93,9 +114,15 @@ if TYPE_CHECKING:
     from .stages.opentelemetry import OpenTelemetry as OpenTelemetry
     from .stages.parse_output import ParseOutput as ParseOutput
     from .stages.reask import Reask as Reask
+    from .stages.record import Record as Record
+    from .stages.rename import Rename as Rename
+    from .stages.replay import Replay as Replay
     from .stages.resolve import Resolve as Resolve
     from .stages.response_ids import ResponseIds as ResponseIds
     from .stages.retry import Retry as Retry
+    from .stages.route import Route as Route
+    from .stages.tools.approvals import ApprovalRequest as ApprovalRequest
+    from .stages.tools.stage import Tools as Tools
     from .stages.trace import Trace as Trace
     from .stages.trace import read_trace as read_trace
     from .stages.trace_page import render_trace as render_trace
@@ -105,6 +132,9 @@ if TYPE_CHECKING:
 # Public name -> the module that has it. Errors are found in pipeline.errors by any of their names.
 _HOMES = {
     "client": ["Client"],
+    "openai_client": ["AsyncOpenAI", "OpenAI"],
+    "mcp.registry": ["McpServers"],
+    "mcp.server": ["McpServer"],
     "pipeline.chain": ["Chain"],
     "pipeline.engine": ["aclose", "close"],
     "pipeline.event_stream": ["EventStream", "finally_"],
@@ -124,7 +154,7 @@ _HOMES = {
     "pipeline.reply": ["Attempt", "Dropped", "Meta", "Outcome", "Reply"],
     "pipeline.request": ["Handler", "Request"],
     "pipeline.response": ["Response"],
-    "pipeline.secret": ["Secret"],
+    "pipeline.secret": ["FromEnv", "Secret"],
     "pipeline.signals": [
         "AttemptEnded",
         "AttemptStarted",
@@ -143,8 +173,10 @@ _HOMES = {
         "ToolStarted",
     ],
     "pipeline.function_stages": ["after", "before", "on_stream_event", "stage"],
-    "pipeline.stage": ["Option", "Stage"],
+    "pipeline.stage": ["Option", "Scope", "Stage"],
+    "pipeline.stores.store": ["Entry", "Store", "key_of", "open_store"],
     "pipeline.timeouts": ["Timeouts"],
+    "pipeline.tool_function": ["ToolContext", "ToolError", "ToolFunction", "tool"],
     "prebuilt": [
         "acancel_responses",
         "acompact_responses",
@@ -154,6 +186,7 @@ _HOMES = {
         "alist_input_items",
         "apoll_responses",
         "aresponses",
+        "aresponses_api_with_mcp",
         "cancel_responses",
         "compact_responses",
         "count_input_tokens",
@@ -162,21 +195,32 @@ _HOMES = {
         "list_input_items",
         "poll_responses",
         "responses",
+        "responses_api_with_mcp",
     ],
     "stages.cost": ["Cost"],
-    "stages.dispatch": ["Dispatch"],
     "stages.litellm_callbacks": ["LiteLLMCallbacks"],
+    "providers.aws_signature": ["AwsCredentials"],
+    "stages.defaults": ["Defaults"],
+    "stages.dispatch": ["Dispatch"],
+    "stages.fallback": ["Fallback"],
+    "stages.guard": ["Guard"],
     "stages.log": ["Log", "configure_logging"],
     "stages.metrics": ["Metrics"],
     "stages.observe": ["Observe"],
     "stages.opentelemetry": ["OpenTelemetry"],
     "stages.parse_output": ["ParseOutput"],
     "stages.reask": ["Reask"],
+    "stages.record": ["Record"],
+    "stages.rename": ["Rename"],
+    "stages.replay": ["Replay"],
     "stages.resolve": ["Resolve"],
     "stages.response_ids": ["ResponseIds"],
     "stages.retry": ["Retry"],
     "stages.trace": ["Trace", "read_trace"],
     "stages.trace_page": ["render_trace"],
+    "stages.route": ["Route"],
+    "stages.tools.approvals": ["ApprovalRequest"],
+    "stages.tools.stage": ["Tools"],
     "stages.transform": ["Transform"],
     "stages.validate": ["Validate"],
     "pipeline.errors": [
@@ -190,16 +234,19 @@ _HOMES = {
         "BadRequestError",
         "BillingError",
         "CallError",
+        "CassetteMiss",
         "ChainError",
         "ConflictError",
         "ContentPolicyViolationError",
         "ContextWindowExceededError",
+        "GuardTripped",
         "InternalServerError",
         "InvalidModel",
         "InvalidParameter",
         "MissingExtra",
         "MissingKey",
         "NotFoundError",
+        "NotSerializable",
         "OutputError",
         "OutputIncomplete",
         "OutputInvalid",
@@ -210,8 +257,17 @@ _HOMES = {
         "RequestTooLargeError",
         "SetupError",
         "StageError",
+        "StoreConflict",
+        "StoreError",
+        "StoreFull",
+        "StoreLocked",
+        "StoreSchemaNewer",
+        "StoreUnavailable",
+        "StoreUnreadable",
+        "StoreValueTooLarge",
         "StreamInterrupted",
         "SuspendedInSync",
+        "ToolFailed",
         "UnknownKeyword",
         "UnknownProvider",
         "UnprocessableEntityError",
@@ -219,10 +275,17 @@ _HOMES = {
         "UnsupportedParameter",
     ],
 }
-_MODULES = {"errors": "pipeline.errors", "presets": "stages.presets", "providers": "providers", "testing": "testing"}
+_MODULES = {
+    "errors": "pipeline.errors",
+    "mcp": "mcp",
+    "presets": "stages.presets",
+    "providers": "providers",
+    "testing": "testing",
+}
 _WHERE = {**{name: home for home, names in _HOMES.items() for name in names}, **_MODULES}
 
-__all__ = ["__version__", *sorted(_WHERE)]  # pyright: ignore[reportUnsupportedDunderAll]
+# A star import must not hide the official SDK, whose name is mcp too.
+__all__ = ["__version__", *sorted(_WHERE.keys() - {"mcp"})]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:

@@ -40,6 +40,8 @@ class GetKeywords(StoredKeywords, total=False):
     include: list[str] | None
     starting_after: int | None
     include_obfuscation: bool | None
+    text_format: Any  # a class or a JSON schema
+    output_mode: Literal["auto", "native", "tool", "prompt"] | None
 
 
 class ListKeywords(StoredKeywords, total=False):
@@ -90,6 +92,10 @@ class ResponsesKeywords(StoredKeywords, total=False):
     text_format: Any  # a class or a JSON schema
     output_mode: Literal["auto", "native", "tool", "prompt"] | None
     dialect: str | None
+    mcp_servers: Any  # names and what McpServer.of takes, or antiphon.McpServers
+    mcp_execute: Literal["auto", "local"] | None
+    approve: Callable[[Any], Any] | None
+    max_tool_rounds: int | None
     mock_response: str | Mapping[str, Any] | Response | Exception | None
     drop: Literal["report", "error", "ignore"] | None
     input_cost_per_token: float | None
@@ -99,7 +105,9 @@ class ResponsesKeywords(StoredKeywords, total=False):
     reasoning_effort: str | None
     drop_params: bool | str | None
     stream_timeout: float | Timeouts | None
+    use_chat_completions_api: bool | None
     allowed_openai_params: list[str] | None
+    max_agentic_loops: int | None
 
 
 class Calls:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from .calls import Calls
 from .pipeline.chain import Chain
@@ -36,6 +36,8 @@ class Client(Calls):
         proxy: a proxy's address; "env" reads HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY; None uses none.
         tenant: whose data stores keep apart.
         hook_limit: signals that may wait for hooks which run beside their calls; further ones are dropped.
+        mcp_servers: MCP servers that calls may use by name: a mapping of names to URLs, commands as in mcp.json files,
+            or objects of this process; or an `antiphon.mcp.McpServers`, which stays its maker's to close.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Client(Calls):
         proxy: str | None = "env",
         tenant: str | None = None,
         hook_limit: int = 1000,
+        mcp_servers: Any = None,
     ) -> None:
         self.engine = Engine(
             timeouts=timeouts,
@@ -60,6 +63,7 @@ class Client(Calls):
             transport=transport,
             blocking=blocking,
             tenant=tenant,
+            resources={"mcp_servers": mcp_servers},
             network={
                 "max_connections": max_connections,
                 "keepalive_s": keepalive_s,

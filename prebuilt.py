@@ -15,3 +15,5 @@ list_input_items, alist_input_items = _stock.list_input_items, _stock.alist_inpu
 compact_responses, acompact_responses = _stock.compact_responses, _stock.acompact_responses
 count_input_tokens, acount_input_tokens = _stock.count_input_tokens, _stock.acount_input_tokens
 poll_responses, apoll_responses = _stock.poll_responses, _stock.apoll_responses
+# LiteLLM has a call of its own for tools of MCP servers; here it is the same call.
+responses_api_with_mcp, aresponses_api_with_mcp = _stock.responses, _stock.aresponses

@@ -106,6 +106,27 @@ class Assembler:
         # The encoder leaves out what equals the default; an empty text belongs on the wire all the same.
         self.events.append(event if text else event.replace(**{field: text}))
 
+    def place(self) -> int:
+        """Return the index of an item whose events come from elsewhere; `keep` closes it."""
+        self._output.append(None)
+        return len(self._output) - 1
+
+    def keep(self, index: int, item: Raw) -> None:
+        """Take an item that its own events have closed into the output."""
+        self._output[index] = item
+
+    def forward(self, event: ev.Event, **fields: Any) -> None:
+        """Make an event of another stream one of this: its number, and these fields, are set here."""
+        number, self.number = self.number, self.number + 1
+        if number != event.sequence_number:
+            fields["sequence_number"] = number
+        self.events.append(event.replace(**fields) if fields else event)
+
+    @property
+    def output(self) -> list[Raw]:
+        """The items that are closed, in order."""
+        return [item for item in self._output if item is not None]
+
     def open(self, item: dict[str, Any]) -> int:
         """Open an item as it stands, return its index. For the writers."""
         index = len(self._output)

@@ -89,6 +89,7 @@ def timed_out(at: Situation, max_connections: int = 0) -> APITimeoutError:
         limit_s=at.limit_s,
         reused_connection=at.reused,
         response_started=at.started,
+        request_sent=at.limit not in ("connect", "pool"),
         hint=(
             "raise max_connections, or close streams that are not read to their end"
             if at.limit == "pool"
@@ -138,7 +139,13 @@ def fault_of(error: Exception, at: Situation) -> APIConnectionError | APIRespons
                 text = f"{at.where} sent no HTTP answer: {text_of(error)}"
     else:
         text = f"the connection to {at.where} broke: {reason or text_of(error) or 'it was closed'}"
-    return APIConnectionError(text, reused_connection=at.reused, response_started=at.started, hint=hint)
+    return APIConnectionError(
+        text,
+        reused_connection=at.reused,
+        response_started=at.started,
+        request_sent=kind not in ("connect", "proxy"),
+        hint=hint,
+    )
 
 
 def kind_of(error: BaseException) -> Kind | None:

@@ -141,6 +141,10 @@ class Engine:
         """Wait (async)."""
         await self._async.sleep(seconds)
 
+    def runtime(self, *, is_async: bool) -> Runtime:
+        """Return the runtime of one mode, for work that is no chain."""
+        return self._async if is_async else self._sync
+
     def dry_run(self, chain: Chain, keywords: dict[str, Any]) -> Request:
         """Return a request whose context says that nothing may be sent, stored or logged."""
         _, request = self._prepare(chain, "create", keywords, self._sync, drive, dry=True)
@@ -196,7 +200,8 @@ class Engine:
             found = self._built.get(id(chain))
             if found is not None and found[0]() is chain:
                 return found[1]
-            built = Built(chain, lambda position: _Scope(self, position))
+            options = chain.options
+            built = Built(chain, options, lambda position: _Scope(self, position, options))
             key = id(chain)
             self._built[key] = (weakref.ref(chain, lambda _: self._built.pop(key, None)), built)
             return built
@@ -425,10 +430,11 @@ def _unknown_keyword(name: str, known: list[str], chain: str) -> UnknownKeyword:
 class _Scope:
     """One position of one chain on one engine."""
 
-    __slots__ = ("on_close", "position", "resources", "shared", "tenant")
+    __slots__ = ("on_close", "options", "position", "resources", "shared", "tenant")
 
-    def __init__(self, engine: Engine, position: str) -> None:
+    def __init__(self, engine: Engine, position: str, options: Mapping[str, Option]) -> None:
         self.position = position
+        self.options = options
         self.tenant = engine.tenant
         self.resources: Mapping[str, object] = engine.resources
         self.shared = engine.shared

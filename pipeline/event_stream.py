@@ -6,7 +6,7 @@ import contextlib
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Container, Iterable
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from . import events as ev
 from .context import CallContext
@@ -17,6 +17,9 @@ from .response import Response
 from .signals import StreamFirstEvent
 from .snapshot import Snapshot
 from .stream_views import Partials, TextDeltas
+
+if TYPE_CHECKING:
+    from .request import Request
 
 OnEnd = Callable[[Outcome], None]
 Map = Callable[[ev.Event], "ev.Event | None"]
@@ -292,12 +295,29 @@ class EventStream:
         assert response is not None  # a stream without terminal event has raised
         return response
 
+    async def batch(self) -> list[Any]:
+        """Return the next events, at least one, in either mode; [] at the end, every time.
+
+        For a stage whose own source reads this stream. Raises as iterating does.
+        """
+        if not self._ready:
+            await (self._end() if self._ended else self._advance())
+        events = list(self._ready)
+        self._ready.clear()
+        if events and events[-1] is self._last:
+            self._settle_last()
+        return events
+
     async def release(self) -> None:
         """Let go of the stream; in either mode. What has not ended counts as abandoned."""
         self._ended = True
         self._ready.clear()
         self._settle(Outcome("abandoned", self._snapshot.response()))
         await self._close()
+
+    def abort(self) -> None:
+        """Let go of the connection at once, from any thread, without waiting and without an outcome."""
+        self._source.abort()
 
     def drop(self) -> None:
         """Let go of the stream at once, where nothing can be awaited: its socket is shut, its end is told."""
@@ -357,7 +377,9 @@ class EventStream:
         if self._context.first_event_s is None:
             self._note_first_event()
         for fn, only in self._maps:
-            batch = [(fn(event) or event) if event.__class__ in only else event for event in batch]
+            for at, event in enumerate(batch):
+                if event.__class__ in only:
+                    batch[at] = fn(event) or event
         ended_at = self._snapshot.follow(batch)
         if ended_at is not None:
             # Whatever a host sends after its terminal event is not part of the response.
@@ -437,6 +459,17 @@ class EventStream:
             outcome.error.meta = self._meta
         if interrupt is not None:
             raise interrupt
+
+
+async def committed(reply: Reply, request: Request) -> Reply:
+    """Return the reply when it will not be repeated any more: a stream at its first content, others as they are.
+
+    Raises:
+        APIError: the stream failed or broke before that; nothing was shown.
+    """
+    if isinstance(reply, EventStream):
+        await reply.commit("head" if request.param("background") else "content")
+    return reply
 
 
 def finally_(reply: Reply, fn: OnEnd) -> None:

@@ -8,10 +8,13 @@ Ctrl-C.
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
+import os
+import select
 import threading
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Generator, Hashable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -32,7 +35,10 @@ class Event(Protocol):
 
     def set(self) -> None: ...
     def is_set(self) -> bool: ...
-    async def wait(self) -> None: ...
+
+    async def wait(self, seconds: float | None = None) -> bool:
+        """Wait until it is set, or for so many seconds at most; tell whether it is."""
+        ...
 
 
 class Lock(Protocol):
@@ -85,9 +91,33 @@ class Runtime(Protocol):
         """Return the event loop that runs the caller; None in sync calls, and outside of any loop."""
         ...
 
-    def event(self) -> Event: ...
+    def event(self) -> Event:
+        """Return an event, to be set by a task of this event loop, or in sync mode by any thread."""
+        ...
+
+    async def foreign(self, fn: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
+        """Await a coroutine function that may wait for anything: in place in async, in sync on a loop of its own.
+
+        In sync calls from a thread without a running loop only, such as that of a spawned job.
+        """
+        ...
 
     def lock(self) -> Lock: ...
+
+    async def readable(self, fd: int, seconds: float | None = None) -> bool:
+        """Wait until a pipe, socket or epoll descriptor can be read, or for so many seconds; tell whether it can.
+
+        One waiter per descriptor. POSIX, or a socket.
+        """
+        ...
+
+    def home(self) -> Hashable:
+        """Return what things made here belong to: the running event loop, or in sync mode this process (its id)."""
+        ...
+
+    def at_end(self, fn: Callable[[], object]) -> Callable[[], None]:
+        """Call blocking `fn` when that home ends. Returns what calls it at once instead."""
+        ...
 
 
 class SyncRuntime:
@@ -151,20 +181,101 @@ class SyncRuntime:
     def event(self) -> Event:
         return _ThreadEvent()
 
+    async def foreign(self, fn: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
+        import asyncio
+
+        stop = _stop.get()
+
+        async def stoppable() -> T:
+            task = asyncio.ensure_future(fn(*args))
+            if stop is None:
+                return await task
+            loop = asyncio.get_running_loop()
+            with stop.telling(lambda: loop.call_soon_threadsafe(task.cancel)):
+                return await task
+
+        try:
+            return asyncio.run(stoppable())
+        except asyncio.CancelledError:
+            raise Stopped from None
+
     def lock(self) -> Lock:
         return _ThreadLock()
 
+    async def readable(self, fd: int, seconds: float | None = None) -> bool:
+        stop = _stop.get()
+        if stop is None:
+            return fd in _readable([fd], seconds)
+        told, tell = os.pipe()
+        try:
+            with stop.telling(lambda: os.write(tell, b"x")):
+                ready = _readable([fd, told], seconds)
+        finally:
+            os.close(told)
+            os.close(tell)
+        if told in ready:
+            raise Stopped
+        return fd in ready
+
+    home = staticmethod(os.getpid)
+
+    def at_end(self, fn: Callable[[], object]) -> Callable[[], None]:
+        import atexit
+
+        def run() -> None:
+            atexit.unregister(run)
+            fn()
+
+        atexit.register(run)
+        return run
+
+
+def _readable(fds: list[int], seconds: float | None) -> list[int]:
+    poll = select.poll()
+    for fd in fds:
+        poll.register(fd, select.POLLIN)
+    return [fd for fd, _ in poll.poll(None if seconds is None else min(max(seconds, 0.0), _LONGEST_S) * 1000)]
+
+
+_LONGEST_S = 2_000_000.0  # poll takes no more than 2**31 ms
+
 
 class _ThreadEvent:
-    __slots__ = ("_event", "is_set", "set")
+    __slots__ = ("_event", "_lock", "_waiting")
 
     def __init__(self) -> None:
         self._event = threading.Event()
-        self.set = self._event.set
-        self.is_set = self._event.is_set
+        self._lock = threading.Lock()
+        self._waiting: list[threading.Event] = []
 
-    async def wait(self) -> None:
-        self._event.wait()
+    def set(self) -> None:
+        with self._lock:
+            self._event.set()
+            waiting, self._waiting = self._waiting, []
+        for each in waiting:
+            each.set()
+
+    def is_set(self) -> bool:
+        return self._event.is_set()
+
+    async def wait(self, seconds: float | None = None) -> bool:
+        stop = _stop.get()
+        if stop is None:
+            return self._event.wait(seconds)
+        woken = threading.Event()  # by whichever of the two comes first
+        with self._lock:
+            if not self._event.is_set():
+                self._waiting.append(woken)
+            else:
+                woken.set()
+        with stop.telling(woken.set):
+            woken.wait(seconds)
+        with self._lock:
+            if woken in self._waiting:
+                self._waiting.remove(woken)
+        if not self._event.is_set() and stop.wait(0):
+            raise Stopped
+        return self._event.is_set()
 
 
 class _ThreadLock:
@@ -174,12 +285,21 @@ class _ThreadLock:
         self._lock = threading.Lock()
 
     async def __aenter__(self) -> None:
-        self._lock.acquire()
+        stop = _stop.get()
+        if stop is None:
+            self._lock.acquire()
+            return
+        while not self._lock.acquire(timeout=_LOCK_STEP_S):  # nothing but its holder can wake who waits for a lock
+            if stop.wait(0):
+                raise Stopped
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
     ) -> None:
         self._lock.release()
+
+
+_LOCK_STEP_S = 0.1
 
 
 class Stopped(BaseException):
@@ -189,11 +309,13 @@ class Stopped(BaseException):
 class _Stop:
     """Tells the jobs of one gather or race, and those inside them, to stop."""
 
-    __slots__ = ("_event", "_inner", "wait")
+    __slots__ = ("_event", "_inner", "_lock", "_told", "wait")
 
     def __init__(self, outer: _Stop | None) -> None:
         self._event = threading.Event()
         self._inner: list[_Stop] = []
+        self._lock = threading.Lock()
+        self._told: list[Callable[[], object]] = []
         self.wait = self._event.wait
         if outer is not None:
             outer._inner.append(self)
@@ -201,9 +323,25 @@ class _Stop:
                 self.set()
 
     def set(self) -> None:
-        self._event.set()
+        with self._lock:  # so that none is told after its `telling` has ended
+            self._event.set()
+            for tell in self._told:
+                tell()
         for stop in tuple(self._inner):
             stop.set()
+
+    @contextlib.contextmanager
+    def telling(self, tell: Callable[[], object]) -> Generator[None, None, None]:
+        """Call quick `tell` when it is set, now or during the `with` block."""
+        with self._lock:
+            if self._event.is_set():
+                tell()
+            self._told.append(tell)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._told.remove(tell)
 
 
 _stop: contextvars.ContextVar[_Stop | None] = contextvars.ContextVar("antiphon_stop", default=None)
@@ -349,14 +487,57 @@ class AsyncRuntime:
         return place
 
     def event(self) -> Event:
-        import anyio
+        return _LoopEvent()
 
-        return anyio.Event()
+    async def foreign(self, fn: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
+        return await fn(*args)
 
     def lock(self) -> Lock:
         import anyio
 
         return anyio.Lock()
+
+    async def readable(self, fd: int, seconds: float | None = None) -> bool:
+        import anyio
+
+        with anyio.move_on_after(seconds):
+            await anyio.wait_readable(fd)
+            return True
+        return False
+
+    def home(self) -> Hashable:
+        from .network import running_loop
+
+        loop: Hashable = running_loop()
+        return loop
+
+    def at_end(self, fn: Callable[[], object]) -> Callable[[], None]:
+        from .network import LoopSide, running_loop
+
+        side = LoopSide(running_loop())
+        side.at_end(fn)
+        return side.forget
+
+
+class _LoopEvent:
+    __slots__ = ("_event", "is_set", "set")
+
+    def __init__(self) -> None:
+        import anyio
+
+        self._event = anyio.Event()
+        self.set = self._event.set
+        self.is_set = self._event.is_set
+
+    async def wait(self, seconds: float | None = None) -> bool:
+        if seconds is None:
+            await self._event.wait()
+            return True
+        import anyio
+
+        with anyio.move_on_after(seconds):
+            await self._event.wait()
+        return self._event.is_set()
 
 
 class _FirstError:
@@ -416,7 +597,7 @@ def drive(coroutine: Coroutine[Any, Any, T]) -> T:
         value: T = stop.value
         return value
     except RuntimeError as error:
-        if _wants_loop(error):
+        if wants_loop(error):
             raise _suspended(_stage_in_traceback(error)) from error
         raise
     suspended = _suspended(_stage_in_frames(coroutine))
@@ -430,7 +611,7 @@ def drive(coroutine: Coroutine[Any, Any, T]) -> T:
     raise suspended
 
 
-def _wants_loop(error: RuntimeError) -> bool:
+def wants_loop(error: RuntimeError) -> bool:
     """Tell whether asyncio, anyio or trio complains that no loop is running."""
     text = str(error)
     return (

@@ -2,7 +2,7 @@
 
 Two levels: `call.*` once per call, `attempt.*` once per exchange with a host; between them repeats, other targets,
 tools, a cache's answers and a stream's first event. A signal's own fields are ids, numbers and names. Content is only
-where `outcome.response` leads, which is there for observers that are meant to see it.
+where `outcome.response` leads, for observers that are meant to see it, and in those of tools on request.
 """
 
 from __future__ import annotations
@@ -198,44 +198,54 @@ class ParameterDropped(Signal, frozen=True, kw_only=True):
     dropped: Dropped
 
 
-class ToolStarted(Signal, frozen=True, kw_only=True):
-    """A tool that this library runs has been called by the model.
+class _ToolSignal(Signal, frozen=True, kw_only=True):
+    """What both signals of a tool's run say of it.
 
     Args:
-        tool: the tool's name, as its server or function has it.
-        tool_call_id: the model's id of this call of it.
-        kind: "mcp" for a server's tool, "function" for a function of this program.
-        server: label of the MCP server; None for functions.
+        tool: its own name.
+        server: the server's label; None for a function.
+        tool_call_id: the model's id of this use.
+    """
+
+    tool: str
+    server: str | None = None
+    tool_call_id: str = ""
+
+    @property
+    def kind(self) -> Literal["mcp", "function"]:
+        """Whether it is a server's tool, or a function of this program."""
+        return "function" if self.server is None else "mcp"
+
+
+class ToolStarted(_ToolSignal, frozen=True, kw_only=True):
+    """A tool is being run: one of an MCP server, or a Python function.
+
+    Args:
+        arguments: JSON text as the model wrote it; only where the Tools stage was told so.
     """
 
     name: ClassVar[str] = "tool.start"
 
-    tool: str
-    tool_call_id: str
-    kind: Literal["mcp", "function"]
-    server: str | None = None
+    arguments: str | None = None
 
 
-class ToolEnded(Signal, frozen=True, kw_only=True):
-    """A tool has returned, or will not: exactly one for each `ToolStarted`.
+class ToolEnded(_ToolSignal, frozen=True, kw_only=True):
+    """A tool has run, or will not: exactly one for each `ToolStarted`.
 
     Args:
-        tool, tool_call_id, kind, server: as in `ToolStarted`.
-        duration_s: seconds since its start.
-        outcome: "completed", also where the tool's result says that it could not do its work; "failed" when it raised
-            or was not reached; "cancelled" from outside.
-        error: class name of the failure; None otherwise.
+        outcome: "completed"; "failed", as the tool or its server says; "refused": an `approve` function said no;
+            "timeout"; "cancelled", for the call has ended.
+        duration_s: seconds from its start.
+        error: what went wrong, as a class name or "tool_error"; None when nothing did.
+        result: what the model was told; only where the Tools stage was told so.
     """
 
     name: ClassVar[str] = "tool.end"
 
-    tool: str
-    tool_call_id: str
-    kind: Literal["mcp", "function"]
+    outcome: Literal["completed", "failed", "refused", "timeout", "cancelled"]
     duration_s: float
-    outcome: Literal["completed", "failed", "cancelled"]
-    server: str | None = None
     error: str | None = None
+    result: object = None
 
 
 class ResponseSettled(Signal, frozen=True, kw_only=True):

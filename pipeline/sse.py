@@ -10,6 +10,7 @@ goes beyond it.
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 from .errors import APIResponseError
 
@@ -42,6 +43,11 @@ class SSEDecoder:
         Raises:
             APIResponseError: an event grew over the size limit.
         """
+        whole = self.whole(data)
+        return _frames(whole) if whole else []
+
+    def whole(self, data: bytes) -> bytes:
+        """Return the bytes of the events that end in `data`, their lines ended by LF. Raises as `feed`."""
         if self._at_start:
             data = self._skip_mark(data)
         if b"\r" in data or self._after_cr:
@@ -53,7 +59,7 @@ class SSEDecoder:
             if end < 0:
                 self._searched = len(pending)
                 self._check(self._searched - 1)  # its last byte may be a line end, the first half of the blank line
-                return []
+                return b""
             data = bytes(pending[: end + 2])
             del pending[: end + 2]
         else:
@@ -66,13 +72,17 @@ class SSEDecoder:
             self._check(self._searched - 1)
         if len(data) > self._max:
             self._check(max(map(len, data.split(b"\n\n"))))
-        return _frames(data) if data else []
+        return data
 
     def finish(self) -> list[Frame]:
         """Return the frame that only the end of the stream completes, if there is one."""
+        return _frames(self.rest())
+
+    def rest(self) -> bytes:
+        """Return the bytes of the event that only the end of the stream completes, as `whole` does."""
         rest = bytes(self._pending)
         self._pending.clear()
-        return _frames(rest + b"\n\n") if rest else []
+        return rest + b"\n\n" if rest else b""
 
     def _skip_mark(self, data: bytes) -> bytes:
         # A mark can arrive in pieces; wait until three bytes tell.
@@ -105,6 +115,42 @@ def _frames(data: bytes) -> list[Frame]:
         elif other and (frame := _parse(other)):
             frames.append(frame)
     return frames
+
+
+class FullEvent(NamedTuple):
+    """An event with all its fields, one without data included.
+
+    Args:
+        name: "" where there is none.
+        id: None where there is no such line; "" resets it.
+        retry_ms: None where there is none that is a number.
+    """
+
+    name: str
+    data: bytes
+    id: str | None
+    retry_ms: int | None
+
+
+def full_events(data: bytes) -> list[FullEvent]:
+    """Return the events in what `SSEDecoder.whole` returned, for who resumes streams; comments are skipped."""
+    return [_full_event(block) for block in data.split(b"\n\n") if block.strip(b"\n")]
+
+
+def _full_event(block: bytes) -> FullEvent:
+    name, data, identity, retry = "", [], None, None
+    for line in block.split(b"\n"):
+        field, _, text = line.partition(b":")
+        text = text.removeprefix(b" ")
+        if field == b"data":
+            data.append(text)
+        elif field == b"event":
+            name = str(text, "latin-1")
+        elif field == b"id" and b"\0" not in text:
+            identity = str(text, "utf-8", "replace")
+        elif field == b"retry" and text.isdigit():
+            retry = int(text[:9])
+    return FullEvent(name, b"\n".join(data), identity, retry)
 
 
 # One event: the two forms that nearly every host sends, in one C loop; or any other block of lines; or a stray LF.

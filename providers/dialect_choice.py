@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -32,12 +33,18 @@ def choose_dialect(row: Provider, model: str, params: Params) -> Choice:
         return Choice(first)
     chosen = Choice(first)
     for rule in row.prefer:
-        if _ASKS[rule.when](params) and not _is_of(model, rule.unless_models):
+        holds = not rule.models or _is_of(model, rule.models)
+        if holds and _ASKS[rule.when](params) and not _is_of(model, rule.unless_models):
             chosen = Choice(rule.dialect, rule.why) if rule.dialect != first else chosen
             break
-    if chosen.dialect != "responses" and "responses" in row.dialects and (name := _native_only(row, params)):
+    if chosen.dialect != "responses" and _serves_all(row) and (name := _native_only(row, params)):
         return Choice("responses", f"only the Responses API has {name}")
     return chosen
+
+
+def _serves_all(row: Provider) -> bool:
+    """Tell whether the host has the Responses API, and not for some of its models only."""
+    return "responses" in row.dialects and not any(rule.dialect == "responses" and rule.models for rule in row.prefer)
 
 
 def _asks_for_structure(params: CreateParams) -> bool:
@@ -64,9 +71,19 @@ def _native_only(row: Provider, params: CreateParams) -> str | None:
     if params.tools and "tools" not in row.unsupported:
         for tool in params.tools:
             kind = _type_of(tool)
-            if kind not in _CHAT_TOOLS:
+            if kind not in _CHAT_TOOLS and not (kind == "mcp" and _runs_here(row, tool)):
                 return f"tools of type {kind}"
     return None
+
+
+def _runs_here(row: Provider, tool: Any) -> bool:
+    """Tell whether an MCP server is called from here, so that its tools are functions like others."""
+    names = ("connector_id", "tunnel_id", "server_url")
+    get = tool.get if isinstance(tool, Mapping) else functools.partial(getattr, tool)
+    connector, tunnel, url = (get(name, None) for name in names)
+    if connector or tunnel:
+        return False
+    return not row.mcp or not str(url or "").lower().startswith(("http://", "https://"))
 
 
 def _type_of(tool: Any) -> str:

@@ -12,7 +12,8 @@ from ..pipeline.answer_tool import AnswerEvents, AnswerTool
 from ..pipeline.errors import CallError, InvalidParameter, OutputIncomplete, OutputInvalid, OutputRefused
 from ..pipeline.event_stream import EventStream
 from ..pipeline.json_schema import OutputType, output_type
-from ..pipeline.params import CreateParams
+from ..pipeline.open_calls import open_calls
+from ..pipeline.params import CreateParams, GetParams
 from ..pipeline.parts import Refusal
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request
@@ -29,7 +30,8 @@ class ParseOutput(Stage, frozen=True):
     `text_format` is a msgspec Struct, dataclass, TypedDict or pydantic model class, or a JSON schema. Without it this
     stage does nothing. How the model is asked is `output_mode`: "native" by the API's `text.format`, "tool" by a
     function that it must call, "prompt" by words in the instructions; "auto" chooses. An explicit `text.format` of the
-    call wins over all of them, and the answer is still read as `text_format`.
+    call wins over all of them, and the answer is still read as `text_format`. A response that is fetched is read in the
+    same way; `output_mode` then says how it was asked for.
 
     Stages before this one see the typed answer, and its failures as errors; stages after it see ordinary calls. A
     stream is read as it comes, and its last event carries the typed answer; an error is raised after that event.
@@ -51,12 +53,8 @@ class ParseOutput(Stage, frozen=True):
     async def __call__(self, request: Request, call_next: Handler) -> Reply:
         if "text_format" not in request.options:
             return await call_next(request)
-        params = request.params
-        if not isinstance(params, CreateParams):
-            request.context.drop("text_format", "only the answer to a call that creates a response is parsed")
-            return await call_next(request)
         wanted = output_type(request.options["text_format"])
-        asked, tool = _asked(request, params, wanted)
+        asked, tool = _asked(request, wanted)
         if asked is None:
             return await call_next(request)
         reply = await call_next(asked)
@@ -74,9 +72,14 @@ class ParseOutput(Stage, frozen=True):
 # --- asking ---------------------------------------------------------------------------------------------------------
 
 
-def _asked(request: Request, params: CreateParams, wanted: OutputType) -> tuple[Request | None, AnswerTool | None]:
-    """Return the request that asks for the answer; None when the call's own `text.format` asks for something else."""
-    mode = _mode(request)
+def _asked(request: Request, wanted: OutputType) -> tuple[Request | None, AnswerTool | None]:
+    """Return the request that asks for the answer; None when it has none, or its `text.format` asks for another."""
+    mode, params = _mode(request), request.params
+    if isinstance(params, GetParams):
+        return request, AnswerTool.beside(None, wanted) if mode == "tool" else None
+    if not isinstance(params, CreateParams):
+        request.context.drop("text_format", "only a response that is created or fetched is parsed")
+        return None, None
     text = params.text or {}
     given = text.get("format")
     if given is not None:
@@ -127,26 +130,6 @@ _WORDS: Final = (
 
 # --- reading --------------------------------------------------------------------------------------------------------
 
-# What the caller has to answer before the model goes on, and what answers it inside the same response.
-_CALLS = (
-    items.FunctionCall,
-    items.CustomToolCall,
-    items.ComputerCall,
-    items.LocalShellCall,
-    items.ShellCall,
-    items.ApplyPatchCall,
-    items.McpApprovalRequest,
-)
-_ANSWERS = (
-    items.FunctionCallOutput,
-    items.CustomToolCallOutput,
-    items.ComputerCallOutput,
-    items.LocalShellCallOutput,
-    items.ShellCallOutput,
-    items.ApplyPatchCallOutput,
-    items.McpApprovalResponse,
-)
-
 
 def _parsed(response: Response, wanted: OutputType, request: Request) -> Response:
     """Return the response with its `output_parsed`.
@@ -170,7 +153,7 @@ def _parsed(response: Response, wanted: OutputType, request: Request) -> Respons
             response=response,
             **_facts(request),
         )
-    if response.status not in (None, "completed") or _is_waiting(response):
+    if response.status not in (None, "completed") or open_calls(response.output):
         return response
     return response.with_parsed(_decode([item.text for item in messages], wanted, response, request))
 
@@ -179,16 +162,6 @@ def _refusals(messages: list[items.Message]) -> Iterator[str]:
     for message in messages:
         if not isinstance(message.content, str):
             yield from (part.refusal for part in message.content if isinstance(part, Refusal))
-
-
-def _is_waiting(response: Response) -> bool:
-    answered = {_call_id(item) for item in response.output if isinstance(item, _ANSWERS)}
-    return any(isinstance(item, _CALLS) and _call_id(item) not in answered for item in response.output)
-
-
-def _call_id(item: Any) -> str | None:
-    found: str | None = getattr(item, "call_id", None) or getattr(item, "approval_request_id", None)
-    return found or getattr(item, "id", None)
 
 
 def _decode(texts: list[str], wanted: OutputType, response: Response, request: Request) -> Any:

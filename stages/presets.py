@@ -12,6 +12,7 @@ from .parse_output import ParseOutput
 from .resolve import Resolve
 from .response_ids import ResponseIds
 from .retry import Retry
+from .tools.stage import Tools
 from .transform import Transform
 from .validate import Validate
 
@@ -22,6 +23,7 @@ responses: Final = Chain(
         ParseOutput(),  # a typed answer, where text_format asks for one
         ResponseIds(),  # public ids outside, the hosts' own inside
         Resolve(),  # whom it goes to: provider, address, key, dialect
+        Tools(),  # what the model calls of MCP servers and Python functions is run, and it is asked again
         Retry(),  # passing failures are repeated; streams until their first content
         Cost(),  # what each attempt has cost, where the host says so
         Transform(),  # the call in the target's format

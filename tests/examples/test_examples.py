@@ -41,6 +41,16 @@ OFFLINE = {
         r"^Say hello\.$",
         r"^Name a bird\.\nName a fish\.$",
     ],
+    "chain_file": [
+        r"^support\n  Log\(\)\n  Validate\(\)\n  Instruct\(text='Be brief\.'\)\n",
+        r'chain "support", stages\[4\] retry has no setting "atempts"; did you mean "attempts"\?',
+        r"^Say hello\.$",
+    ],
+    "fallback": [
+        r"^Say hello\.$",
+        r"^asked: openai \(failed\), scripted \(completed\)$",
+        r"^Count to three\.$",
+    ],
     "hooks": [
         r"  call\.start\n  attempt\.start\n  attempt\.end\n  call\.end\n",
         r"  completed after 0\.\d+ s, \d+ tokens, 1 attempt\n  abandoned after ",
@@ -48,6 +58,12 @@ OFFLINE = {
     "spans": [
         r"^chat scripted/echo: gen_ai\.usage\.output_tokens=\d+, antiphon\.outcome=completed, session\.id=s1\n"
         r"chat scripted/echo: antiphon\.outcome=abandoned\nmy work: ",
+    ],
+    "credentials": [
+        r"^Welcome back\. after \[401, 200\] with \[\"yesterday's\", \"today's\"\]$",
+        r"^AwsCredentials\(access_key_id='AKIAEXAMPLE', secret_access_key=Secret\(\*\*\*\), session_token=None\)$",
+        r"^https://bedrock-runtime\.eu-central-1\.amazonaws\.com/model/amazon\.nova-lite-v1%3A0/converse \*\*\*$",
+        r"^Say hello\.$",
     ],
     "errors": [
         r'^UnknownKeyword: .*did you mean "temperature"',
@@ -57,6 +73,10 @@ OFFLINE = {
         r"^AuthenticationError: wrong key",
         r"^1 attempt$",
         r"^Say hello\.$",
+    ],
+    "store": [
+        r"^call 1 of =acme/count/calls\nSay hello\.\ncall 1 of =other/count/calls$",
+        r"^call 2 of =acme/count/calls$",
     ],
     "structured": [
         r"^Tea takes 7 minutes$",
@@ -71,7 +91,21 @@ OFFLINE = {
         r"^user \| What is the weather in Rome\?\nassistant \| {'name': 'get_weather', ",
         r"^tool \| It is sunny in Rome\.\nassistant \| It is sunny there\.$",
     ],
+    "tools": [
+        r"^  \[(here: add|weather: get_weather) completed\]\n  \[(here: add|weather: get_weather) completed\]$",
+        r"^- mcp_list_tools$",
+        r"^- mcp_call$",
+        r"^- function_call_output$",
+        r"^- message\n3, and sunny\.$",
+    ],
 }
+
+OFFLINE["mcp_client"] = [
+    r"^- weather \| Say what the weather is like in a city\.\n- mean \| ",
+    r"^It is sunny in Rome\.\n23\.0|{'result': 23\.0}",
+    r"^an error: True\nspeaks 2026-07-28$",
+    r"^It is sunny in Oslo\.\nIt is sunny in Rome\.\nIt is sunny in Lima\.\nrefused: -32601$",
+]
 
 # And with the real model, whose words are its own.
 WITH_THE_MODEL = {
@@ -79,12 +113,27 @@ WITH_THE_MODEL = {
     "stream": [r"\w+", r"^(completed|incomplete) after ", r"1 × response\.created", r"× response\.output_text\.delta"],
     "custom_stage": [r"plain:    .*\w", r"streamed: .*\w", r"sends: .*'instructions': 'Answer with one word\.'"],
     "compose": [r"^surgery$", r"^  \(\d+ words\)$", r"\w+"],
+    "chain_file": [r"^support$", r"atempts", r"\w+"],
+    "fallback": [r"\w+", r"^asked: openai \(failed\), local \((completed|incomplete)\)$", r"\w+"],
     "hooks": [r"  attempt\.start\n  attempt\.end\n  call\.end\n", r"\d+ tokens, 1 attempt\n  abandoned after "],
     "spans": [r"^chat local/smollm2: .*outcome=\w+, session\.id=s1\nchat local/smollm2: .*abandoned\nmy work: "],
+    "credentials": [r"^Welcome back", r"^https://bedrock", r"\w+"],
     "errors": [r"^1 attempt$", r"\w+"],
+    "store": [r"^call 1 of =acme/count/calls\n.*\w", r"^call 2 of =acme/count/calls$"],
     "structured": [r"^second answer: ", r"^(Recipe\(|Output(Invalid|Incomplete): )"],
+    "tools": [r"^- mcp_list_tools$", r"^- (mcp_call|message)$"],
     "function_calls": [r"^responses - ", r"^chat - ", r"^user \| .*\nassistant \| ", r"^tool \| It is sunny in "],
 }
+
+# Started by others.
+SERVERS = {"weather_server"}
+
+TOOL = [
+    r"^  weather offers:  get_weather$",
+    r"^  the model calls: get_weather\(\{\"city\": ?\"Paris\"\}\)$",
+    r"^  the tool says:   It is sunny in Paris, and 21 degrees\.$",
+]
+WITH_THE_MODEL["mcp_client"] = OFFLINE["mcp_client"]
 
 CHAIN = [rf"^  {stage} +\d+\.\d\d" for stage in (stage.name for stage in presets.responses)]
 
@@ -121,7 +170,7 @@ def assert_in_order(printed: str, patterns: list[str]) -> None:
 
 
 def test_every_example_is_run_here() -> None:
-    names = {path.stem for path in EXAMPLES.glob("*.py")} - {"demo"}
+    names = {path.stem for path in EXAMPLES.glob("*.py")} - {"demo", *SERVERS}
 
     assert names == OFFLINE.keys() == WITH_THE_MODEL.keys()
 
@@ -157,6 +206,9 @@ def test_the_demo_shows_the_chain_where_the_local_model_is_not_installed(package
             *CHAIN,
             r"^  first event +\d+\.\d\d ms$",
             r"^  tokens +\d+ in, \d+ out; completed$",
+            *TOOL,
+            r"^  the model says:  Sunny, it says\.$",
+            r"^  Asked 2 times, and one answer for the reader\.$",
         ],
     )
 
@@ -174,6 +226,10 @@ def test_the_demo_streams_from_the_local_model() -> None:
             r"^  first event +\d+\.\d\d ms$",
             r"^  whole answer +\d+\.\d\d ms$",
             r"^  tokens +\d+ in, \d+ out; (completed|incomplete)$",
+            r"^local/smollm2 < What is the weather in Paris\?",
+            r"^  weather offers:  get_weather$",
+            r"^  (the model calls: get_weather\(|The model did not call the tool)",
+            r"^  Asked \d+ times, and one answer for the reader\.$",
         ],
     )
     assert "not installed" not in printed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import os
 import subprocess
 import sys
 import textwrap
@@ -17,6 +18,7 @@ import pytest
 import trio
 from conftest import Mode
 from hand_made import answer, host
+from loopback import open_descriptors
 
 from antiphon import presets
 from antiphon.client import Client
@@ -591,3 +593,105 @@ def test_spawned_threads_run_their_clean_up_at_exit() -> None:
     assert done.stdout == "cleaned\n"
     assert done.stderr == ""
     assert time.monotonic() - began < 30
+
+
+# --- events, locks and descriptors ------------------------------------------------------------------------------------
+
+
+def test_an_event_is_waited_for_and_for_so_long(mode: Mode) -> None:
+    async def use(runtime: Runtime) -> tuple[bool, bool, float]:
+        event = runtime.event()
+        began = runtime.now()
+        before = await event.wait(0.05)
+        took = runtime.now() - began
+        event.set()
+        return before, await event.wait(), took
+
+    before, after, took = mode.run(lambda: with_runtime(mode, use))
+
+    assert (before, after) == (False, True)
+    assert took >= 0.04
+
+
+def test_a_descriptor_is_waited_for_and_for_so_long(mode: Mode) -> None:
+    told, tell = os.pipe()
+
+    async def use(runtime: Runtime) -> tuple[bool, bool]:
+        before = await runtime.readable(told, 0.02)
+        os.write(tell, b"x")
+        return before, await runtime.readable(told)
+
+    try:
+        assert mode.run(lambda: with_runtime(mode, use)) == (False, True)
+    finally:
+        os.close(told)
+        os.close(tell)
+
+
+@pytest.mark.parametrize("what", ["event", "lock", "descriptor"])
+def test_whoever_wins_a_race_ends_the_waits_of_the_others(mode: Mode, what: str) -> None:
+    told, tell = os.pipe()
+    before = open_descriptors()
+
+    async def use(runtime: Runtime) -> tuple[str, float]:
+        lock = runtime.lock()
+
+        async def wait() -> str:
+            if what == "event":
+                await runtime.event().wait()
+            elif what == "lock":
+                async with lock:
+                    return "never"
+            else:
+                await runtime.readable(told)
+            return "never"
+
+        async def win() -> str:
+            await runtime.sleep(0.05)
+            return "won"
+
+        async with lock:
+            return await runtime.race([wait, wait, win]) if what != "descriptor" else await runtime.race([wait, win])
+
+    began = time.monotonic()
+    try:
+        assert mode.run(lambda: with_runtime(mode, use)) == "won"
+        assert time.monotonic() - began < 5
+        assert open_descriptors() <= before + 1
+    finally:
+        os.close(told)
+        os.close(tell)
+
+
+def test_a_spawned_thread_that_waits_for_an_event_can_be_stopped() -> None:
+    async def use(runtime: Runtime) -> bool:
+        cleaned = []
+
+        async def job() -> None:
+            try:
+                await runtime.event().wait()
+            finally:
+                cleaned.append(True)
+
+        task = runtime.spawn(job, "waits")
+        await runtime.sleep(0.02)
+        task.cancel()
+        await task.wait()
+        return cleaned == [True]
+
+    assert Mode("sync").run(lambda: with_runtime(Mode("sync"), use))
+
+
+def test_a_home_is_told_of_its_end(mode: Mode) -> None:
+    ended: list[object] = []
+
+    async def use(runtime: Runtime) -> Callable[[], None]:
+        home = runtime.home()
+        assert home == runtime.home()
+        return runtime.at_end(lambda: ended.append(home))
+
+    forget = mode.run(lambda: with_runtime(mode, use))
+
+    assert len(ended) == (1 if mode.is_async else 0)  # a process ends later
+    forget()
+    assert len(ended) == 1

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from antiphon.pipeline.errors import APIResponseError
-from antiphon.pipeline.sse import MAX_EVENT_BYTES, Frame, SSEDecoder
+from antiphon.pipeline.sse import MAX_EVENT_BYTES, Frame, FullEvent, SSEDecoder, full_events
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "responses"
 BOM = b"\xef\xbb\xbf"
@@ -188,3 +188,24 @@ def test_the_work_of_a_large_event_in_small_pieces_grows_with_its_size_only() ->
 
     assert bytes_touched(2_000) <= 3 * 2_000 * 64
     assert bytes_touched(20_000) <= 3 * 20_000 * 64
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_full_events_have_the_same_names_and_data(name: str) -> None:
+    data, frames = TABLE[name]
+    decoder = SSEDecoder()
+
+    found = full_events(decoder.whole(data) + decoder.rest())
+
+    assert [(event.name, event.data) for event in found if event.data] == frames
+
+
+def test_full_events_have_ids_and_waits_and_need_no_data() -> None:
+    stream = b"id: 1\nretry: 500\ndata:\n\n: a comment\n\nid\ndata: x\n\nid: a\0b\nretry: soon\ndata: y\n\n"
+
+    assert full_events(SSEDecoder().whole(stream)) == [
+        FullEvent("", b"", "1", 500),
+        FullEvent("", b"", None, None),
+        FullEvent("", b"x", "", None),
+        FullEvent("", b"y", None, None),
+    ]

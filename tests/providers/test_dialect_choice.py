@@ -30,8 +30,8 @@ def explained(model: str, **given: Any) -> Explanation:
     return presets.responses.explain("Hi", model=model, **{"api_key": KEY, **given})
 
 
-def row(*dialects: str, prefer: tuple[Preference, ...] = (), unsupported: frozenset[str] = frozenset()) -> Provider:
-    return Provider(name="acme", dialects=dialects, prefer=prefer, unsupported=unsupported)
+def row(*dialects: str, **fields: Any) -> Provider:
+    return Provider(name="acme", dialects=dialects, **fields)
 
 
 def rule(when: Any, dialect: str = "chat", **fields: Any) -> Preference:
@@ -125,7 +125,7 @@ def test_what_neither_format_of_a_host_has_is_an_error_and_no_reason_to_change(
 
 @pytest.mark.parametrize("each", catalog.rows(), ids=lambda each: each.name)
 def test_a_call_that_asks_for_nothing_takes_the_usual_format_of_its_row(each: Provider) -> None:
-    always = [(rule.dialect, rule.why) for rule in each.prefer if rule.when == "always"]
+    always = [(rule.dialect, rule.why) for rule in each.prefer if rule.when == "always" and not rule.models]
 
     assert choose_dialect(each, "m", CreateParams(input="Hi")) == Choice(*(always or [(each.dialects[0], "")])[0])
     assert set(each.dialects) <= set(DIALECTS)
@@ -208,12 +208,21 @@ def test_what_the_hosts_own_responses_api_refuses_is_no_reason_for_it(name: str)
         (NAMESPACE, "chat"),
         (FunctionTool.new(name="f", parameters={}), "chat"),
         (HOSTED, "responses"),
-        ({"type": "mcp", "server_label": "docs"}, "responses"),
+        ({"type": "mcp", "server_label": "docs"}, "chat"),
+        ({"type": "mcp", "server_label": "docs", "server_url": "https://mcp.example"}, "chat"),
+        ({"type": "mcp", "server_label": "docs", "connector_id": "connector_dropbox"}, "responses"),
         ({"type": "image_generation"}, "responses"),
     ],
 )
 def test_tools_that_run_at_the_host_need_the_responses_api(tool: Any, dialect: str) -> None:
     assert choose_dialect(row("chat", "responses"), "m", CreateParams(tools=[FUNCTION, tool])).dialect == dialect
+
+
+@pytest.mark.parametrize(("url", "dialect"), [("https://mcp.example", "responses"), ("antiphon/docs", "chat")])
+def test_a_host_that_calls_mcp_servers_itself_is_asked_in_the_format_that_says_so(url: str, dialect: str) -> None:
+    tool = {"type": "mcp", "server_label": "docs", "server_url": url}
+
+    assert choose_dialect(row("chat", "responses", mcp="all"), "m", CreateParams(tools=[tool])).dialect == dialect
 
 
 @pytest.mark.parametrize("operation", [name for name in PARAMS if name != "create"])

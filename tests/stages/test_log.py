@@ -339,7 +339,7 @@ def test_signals_of_stages_that_are_not_stock_have_lines_too(mode: Mode) -> None
         async def sends(request: Request, call_next: Handler) -> Reply:
             context = request.context
             facts: dict[str, Any] = {"call_id": context.id, "operation": "create", "at_s": context.runtime.now()}
-            tool: dict[str, Any] = {"tool": "add", "tool_call_id": "call_1", "kind": "function"}
+            tool: dict[str, Any] = {"tool": "add", "tool_call_id": "call_1"}
             context.emit(ToolStarted(**tool, **facts))
             context.emit(ToolEnded(**tool, duration_s=0.1, outcome="failed", error="ValueError", **facts))
             context.emit(FallbackScheduled(failed="a/m", next="b/m", error="RateLimitError", **facts))

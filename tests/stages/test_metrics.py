@@ -86,7 +86,7 @@ def test_a_failed_call_is_counted_as_failed(mode: Mode) -> None:
 def test_the_other_signals_have_numbers_too() -> None:
     metrics = Metrics()
     facts: dict[str, Any] = {"call_id": "call_1", "operation": "create", "at_s": 0.0}
-    tool: dict[str, Any] = {"tool": 'odd "name"\n\\', "tool_call_id": "call_1", "kind": "mcp", "server": "docs"}
+    tool: dict[str, Any] = {"tool": 'odd "name"\n\\', "tool_call_id": "call_1", "server": "docs"}
     metrics(ToolEnded(**tool, duration_s=0.05, outcome="completed", **facts))
     metrics(CacheHit(key="k", **facts))
     metrics(FallbackScheduled(failed="a/m", next="b/m", error="RateLimitError", **facts))

@@ -130,7 +130,7 @@ def test_every_signal_reaches_the_hook_of_its_name(mode: Mode) -> None:
         async def sends(request: Request, call_next: Handler) -> Reply:
             context = request.context
             facts: dict[str, Any] = {"call_id": context.id, "operation": "create", "at_s": context.runtime.now()}
-            tool: dict[str, Any] = {"tool": "add", "tool_call_id": "call_1", "kind": "function"}
+            tool: dict[str, Any] = {"tool": "add", "tool_call_id": "call_1"}
             context.drop("temperature", "it is a test")
             for signal in (
                 FallbackScheduled(failed="a/m", next="b/m", error="RateLimitError", **facts),

@@ -249,8 +249,8 @@ def test_a_tool_is_a_span_below_its_call(mode: Mode, telemetry: Telemetry) -> No
         async def runs_tools(request: Request, call_next: Handler) -> Reply:
             context = request.context
             facts: dict[str, Any] = {"call_id": context.id, "operation": "create", "at_s": context.runtime.now()}
-            docs: dict[str, Any] = {"tool": "search", "tool_call_id": "call_1", "kind": "mcp", "server": "docs"}
-            own: dict[str, Any] = {"tool": "add", "tool_call_id": "call_2", "kind": "function"}
+            docs: dict[str, Any] = {"tool": "search", "tool_call_id": "call_1", "server": "docs"}
+            own: dict[str, Any] = {"tool": "add", "tool_call_id": "call_2"}
             context.emit(ToolStarted(**docs, **facts))
             context.emit(ToolStarted(**own, **facts))
             carried.append(context.trace_headers("call_1")["traceparent"])
@@ -287,7 +287,7 @@ def test_what_a_tool_does_is_below_its_span(mode: Mode, streamed: bool, telemetr
         async def runs_a_tool(request: Request, call_next: Handler) -> Reply:
             context = request.context
             facts: dict[str, Any] = {"call_id": context.id, "operation": "create", "at_s": context.runtime.now()}
-            tool: dict[str, Any] = {"tool": "ask", "tool_call_id": "call_1", "kind": "function"}
+            tool: dict[str, Any] = {"tool": "ask", "tool_call_id": "call_1"}
             reply = await call_next(request)
 
             async def run() -> None:

@@ -62,7 +62,7 @@ def test_failures_tools_and_parents_are_in_their_lines(mode: Mode, tmp_path: Pat
         @stage
         async def uses_tools(request: Request, call_next: Handler) -> Reply:
             context = request.context
-            tool: dict[str, Any] = {"tool": "search", "tool_call_id": "call_1", "kind": "mcp", "server": "docs"}
+            tool: dict[str, Any] = {"tool": "search", "tool_call_id": "call_1", "server": "docs"}
             facts: dict[str, Any] = {"call_id": context.id, "operation": "create", "at_s": context.runtime.now()}
             context.emit(ToolStarted(**tool, **facts))
             context.emit(ToolEnded(**tool, duration_s=0.0, outcome="failed", error="ValueError", **facts))

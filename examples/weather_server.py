@@ -1,0 +1,44 @@
+"""A small MCP server over standard input and output, in plain Python: one tool, no package.
+
+`examples/demo.py` starts it, so that a model on this machine calls a real MCP tool. Servers are better written with a
+package for them; this one shows how little the protocol asks for: a JSON message a line.
+"""
+
+import json
+import sys
+from typing import Any
+
+TOOL = {
+    "name": "get_weather",
+    "description": "Say what the weather is like in a city.",
+    "inputSchema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+    "annotations": {"readOnlyHint": True},
+}
+
+
+def answer(method: str, params: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the result of a request; None for a method that this server does not have."""
+    match method:
+        case "initialize":
+            return {
+                "protocolVersion": params.get("protocolVersion", "2025-11-25"),
+                "capabilities": {"tools": {}},
+                "serverInfo": {"name": "weather", "version": "1"},
+            }
+        case "ping":
+            return {}
+        case "tools/list":
+            return {"tools": [TOOL]}
+        case "tools/call":
+            city = params.get("arguments", {}).get("city", "the city")
+            return {"content": [{"type": "text", "text": f"It is sunny in {city}, and 21 degrees."}]}
+        case _:
+            return None
+
+
+for line in sys.stdin:
+    message = json.loads(line)
+    if "id" in message and "method" in message:
+        result = answer(message["method"], message.get("params") or {})
+        told = {"result": result} if result is not None else {"error": {"code": -32601, "message": "unknown method"}}
+        print(json.dumps({"jsonrpc": "2.0", "id": message["id"], **told}), flush=True)

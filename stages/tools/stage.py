@@ -1,0 +1,273 @@
+"""Run the tools that a model calls."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from msgspec import Meta
+
+from ...pipeline.errors import AntiphonError, InvalidParameter, UnsupportedParameter
+from ...pipeline.event_stream import EventStream
+from ...pipeline.params import CountInputTokensParams, CreateParams
+from ...pipeline.reply import Reply
+from ...pipeline.request import Handler, Request
+from ...pipeline.secret import Secret
+from ...pipeline.stage import Option, Scope, Stage
+from ...providers import catalog
+
+if TYPE_CHECKING:
+    from ...mcp.registry import McpServers
+    from .history import Memory
+    from .offer import Offer
+    from .rounds import Progress, Rounds
+
+Execute = Literal["auto", "local", "native"]
+
+
+class Tools(Stage, frozen=True):
+    """Offer MCP servers' tools and Python functions to the model, run what it calls, and ask again with the results.
+
+    Stages before this one see one conversation: one response, one stream, with the items and the usage of all rounds;
+    stages after it see one call for each turn of the model. What is not ours, the caller's own functions and a host's
+    hosted tools, passes through, and a call without tools of ours costs nothing.
+
+    In `tools`, a Python function is ours, and so is a tool of type `mcp` whose `server_url` is "antiphon",
+    "antiphon/NAME" (or LiteLLM's "litellm_proxy", "litellm_proxy/mcp/NAME"), or the URL of a server that the model's
+    host does not call itself. A turn that a host pauses (`pause_turn`) is gone on with in the same way.
+
+    Args:
+        max_rounds: how often what the model calls is run before it has to answer without tools; >= 1. The call option
+            `max_tool_rounds` wins.
+        parallel: calls of one round that run at once.
+        mcp_execute: "auto" leaves a server's URL to a host that is known to call MCP servers itself, "local" to none,
+            "native" to every one, as for a gateway in front of such a host. The call option of that name wins.
+        tool_errors: what an exception of a Python function becomes: "tell" tells the model, and writes a warning to the
+            log; "raise" raises `ToolFailed`.
+        max_result_chars: the longest text that the model gets of one result; the middle of a longer one is left out.
+        signal_content: whether the signals `tool.start` and `tool.end` carry arguments and results.
+
+    Raises:
+        UnknownMcpServer, McpAddressRefused: a tool leads to no server.
+        McpError: no server gave a tool, and the call has no others.
+        ToolFailed: with `tool_errors="raise"`.
+    """
+
+    max_rounds: Annotated[int, Meta(ge=1)] = 10
+    parallel: Annotated[int, Meta(ge=1)] = 8
+    mcp_execute: Execute = "auto"
+    tool_errors: Literal["tell", "raise"] = "tell"
+    max_result_chars: Annotated[int, Meta(ge=1000)] = 50_000
+    signal_content: bool = False
+
+    options = (
+        Option("mcp_servers", (object,), "further MCP servers of this call, by name: URLs, commands, objects"),
+        Option("mcp_execute", (str,), 'who calls MCP servers with a URL: "auto", "local" or "native"'),
+        Option("approve", (Callable,), "a function that approves calls of MCP tools, instead of approval items"),  # type: ignore[arg-type]
+        Option("max_tool_rounds", (int,), "how often what the model calls is run in one call"),
+    )
+    needs = ("target",)
+    sets = ()
+    at_most_once = True
+
+    def setup(self, scope: Scope) -> object:
+        return _Surroundings(scope)
+
+    async def __call__(self, request: Request, call_next: Handler) -> Reply:
+        around = request.context.state_of(self, _Surroundings)
+        if around.memory is not None:
+            request = _by_last_id(request, around.memory)
+        tools = getattr(request.params, "tools", None)
+        if not tools or not self._concern(request, tools):
+            return await call_next(request)
+        params = request.params
+        if isinstance(params, CountInputTokensParams):
+            offer = await self._offer(request, params.tools, params.tool_choice, around)
+            return await call_next(request.with_params(tools=offer.tools or None, tool_choice=offer.choice))
+        assert isinstance(params, CreateParams)
+        if params.background:
+            raise UnsupportedParameter(
+                "background is asked for together with tools that run here",
+                param="background",
+                hint="leave one of them out: a host goes on alone only with tools that it runs itself",
+            )
+        offer = await self._offer(request, params.tools, params.tool_choice, around)
+        if request.context.dry:
+            return await call_next(
+                request.with_params(tools=offer.tools or None, tool_choice=offer.choice if offer.tools else None)
+            )
+        return await self._converse(request, call_next, offer, around)
+
+    async def _converse(self, request: Request, call_next: Handler, offer: Offer, around: _Surroundings) -> Reply:
+        context = request.context
+        rounds = self._rounds(request, call_next, offer, around)
+        try:
+            await rounds.open()
+            if request.streamed:
+                return EventStream(rounds, context, error_of=rounds.error_of)
+            return await rounds.finish()
+        except BaseException as error:
+            if isinstance(error, AntiphonError):
+                error.response = error.response or rounds.partial()
+            if (progress := rounds.progress) is not None:
+                context.scratch[_PROGRESS] = progress  # for a stage outside that tries the call elsewhere
+            await rounds.close()
+            raise
+
+    def _rounds(self, request: Request, call_next: Handler, offer: Offer, around: _Surroundings) -> Rounds:
+        from .calls import Runner, Running
+        from .history import read_history
+        from .rounds import Rounds
+
+        params, options = request.params, request.options
+        assert isinstance(params, CreateParams)
+        memory = around.memory = around.memory or _new_memory()
+        is_chained = params.previous_response_id is not None or params.conversation is not None
+        most = options.get("max_tool_rounds", self.max_rounds)
+        if most < 1:
+            raise InvalidParameter(f"max_tool_rounds is {most}; at least 1 is expected", param="max_tool_rounds")
+        before: Progress | None = request.context.scratch.pop(_PROGRESS, None)
+        runner = Runner(
+            context=request.context,
+            model=params.model or "",
+            metadata=params.metadata,
+            approve=options.get("approve"),
+            on_error=self.tool_errors,
+            max_result_chars=self.max_result_chars,
+        )
+        return Rounds(
+            request,
+            call_next,
+            offer,
+            read_history(params.input, offer.labels, offer.names, memory, is_chained=is_chained),
+            Running(runner, self.parallel, content=self.signal_content),
+            memory,
+            max_rounds=most,
+            before=before if before is not None and before.input is params.input else None,
+        )
+
+    async def _offer(self, request: Request, tools: Any, choice: Any, around: _Surroundings) -> Offer:
+        from .offer import make_offer
+
+        servers = around.servers(request.options.get("mcp_servers"))
+        return await make_offer(
+            tools,
+            choice,
+            is_hosts=lambda tool: self._is_hosts(request, tool),
+            servers=servers,
+            context=request.context,
+        )
+
+    def _concern(self, request: Request, tools: list[Any]) -> bool:
+        """Tell whether there is anything to do here."""
+        target = request.target
+        assert target is not None
+        for tool in tools:
+            if callable(tool):
+                return True
+            kind = tool.get("type") if isinstance(tool, Mapping) else getattr(tool, "type", None)
+            if kind == "mcp" and not self._is_hosts(request, tool):
+                return True
+            if kind not in ("function", "custom") and target.dialect.name == "anthropic":
+                return isinstance(request.params, CreateParams)  # the host may pause
+        return False
+
+    def _is_hosts(self, request: Request, tool: Any) -> bool:
+        from .offer import is_hosts
+
+        target = request.target
+        assert target is not None
+        execute = request.options.get("mcp_execute", self.mcp_execute)
+        if execute not in ("auto", "local", "native"):
+            raise InvalidParameter(
+                f'mcp_execute is {execute!r}; "auto", "local" or "native" is expected',
+                param="mcp_execute",
+            )
+        row = catalog.find(target.provider)
+        # Of a host at another address than the row's only the name is known.
+        is_rows = target.dialect.name != "chat" and target.base_url == row.base_url
+        return is_hosts(tool, row.mcp if is_rows else "", execute)
+
+
+_PROGRESS = "antiphon.tools.progress"
+
+
+class _Surroundings:
+    """What a client's calls find around them: its MCP servers and their connections, and what calls leave behind."""
+
+    __slots__ = ("_lock", "_of_calls", "_scope", "memory")
+
+    _MOST = 16  # registries of calls
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+        self._lock = threading.Lock()
+        self._of_calls: dict[Any, McpServers] = {}
+        self.memory: Memory | None = None
+
+    def servers(self, of_call: Any) -> McpServers:
+        """Return the servers that a call may use: those of the client, and those that the call brings.
+
+        Connections to the latter are kept for the next call that brings the same.
+        """
+        from ...mcp.registry import McpServers
+
+        given: Any = self._scope.resources.get("mcp_servers")
+        if of_call is None or isinstance(of_call, McpServers):
+            if of_call is not None or isinstance(given, McpServers):
+                return of_call or given
+            return self._scope.shared("mcp_servers", lambda: McpServers(given or {}))
+        if not isinstance(of_call, Mapping):
+            raise InvalidParameter(
+                f"mcp_servers is {type(of_call).__name__}; a mapping of names to servers is expected",
+                param="mcp_servers",
+                hint='mcp_servers={"docs": "https://docs.example/mcp"}',
+            )
+        return self._beside(self.servers(None), of_call)
+
+    def _beside(self, servers: McpServers, of_call: Mapping[str, Any]) -> McpServers:
+        key = tuple(sorted((name, _key_of(server)) for name, server in of_call.items()))
+        with self._lock:
+            found = self._of_calls.pop(key, None)
+            if found is None:
+                if not self._of_calls:
+                    self._scope.on_close(self._close)
+                found = servers.beside(of_call)
+            self._of_calls[key] = found
+            old = self._of_calls.pop(next(iter(self._of_calls))) if len(self._of_calls) > self._MOST else None
+        if old is not None:
+            old.close()
+        return found
+
+    def _close(self) -> None:
+        with self._lock:
+            found, self._of_calls = list(self._of_calls.values()), {}
+        for servers in found:
+            servers.close()
+
+
+def _key_of(value: Any) -> Any:
+    """Return what two servers that are the same have in common; objects are the same only as themselves."""
+    if isinstance(value, Secret):
+        return ("secret", value.reveal())
+    if isinstance(value, Mapping):
+        return ("fields", tuple(sorted((str(name), _key_of(each)) for name, each in value.items())))
+    if isinstance(value, list | tuple):
+        return ("list", tuple(_key_of(each) for each in value))
+    return (type(value).__name__, repr(value) if isinstance(value, str | bool | int | float) else str(id(value)))
+
+
+def _new_memory() -> Memory:
+    from .history import Memory
+
+    return Memory()
+
+
+def _by_last_id(request: Request, memory: Memory) -> Request:
+    """Ask the host by the id of the last response of a conversation that the user knows by its first one's."""
+    for name in ("previous_response_id", "response_id"):
+        known = getattr(request.params, name, None)
+        if (last := memory.last_id(known)) != known:
+            return request.with_params(**{name: last})
+    return request

@@ -1,0 +1,186 @@
+"""The Tools stage with servers that are processes: real pipes, real deaths, nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import pytest
+from conftest import Mode
+from loopback import open_descriptors
+from mcp_calls import plain_server
+from tool_calls import CHAIN, calling, close_all, kinds, mcp, outputs, talk
+
+from antiphon import Timeouts
+from antiphon.pipeline import events as ev
+from antiphon.pipeline.items import McpCall
+from antiphon.testing import scripted
+
+
+@pytest.fixture(autouse=True)
+def _closed() -> Iterator[None]:
+    yield
+    close_all()
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True
+
+
+def soon(condition: Any, seconds: float = 5.0) -> bool:
+    """Tell whether something becomes true within some time."""
+    ends_at = time.monotonic() + seconds
+    while not condition() and time.monotonic() < ends_at:
+        time.sleep(0.01)
+    return bool(condition())
+
+
+@pytest.mark.parametrize("era", ["legacy", "modern"])
+def test_tools_of_a_process_are_called(mode: Mode, streamed: bool, era: str) -> None:
+    async def body() -> None:
+        call = talk(
+            calling(("add", {"a": 2, "b": 3}), ("add", {"a": 4, "b": 5}), ("pid", {})),
+            "5 and 9",
+            mcp_servers={"calc": plain_server(era)},
+        )
+        response = await call(mode, streamed=streamed, tools=[mcp("calc")])
+
+        assert response.output_text == "5 and 9"
+        *sums, pid = outputs(call.requests[1])
+        assert sums == ["5", "9"]
+        await mode.close(call.client)
+        assert soon(lambda: not is_alive(int(pid)))
+
+    mode.run(body)
+
+
+def test_a_server_that_dies_in_a_call_is_told_to_the_model_and_started_again(mode: Mode, streamed: bool) -> None:
+    async def body() -> None:
+        call = talk(
+            calling(("die", {})),
+            calling(("add", {"a": 2, "b": 3})),
+            "5",
+            mcp_servers={"calc": plain_server("legacy")},
+        )
+        response = await call(mode, streamed=streamed, tools=[mcp("calc")])
+
+        assert response.output_text == "5"
+        died, again = outputs(call.requests[2])
+        assert died.startswith("Error: ")
+        assert again == "5"
+        failed, added = [item for item in response.output if isinstance(item, McpCall)]
+        assert (failed.status, added.status) == ("failed", "completed")
+        await mode.close(call.client)
+
+    mode.run(body)
+
+
+def test_a_tool_that_hangs_is_given_up_and_the_server_lives_on(mode: Mode, streamed: bool) -> None:
+    async def body() -> None:
+        call = talk(
+            calling(("hang", {}), ("add", {"a": 2, "b": 3})),
+            calling(("cancelled", {})),
+            "ok",
+            mcp_servers={"calc": plain_server("legacy")},
+        )
+        began = time.monotonic()
+        await call(mode, streamed=streamed, tools=[mcp("calc")], timeout=Timeouts(tool=0.6))
+
+        assert time.monotonic() - began < 5
+        hung, added, cancelled = outputs(call.requests[2])
+        assert "0.6 s" in hung
+        assert added == "5"
+        assert cancelled != "[]", "the server was told"
+        await mode.close(call.client)
+
+    mode.run(body)
+
+
+def test_a_list_that_changes_is_asked_for_again(mode: Mode) -> None:
+    async def body() -> None:
+        call = talk(calling(("add-0", {})), "no answer", "ok", mcp_servers={"calc": plain_server("legacy", "changing")})
+        for _ in range(2):  # the server has no "add-0", answers nothing, and tells of another list
+            await call(mode, streamed=False, tools=[mcp("calc")], timeout=Timeouts(tool=0.1))
+
+        assert [request["tools"][0]["name"] for request in call.requests] == ["add-0", "add-0", "add-1"]
+        await mode.close(call.client)
+
+    mode.run(body)
+
+
+def test_nothing_is_left_behind_by_calls_that_were_left(mode: Mode) -> None:
+    async def body() -> None:
+        client = scripted(
+            *[calling(("hang", {}), ("hang", {}))] * 20, chain=CHAIN, mcp_servers={"calc": plain_server("legacy")}
+        )
+        first = scripted(calling(("pid", {})), "ok", chain=CHAIN, mcp_servers={"calc": plain_server("legacy")})
+        await mode.close(first)  # what is loaded and opened once has been by now
+        threads, descriptors = threading.active_count(), open_descriptors()
+
+        for _ in range(3):
+            stream = await mode.call(client.chain, "Hi", model="openai/m", stream=True, tools=[mcp("calc")])
+            while not isinstance(await mode.next(stream), ev.McpCallArgumentsDone):
+                pass
+            if mode.is_async:
+                with anyio.move_on_after(0.1):
+                    await mode.events(stream)
+            else:
+                await mode.next(stream)
+            await mode.close(stream)
+            if mode.is_async:
+                await anyio.lowlevel.checkpoint()
+        await mode.close(client)
+
+        await mode.either(lambda: time.sleep(0.05), lambda: anyio.sleep(0.05))
+        assert soon(lambda: threading.active_count() <= threads + (1 if mode.is_async else 0))
+        assert soon(lambda: open_descriptors() <= descriptors), (open_descriptors(), descriptors)
+
+    mode.run(body)
+
+
+def test_a_stream_closed_while_a_tool_runs_tells_the_server(mode: Mode) -> None:
+    async def body() -> None:
+        call = talk(
+            calling(("hang", {})), calling(("cancelled", {})), "ok", mcp_servers={"calc": plain_server("legacy")}
+        )
+        stream = await mode.call(call.client.chain, "Hi", model="openai/m", stream=True, tools=[mcp("calc")])
+        if mode.is_async:
+            with anyio.move_on_after(0.5):
+                await mode.events(stream)
+        else:
+            _close_from_another_thread(stream)
+        await mode.close(stream)
+        await mode.either(lambda: time.sleep(0.2), lambda: anyio.sleep(0.2))  # the word goes out beside us
+        response = await call(mode, streamed=False, tools=[mcp("calc")])
+
+        assert kinds(response)[-1] == "message"
+        assert outputs(call.requests[-1]) != ["[]"]
+        await mode.close(call.client)
+
+    mode.run(body)
+
+
+def _close_from_another_thread(stream: Any) -> None:
+    reader = threading.Thread(target=lambda: _read_until_error(stream))
+    reader.start()
+    time.sleep(0.5)
+    stream.close()
+    reader.join(5)
+    assert not reader.is_alive()
+
+
+def _read_until_error(stream: Any) -> None:
+    try:
+        for _ in stream:
+            pass
+    except Exception:
+        return
