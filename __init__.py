@@ -12,8 +12,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
-
 if TYPE_CHECKING:
     from . import mcp as mcp
     from . import providers as providers
@@ -81,6 +79,7 @@ if TYPE_CHECKING:
     from .pipeline.tool_function import ToolError as ToolError
     from .pipeline.tool_function import ToolFunction as ToolFunction
     from .pipeline.tool_function import tool as tool
+    from .pipeline.version import __version__ as __version__
     from .prebuilt import acancel_responses as acancel_responses
     from .prebuilt import acompact_responses as acompact_responses
     from .prebuilt import acount_input_tokens as acount_input_tokens
@@ -115,6 +114,7 @@ if TYPE_CHECKING:
     from .stages.parse_output import ParseOutput as ParseOutput
     from .stages.reask import Reask as Reask
     from .stages.record import Record as Record
+    from .stages.remember import Remember as Remember
     from .stages.rename import Rename as Rename
     from .stages.replay import Replay as Replay
     from .stages.resolve import Resolve as Resolve
@@ -132,9 +132,9 @@ if TYPE_CHECKING:
 # Public name -> the module that has it. Errors are found in pipeline.errors by any of their names.
 _HOMES = {
     "client": ["Client"],
-    "openai_client": ["AsyncOpenAI", "OpenAI"],
     "mcp.registry": ["McpServers"],
     "mcp.server": ["McpServer"],
+    "openai_client": ["AsyncOpenAI", "OpenAI"],
     "pipeline.chain": ["Chain"],
     "pipeline.engine": ["aclose", "close"],
     "pipeline.event_stream": ["EventStream", "finally_"],
@@ -176,6 +176,7 @@ _HOMES = {
     "pipeline.stage": ["Option", "Scope", "Stage"],
     "pipeline.stores.store": ["Entry", "Store", "key_of", "open_store"],
     "pipeline.timeouts": ["Timeouts"],
+    "pipeline.version": ["__version__"],
     "pipeline.tool_function": ["ToolContext", "ToolError", "ToolFunction", "tool"],
     "prebuilt": [
         "acancel_responses",
@@ -211,6 +212,7 @@ _HOMES = {
     "stages.parse_output": ["ParseOutput"],
     "stages.reask": ["Reask"],
     "stages.record": ["Record"],
+    "stages.remember": ["Remember"],
     "stages.rename": ["Rename"],
     "stages.replay": ["Replay"],
     "stages.resolve": ["Resolve"],
@@ -285,7 +287,7 @@ _MODULES = {
 _WHERE = {**{name: home for home, names in _HOMES.items() for name in names}, **_MODULES}
 
 # A star import must not hide the official SDK, whose name is mcp too.
-__all__ = ["__version__", *sorted(_WHERE.keys() - {"mcp"})]  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = [*sorted(_WHERE.keys() - {"mcp"})]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:

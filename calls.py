@@ -14,6 +14,7 @@ from .pipeline.params import Null, Operation
 from .pipeline.reply import Reply
 from .pipeline.response import CompactedResponse, DeletedResponse, InputTokens, ItemPage, Response
 from .pipeline.secret import Secret
+from .pipeline.stores.store import Store
 from .pipeline.timeouts import Timeouts
 
 
@@ -32,6 +33,7 @@ class StoredKeywords(TypedDict, total=False):
     max_retries: int | None
     hooks: Sequence[Hook] | None
     trace: bool | None
+    state_store: str | Store | None
 
 
 class GetKeywords(StoredKeywords, total=False):

@@ -16,6 +16,8 @@ from .stages import presets
 if TYPE_CHECKING:
     import ssl
 
+    from .pipeline.stores.store import Store
+
 
 class Client(Calls):
     """Runs one chain with its own connections, time limits and hooks. Safe to share between threads and event loops.
@@ -38,6 +40,7 @@ class Client(Calls):
         hook_limit: signals that may wait for hooks which run beside their calls; further ones are dropped.
         mcp_servers: MCP servers that calls may use by name: a mapping of names to URLs, commands as in mcp.json files,
             or objects of this process; or an `antiphon.mcp.McpServers`, which stays its maker's to close.
+        state_store: where responses are kept: a store, or the URL of one, e.g. "sqlite:///responses.db".
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class Client(Calls):
         tenant: str | None = None,
         hook_limit: int = 1000,
         mcp_servers: Any = None,
+        state_store: str | Store | None = None,
     ) -> None:
         self.engine = Engine(
             timeouts=timeouts,
@@ -63,7 +67,7 @@ class Client(Calls):
             transport=transport,
             blocking=blocking,
             tenant=tenant,
-            resources={"mcp_servers": mcp_servers},
+            resources={"mcp_servers": mcp_servers, "state_store": state_store},
             network={
                 "max_connections": max_connections,
                 "keepalive_s": keepalive_s,

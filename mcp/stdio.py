@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from ..pipeline.errors import SetupError
 from ..pipeline.process import Process
 from ..pipeline.secret import Secret
 from .endpoint import Headers
@@ -72,6 +73,10 @@ class Stdio:
         Raises:
             McpConnectionError: it cannot be started.
         """
+        if os.name != "posix":
+            raise SetupError(
+                f'server "{self._name}": programs are started on POSIX systems only', hint="reach it by url"
+            )
         await self.close()
         self._line = bytearray()
         self._starting = starting = object()

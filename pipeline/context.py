@@ -79,6 +79,7 @@ class CallContext:
         "first_event_s",
         "headers",
         "lock",
+        "notes",
         "operation",
         "owner",
         "parent_id",
@@ -95,6 +96,7 @@ class CallContext:
         "timeouts",
         "traced_at",
         "unpriced",
+        "upstream_id",
         "waited_s",
     )
 
@@ -125,6 +127,8 @@ class CallContext:
         self.dropped: list[Dropped] = []
         self.stage_times: dict[int, StageTime] | None = None
         self.traced_at = 0.0
+        self.notes: list[str] = []
+        self.upstream_id: str | None = None
         self.waited_s = 0.0
         self.target: Target | None = None
         self.status: int | None = None
@@ -265,6 +269,31 @@ class CallContext:
                 else:
                     self.sinks = tuple(one for one in self.sinks if one != sink)
 
+    def note(self, text: str) -> None:
+        """Tell the caller something that is no error, in a sentence; the same once."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def detached(self, total_s: float) -> CallContext:
+        """Return a context for work that outlives this call: the same id, sinks and states, limits and facts anew.
+
+        Args:
+            total_s: how long the work may take, seconds from now.
+        """
+        context = CallContext(
+            owner=self.owner,
+            runtime=self.runtime,
+            drive=self.drive,
+            operation=self.operation,
+            timeouts=replace(self.timeouts, total=total_s),
+            states=self.states,
+        )
+        context._id = self.id
+        context.sinks = self.sinks
+        context.target = self.target
+        context.propagator, context.attach = self.propagator, self.attach
+        return context
+
     def emit(self, signal: Signal) -> None:
         """Hand a signal to every sink. A sink's error is counted and reported, never raised here."""
         for sink in self.sinks:
@@ -286,6 +315,8 @@ class CallContext:
             headers=_NO_HEADERS if self.headers is None else self.headers,
             attempts=tuple([replace(one) if one.outcome == "open" else one for one in self.attempts]),
             dropped=tuple(self.dropped),
+            notes=tuple(self.notes),
+            upstream_id=self.upstream_id,
             duration_s=self.runtime.now() - self.started_at,
             first_event_s=self.first_event_s,
             cost=self.cost,

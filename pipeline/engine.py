@@ -252,7 +252,11 @@ class Engine:
         await self._async.race([self.aflush, lambda: self._async.sleep(timeout_s)])
 
     def shared(self, key: str, make: Callable[[], T]) -> T:
-        """Return the engine's one object of this key; one that has a `close` method is closed with the engine."""
+        """Return the engine's one object of this key.
+
+        One that has a `close` method is closed with the engine. One that has `aclose(runtime)` too closes by it, in
+        `aclose`, what it holds of the running event loop.
+        """
         with self._lock:
             if key not in self._shared:
                 made = self._shared[key] = make()
@@ -327,6 +331,10 @@ class Engine:
         for task in self._async.tasks.cancel():
             if isinstance(task, LoopTask) and task.is_here:
                 await task.wait()
+        for thing in list(self._shared.values()):
+            leave: Any = getattr(thing, "aclose", None)
+            if callable(leave):
+                await leave(self._async)
         pool = self._transports.get(True)
         if pool is not None and self._given is None:
             await pool.close()

@@ -97,6 +97,8 @@ class Meta(msgspec.Struct, frozen=True, kw_only=True):
         headers: the last answer's headers, names in lower case.
         attempts: every exchange with a host, in order.
         dropped: what of the call did not reach the host.
+        notes: what else the caller should know, a sentence each, e.g. that the response could not be kept.
+        upstream_id: the host's own id of the response, where the reply has another.
         duration_s: seconds so far; of the whole call once it has ended.
         first_event_s: seconds from the call's start to a stream's first event.
         cost: US dollars of all attempts so far; None where it is not known.
@@ -113,6 +115,8 @@ class Meta(msgspec.Struct, frozen=True, kw_only=True):
     headers: Headers = Headers()
     attempts: tuple[Attempt, ...] = ()
     dropped: tuple[Dropped, ...] = ()
+    notes: tuple[str, ...] = ()
+    upstream_id: str | None = None
     duration_s: float = 0.0
     first_event_s: float | None = None
     cost: float | None = None

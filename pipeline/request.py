@@ -108,6 +108,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         credential: what proves who calls in place of a fixed key; Dispatch asks it at every attempt.
         auth: how the key is sent: "bearer", or the name of a header that takes it as it is.
         headers: further headers of this host.
+        operations: the calls of the API that the host serves.
         unsupported: parameters that this host or model refuses, with the reason ("" for the host's); Transform
             reports them as dropped.
         why: why this dialect was chosen, where the host speaks several; "" where it is the usual one.
@@ -123,6 +124,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     credential: Credential | None = None
     auth: str = "bearer"
     headers: tuple[tuple[str, str | Secret], ...] = ()
+    operations: frozenset[Operation] = frozenset(NAMES)
     unsupported: Mapping[str, str] = {}
     why: str = ""
     key_note: str | None = None

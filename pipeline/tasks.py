@@ -97,15 +97,21 @@ class ThreadTask:
         stop: makes `run` end early, from any thread.
     """
 
-    __slots__ = ("_stop", "_tasks", "_thread")
+    __slots__ = ("_begun", "_stop", "_tasks", "_thread")
 
     def __init__(self, run: Callable[[], object], stop: Callable[[], object], tasks: Tasks, name: str) -> None:
         self._stop = stop
         self._tasks = tasks
         context = contextvars.copy_context()
         self._thread = threading.Thread(target=context.run, args=(self._run, run), name=f"antiphon-{name}", daemon=True)
-        tasks.add(self)
-        self._thread.start()
+        self._begun = threading.Event()
+        tasks.add(self)  # first, so that whoever closes the client meanwhile stops it
+        try:
+            self._thread.start()
+        except RuntimeError:  # the interpreter is exiting
+            tasks.discard(self)
+            raise
+        self._begun.set()
 
     def _run(self, run: Callable[[], object]) -> None:
         try:
@@ -125,7 +131,7 @@ class ThreadTask:
 
     def join(self, seconds: float | None) -> None:
         """Block until it has ended, or for so many seconds."""
-        if self._thread is not threading.current_thread():
+        if self._thread is not threading.current_thread() and self._begun.wait(seconds):
             self._thread.join(seconds)
 
 

@@ -13,6 +13,7 @@ from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request
 from ..pipeline.signals import FallbackScheduled
 from ..pipeline.stage import Option, Scope, Stage
+from ..providers.response_ids import GIVEN, is_hosts_conversation, is_kept
 
 _USUAL = (
     "APIConnectionError",
@@ -84,7 +85,7 @@ class Fallback(Stage, frozen=True):
     def _goes_on(self, request: Request, error: AntiphonError, rules: _Rules) -> bool:
         if not isinstance(error, rules.kinds) or not request.context.time_left():
             return False
-        kept = next((name for name in _KEPT_THERE if request.param(name) is not None), None)
+        kept = _kept_there(request, is_remembered="state_store" in rules.options)
         if kept is not None:
             error.add_note(f"no other target was asked: {kept} is known to this one only")
         return kept is None
@@ -105,8 +106,19 @@ def _tell(before: Request, asked: Request, failure: str) -> None:
         )
 
 
-# What a target keeps, and no other one has.
-_KEPT_THERE = ("previous_response_id", "conversation")
+def _kept_there(request: Request, *, is_remembered: bool) -> str | None:
+    """Return the parameter that names what the first target keeps, and no other one has; None when there is none.
+
+    Args:
+        is_remembered: whether a stage further in has what other targets need to go on: any response that says who made
+            it, and conversations but those of hosts.
+    """
+    previous, conversation = request.param("previous_response_id"), request.param("conversation")
+    if previous is not None and not (is_remembered and (is_kept(previous) or request.options.get(GIVEN) is not None)):
+        return "previous_response_id"
+    if conversation is not None and not (is_remembered and not is_hosts_conversation(conversation)):
+        return "conversation"
+    return None
 
 
 class _Rules:

@@ -166,6 +166,9 @@ class FastResult:
         self.structured_content = {"a": 1}
         self.is_error = True
 
+    def __repr__(self) -> str:
+        return "FastResult()"
+
 
 @pytest.mark.parametrize(
     ("answer", "result"),

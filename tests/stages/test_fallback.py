@@ -22,6 +22,7 @@ from antiphon.pipeline.errors import (
 )
 from antiphon.pipeline.grammar import check_grammar
 from antiphon.pipeline.http import HttpRequest
+from antiphon.pipeline.wire import loads
 from antiphon.providers.scripted import ScriptedHost
 
 BUSY = {"status": 429, "body": {"error": {"message": "slow down"}}}
@@ -33,6 +34,7 @@ WRONG = {"status": 400, "body": {"error": {"message": "wrong"}}}
 def keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "key-of-openai")
     monkeypatch.setenv("XAI_API_KEY", "key-of-xai")
+    monkeypatch.setenv("GROQ_API_KEY", "key-of-groq")
 
 
 def chain_with(*targets: Any, **settings: Any) -> Chain:
@@ -214,16 +216,34 @@ def test_a_stream_goes_to_another_target_until_its_first_content(mode: Mode, wit
     mode.run(body)
 
 
-def test_a_conversation_that_one_target_keeps_goes_nowhere_else(mode: Mode) -> None:
+@pytest.mark.parametrize("first", ["openai/gpt-5", "groq/m"])
+def test_a_conversation_that_is_remembered_goes_on_at_the_next_target(mode: Mode, first: str) -> None:
+    host = ScriptedHost(["Hello.", BUSY, "And on."])
+    chain = client_of(host, chain_with("xai/grok")).chain
+
+    async def body() -> None:
+        begun = await mode.call(chain, "Hi", model=first)
+        response = await mode.call(chain, "And?", model=first, previous_response_id=begun.id)
+
+        assert response.output_text == "And on."
+        assert response.previous_response_id == begun.id
+        sent = loads(host.requests[-1].body or b"")
+        assert [item["role"] for item in sent["input"]] == ["user", "assistant", "user"]
+
+    mode.run(body)
+
+
+@pytest.mark.parametrize("given", [{"conversation": "conv_1"}, {"previous_response_id": "resp_1"}])
+def test_what_only_its_host_knows_goes_nowhere_else(mode: Mode, given: dict[str, Any]) -> None:
     host = ScriptedHost([BUSY, "Never."])
     chain = client_of(host, chain_with("xai/grok")).chain
 
-    async def body() -> RateLimitError:
+    async def body() -> None:
         with pytest.raises(RateLimitError) as caught:
-            await mode.call(chain, "Hi", model="openai/gpt-5", previous_response_id="resp_1")
-        return caught.value
+            await mode.call(chain, "Hi", model="openai/gpt-5", **given)
+        assert caught.value.__notes__ == [f"no other target was asked: {next(iter(given))} is known to this one only"]
 
-    assert mode.run(body).__notes__ == ["no other target was asked: previous_response_id is known to this one only"]
+    mode.run(body)
 
 
 def test_no_target_is_asked_when_the_time_is_over(mode: Mode) -> None:
