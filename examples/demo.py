@@ -30,7 +30,7 @@ INSIDE = {
 }
 
 
-WEATHER = {"command": sys.executable, "args": [str(Path(__file__).with_name("weather_server.py"))]}
+WEATHER = {"command": sys.executable, "args": [str(Path(__file__).parent / "servers" / "bare.py")]}
 TOOL = {"type": "mcp", "server_label": "weather", "server_url": "antiphon/weather", "require_approval": "never"}
 
 

@@ -31,7 +31,7 @@ def ended(signal: antiphon.Signal) -> None:
 
 
 # Started when it is first needed, and stopped with the client.
-server = {"command": sys.executable, "args": [str(Path(__file__).with_name("weather_server.py"))]}
+server = {"command": sys.executable, "args": [str(Path(__file__).parent / "servers" / "bare.py")]}
 weather = {"type": "mcp", "server_label": "weather", "server_url": "antiphon/weather"}
 
 if model is None:

@@ -69,13 +69,13 @@ def chat_body(completion: dict[str, Any]) -> Callable[[dict[str, Any]], dict[str
 
 
 class Talk:
-    """One call through a scripted client, and what came of it.
+    """Calls through a client, mostly a scripted one, and what came of the last.
 
     Attributes:
         events: of a streamed call, all of them, held to the grammar.
     """
 
-    def __init__(self, client: ScriptedClient) -> None:
+    def __init__(self, client: Any) -> None:
         self.client = client
         self.events: list[ev.Event] = []
         self.response: Response | None = None
@@ -97,7 +97,8 @@ class Talk:
 
     @property
     def requests(self) -> list[dict[str, Any]]:
-        return self.client.requests
+        found: list[dict[str, Any]] = self.client.requests
+        return found
 
 
 def talk(*answers: Any, chain: Chain = CHAIN, **settings: Any) -> Talk:

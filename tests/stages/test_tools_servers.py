@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
@@ -12,14 +13,17 @@ import anyio
 import anyio.lowlevel
 import pytest
 from conftest import Mode
-from loopback import open_descriptors
+from hand_made import sse
+from loopback import Connection, open_descriptors, serving
 from mcp_calls import plain_server
-from tool_calls import CHAIN, calling, close_all, kinds, mcp, outputs, talk
+from tool_calls import CHAIN, Talk, calling, close_all, kinds, mcp, outputs, talk
 
-from antiphon import Timeouts
+from antiphon import Client, Timeouts
 from antiphon.pipeline import events as ev
+from antiphon.pipeline.assembler import replay
 from antiphon.pipeline.items import McpCall
-from antiphon.testing import scripted
+from antiphon.pipeline.response import Response
+from antiphon.testing import message, scripted
 
 
 @pytest.fixture(autouse=True)
@@ -109,7 +113,7 @@ def test_a_list_that_changes_is_asked_for_again(mode: Mode) -> None:
     async def body() -> None:
         call = talk(calling(("add-0", {})), "no answer", "ok", mcp_servers={"calc": plain_server("legacy", "changing")})
         for _ in range(2):  # the server has no "add-0", answers nothing, and tells of another list
-            await call(mode, streamed=False, tools=[mcp("calc")], timeout=Timeouts(tool=0.1))
+            await call(mode, streamed=False, tools=[mcp("calc")], timeout=Timeouts(tool=0.5))
 
         assert [request["tools"][0]["name"] for request in call.requests] == ["add-0", "add-0", "add-1"]
         await mode.close(call.client)
@@ -167,6 +171,76 @@ def test_a_stream_closed_while_a_tool_runs_tells_the_server(mode: Mode) -> None:
         await mode.close(call.client)
 
     mode.run(body)
+
+
+def test_a_server_by_url_is_called_from_here_with_its_own_credentials(mode: Mode, streamed: bool) -> None:
+    async def body() -> None:
+        with serving(model_and_server) as server:
+            tool = {
+                "type": "mcp",
+                "server_label": "calc",
+                "server_url": f"{server.url}/mcp",
+                "authorization": "for-the-server",
+                "require_approval": "never",
+            }
+            client = Client()
+            call = Talk(client)
+            response = await call(
+                mode, streamed=streamed, tools=[tool], api_base=f"{server.url}/v1", api_key="for-the-model"
+            )
+            await mode.close(client)
+
+        assert response.output_text == "It is 3."
+        assert [item.output for item in response.output if isinstance(item, McpCall)] == ["3"]
+        for received in server.requests:
+            sent, other = (
+                ("for-the-server", "for-the-model")
+                if "/mcp" in received.line
+                else (
+                    "for-the-model",
+                    "for-the-server",
+                )
+            )
+            assert received.headers["authorization"] == f"Bearer {sent}"
+            assert other not in str(received.headers) + received.body.decode()
+
+    mode.run(body)
+
+
+def model_and_server(connection: Connection) -> None:
+    """Answer at /v1 as a model that calls `add`, and at /mcp as a server that has it."""
+    while (received := connection.request()) is not None:
+        body = json.loads(received.body or b"{}")
+        if "/mcp" not in received.line:
+            has_result = isinstance(body["input"], list)
+            output = [message("It is 3.")] if has_result else calling(("add", {"a": 1, "b": 2}))["output"]
+            answer = Response.new(id="resp_1", model="m", status="completed", output=output)
+            if body.get("stream"):
+                connection.begin_stream()
+                connection.send_chunk(sse(replay(answer)))
+                connection.send_chunk(b"")
+            else:
+                connection.answer(answer.raw, content_type="application/json")
+        elif "id" not in body:
+            connection.answer(status="202 Accepted" if received.line.startswith("POST") else "405 Not Allowed")
+        else:
+            told = {"jsonrpc": "2.0", "id": body["id"], **mcp_answer(body)}
+            connection.answer(json.dumps(told).encode(), content_type="application/json")
+
+
+def mcp_answer(request: dict[str, Any]) -> dict[str, Any]:
+    match request["method"]:
+        case "initialize":
+            info = {"name": "calc", "version": "1"}
+            version = request["params"]["protocolVersion"]
+            return {"result": {"protocolVersion": version, "capabilities": {"tools": {}}, "serverInfo": info}}
+        case "tools/list":
+            return {"result": {"tools": [{"name": "add", "inputSchema": {"type": "object"}}]}}
+        case "tools/call":
+            given = request["params"]["arguments"]
+            return {"result": {"content": [{"type": "text", "text": str(given["a"] + given["b"])}]}}
+        case other:
+            return {"error": {"code": -32601, "message": f"no {other}"}}
 
 
 def _close_from_another_thread(stream: Any) -> None:

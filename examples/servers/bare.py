@@ -1,7 +1,7 @@
 """A small MCP server over standard input and output, in plain Python: one tool, no package.
 
 `examples/demo.py` starts it, so that a model on this machine calls a real MCP tool. Servers are better written with a
-package for them; this one shows how little the protocol asks for: a JSON message a line.
+package for them, as `weather.py` beside it; this one shows how little the protocol asks for: a JSON message a line.
 """
 
 import json
