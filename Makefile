@@ -17,14 +17,14 @@ demo: $(VENV)/demo.done $(VENV)/link.done
 	$(BIN)/python examples/demo.py
 
 test: $(VENV)/test.done $(VENV)/link.done
-	$(BIN)/pytest -m "not slow and not local_model" $(ARGS)
+	$(BIN)/pytest -n auto -m "not slow and not local_model" $(ARGS)
 
 test-all: $(VENV)/dev.done $(VENV)/link.done
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n auto $(ARGS)
 
 # What `make test` leaves out.
 test-rest: $(VENV)/dev.done $(VENV)/link.done
-	$(BIN)/pytest -m "slow or local_model" $(ARGS)
+	$(BIN)/pytest -n auto -m "slow or local_model" $(ARGS)
 
 coverage: $(VENV)/dev.done $(VENV)/link.done
 	$(BIN)/coverage erase

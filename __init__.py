@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from .client import Client as Client
     from .mcp.registry import McpServers as McpServers
     from .mcp.server import McpServer as McpServer
+    from .openai_client import AsyncOpenAI as AsyncOpenAI
+    from .openai_client import OpenAI as OpenAI
     from .pipeline import errors as errors
     from .pipeline.chain import Chain as Chain
     from .pipeline.engine import aclose as aclose
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from .pipeline.request import Handler as Handler
     from .pipeline.request import Request as Request
     from .pipeline.response import Response as Response
+    from .pipeline.secret import FromEnv as FromEnv
     from .pipeline.secret import Secret as Secret
     from .pipeline.signals import CallEnded as CallEnded
     from .pipeline.signals import CallStarted as CallStarted
@@ -56,7 +59,12 @@ if TYPE_CHECKING:
     from .pipeline.signals import ToolEnded as ToolEnded
     from .pipeline.signals import ToolStarted as ToolStarted
     from .pipeline.stage import Option as Option
+    from .pipeline.stage import Scope as Scope
     from .pipeline.stage import Stage as Stage
+    from .pipeline.stores.store import Entry as Entry
+    from .pipeline.stores.store import Store as Store
+    from .pipeline.stores.store import key_of as key_of
+    from .pipeline.stores.store import open_store as open_store
     from .pipeline.timeouts import Timeouts as Timeouts
     from .pipeline.tool_function import ToolContext as ToolContext
     from .pipeline.tool_function import ToolError as ToolError
@@ -80,16 +88,24 @@ if TYPE_CHECKING:
     from .prebuilt import poll_responses as poll_responses
     from .prebuilt import responses as responses
     from .prebuilt import responses_api_with_mcp as responses_api_with_mcp
+    from .providers.aws_signature import AwsCredentials as AwsCredentials
     from .stages import presets as presets
+    from .stages.defaults import Defaults as Defaults
     from .stages.dispatch import Dispatch as Dispatch
+    from .stages.fallback import Fallback as Fallback
+    from .stages.guard import Guard as Guard
     from .stages.log import Log as Log
     from .stages.log import configure_logging as configure_logging
     from .stages.observe import Observe as Observe
     from .stages.parse_output import ParseOutput as ParseOutput
     from .stages.reask import Reask as Reask
+    from .stages.record import Record as Record
+    from .stages.rename import Rename as Rename
+    from .stages.replay import Replay as Replay
     from .stages.resolve import Resolve as Resolve
     from .stages.response_ids import ResponseIds as ResponseIds
     from .stages.retry import Retry as Retry
+    from .stages.route import Route as Route
     from .stages.tools.approvals import ApprovalRequest as ApprovalRequest
     from .stages.tools.stage import Tools as Tools
     from .stages.transform import Transform as Transform
@@ -100,6 +116,7 @@ _HOMES = {
     "client": ["Client"],
     "mcp.registry": ["McpServers"],
     "mcp.server": ["McpServer"],
+    "openai_client": ["AsyncOpenAI", "OpenAI"],
     "pipeline.chain": ["Chain"],
     "pipeline.engine": ["aclose", "close"],
     "pipeline.event_stream": ["EventStream", "finally_"],
@@ -118,10 +135,11 @@ _HOMES = {
     "pipeline.reply": ["Attempt", "Dropped", "Meta", "Outcome", "Reply"],
     "pipeline.request": ["Handler", "Request"],
     "pipeline.response": ["Response"],
-    "pipeline.secret": ["Secret"],
+    "pipeline.secret": ["FromEnv", "Secret"],
     "pipeline.signals": ["CallEnded", "CallStarted", "Signal", "ToolEnded", "ToolStarted"],
     "pipeline.function_stages": ["after", "before", "on_stream_event", "stage"],
-    "pipeline.stage": ["Option", "Stage"],
+    "pipeline.stage": ["Option", "Scope", "Stage"],
+    "pipeline.stores.store": ["Entry", "Store", "key_of", "open_store"],
     "pipeline.timeouts": ["Timeouts"],
     "pipeline.tool_function": ["ToolContext", "ToolError", "ToolFunction", "tool"],
     "prebuilt": [
@@ -144,14 +162,22 @@ _HOMES = {
         "responses",
         "responses_api_with_mcp",
     ],
+    "providers.aws_signature": ["AwsCredentials"],
+    "stages.defaults": ["Defaults"],
     "stages.dispatch": ["Dispatch"],
+    "stages.fallback": ["Fallback"],
+    "stages.guard": ["Guard"],
     "stages.log": ["Log", "configure_logging"],
     "stages.observe": ["Observe"],
     "stages.parse_output": ["ParseOutput"],
     "stages.reask": ["Reask"],
+    "stages.record": ["Record"],
+    "stages.rename": ["Rename"],
+    "stages.replay": ["Replay"],
     "stages.resolve": ["Resolve"],
     "stages.response_ids": ["ResponseIds"],
     "stages.retry": ["Retry"],
+    "stages.route": ["Route"],
     "stages.tools.approvals": ["ApprovalRequest"],
     "stages.tools.stage": ["Tools"],
     "stages.transform": ["Transform"],
@@ -167,16 +193,19 @@ _HOMES = {
         "BadRequestError",
         "BillingError",
         "CallError",
+        "CassetteMiss",
         "ChainError",
         "ConflictError",
         "ContentPolicyViolationError",
         "ContextWindowExceededError",
+        "GuardTripped",
         "InternalServerError",
         "InvalidModel",
         "InvalidParameter",
         "MissingExtra",
         "MissingKey",
         "NotFoundError",
+        "NotSerializable",
         "OutputError",
         "OutputIncomplete",
         "OutputInvalid",
@@ -187,6 +216,14 @@ _HOMES = {
         "RequestTooLargeError",
         "SetupError",
         "StageError",
+        "StoreConflict",
+        "StoreError",
+        "StoreFull",
+        "StoreLocked",
+        "StoreSchemaNewer",
+        "StoreUnavailable",
+        "StoreUnreadable",
+        "StoreValueTooLarge",
         "StreamInterrupted",
         "SuspendedInSync",
         "ToolFailed",

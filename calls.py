@@ -40,6 +40,8 @@ class GetKeywords(StoredKeywords, total=False):
     include: list[str] | None
     starting_after: int | None
     include_obfuscation: bool | None
+    text_format: Any  # a class or a JSON schema
+    output_mode: Literal["auto", "native", "tool", "prompt"] | None
 
 
 class ListKeywords(StoredKeywords, total=False):
@@ -101,6 +103,7 @@ class ResponsesKeywords(StoredKeywords, total=False):
     reasoning_effort: str | None
     drop_params: bool | str | None
     stream_timeout: float | Timeouts | None
+    use_chat_completions_api: bool | None
     allowed_openai_params: list[str] | None
     max_agentic_loops: int | None
 

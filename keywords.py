@@ -11,12 +11,18 @@ from typing import Any, Final
 from .pipeline.errors import InvalidParameter, UnknownKeyword
 from .pipeline.params import NAMES
 from .pipeline.reply import Dropped
+from .stages.resolve import Resolve
 
 RENAMED: Final = {
     "headers": "extra_headers",
     "reasoning_effort": "reasoning",
     "drop_params": "drop",
     "stream_timeout": "timeout",
+    "use_chat_completions_api": "dialect",
+    "vertex_ai_project": "vertex_project",
+    "vertex_ai_location": "vertex_location",
+    "vertex_ai_credentials": "vertex_credentials",
+    "aws_bedrock_runtime_endpoint": "api_base",
     "max_agentic_loops": "max_tool_rounds",
 }
 """Implemented under another name here."""
@@ -41,11 +47,7 @@ DROPPED: Final = {
 
 REFUSED: Final = {
     "client": "make antiphon.Client(transport=your_httpx_client) and call its responses()",
-    "api_version": "Azure's api-version form is not served; its /openai/v1 form needs none",
-    "azure_ad_token": 'pass it as api_key="Bearer TOKEN"',
-    "azure_ad_token_provider": 'pass a function as api_key=, that returns "Bearer TOKEN"',
     "additional_drop_params": "leave the parameters out",
-    "use_chat_completions_api": "only the native Responses API is spoken so far",
     "retry_policy": 'compose it: presets.responses.with_(retry={"attempts": 5})',
     "caching": "there is no cache stage yet",
     "cache": "there is no cache stage yet",
@@ -59,7 +61,28 @@ REFUSED: Final = {
 }
 """A TypeError with this hint: silence would change what the call means."""
 
-REFUSED_PREFIXES = ("aws_", "vertex_")
+OF_CHAT: Final = {
+    "messages": "pass them as input=",
+    "system": "pass it as instructions=",
+    "max_tokens": "pass max_output_tokens=",
+    "max_completion_tokens": "pass max_output_tokens=",
+    "response_format": 'pass text_format= with a class or a JSON schema, or text={"format": ...}',
+    "functions": "pass tools=",
+    "function_call": "pass tool_choice=",
+}
+"""Keywords of chat completions, which hands may type out of habit: a TypeError with this hint."""
+
+_ROLE = (
+    "name a profile that assumes the role, aws_profile_name=, or pass a function that returns credentials as api_key="
+)
+
+REFUSED_PREFIXES = {
+    "aws_": _ROLE,
+    "vertex_": "pass google-auth's credentials as vertex_credentials=, or a function that returns a token as api_key=",
+}
+"""So begin a cloud's further keywords, which are refused with this hint. Those that a stage reads are options."""
+
+_OF_CLOUDS = frozenset(option.name for option in Resolve.options)
 
 
 def translate(keywords: dict[str, Any]) -> tuple[dict[str, Any], list[Dropped]]:
@@ -85,16 +108,25 @@ def _translated(keywords: dict[str, Any]) -> tuple[dict[str, Any], list[Dropped]
     for name, value in keywords.items():
         if name in DROPPED:
             dropped.append(Dropped(name, DROPPED[name]))
-        elif name in REFUSED:
-            raise UnknownKeyword(f'"{name}" of LiteLLM is not taken here', param=name, hint=REFUSED[name])
-        elif name.startswith(REFUSED_PREFIXES):
+        elif (hint := _refusal(name)) is not None:
+            raise UnknownKeyword(f'"{name}" of LiteLLM is not taken here', param=name, hint=hint)
+        elif name in OF_CHAT:
             raise UnknownKeyword(
-                f'"{name}" of LiteLLM is not taken here', param=name, hint="this provider is not served natively yet"
+                f'"{name}" is of chat completions, not of the Responses API', param=name, hint=OF_CHAT[name]
             )
         elif name not in RENAMED:
             kept[name] = value
     _rename(keywords, kept)
     return kept, dropped
+
+
+def _refusal(name: str) -> str | None:
+    """Return the hint for a keyword that is refused, None for others."""
+    if name in RENAMED or name in _OF_CLOUDS:
+        return None
+    return REFUSED.get(name) or next(
+        (REFUSED_PREFIXES[start] for start in REFUSED_PREFIXES if name.startswith(start)), None
+    )
 
 
 def _rename(keywords: dict[str, Any], kept: dict[str, Any]) -> None:
@@ -112,3 +144,8 @@ def _rename(keywords: dict[str, Any], kept: dict[str, Any]) -> None:
         kept["max_tool_rounds"] = rounds
     if (seconds := keywords.get("stream_timeout")) is not None and keywords.get("stream"):
         kept["timeout"] = seconds
+    if keywords.get("use_chat_completions_api") and "dialect" not in kept:
+        kept["dialect"] = "chat"
+    for name in ("vertex_ai_project", "vertex_ai_location", "vertex_ai_credentials", "aws_bedrock_runtime_endpoint"):
+        if (value := keywords.get(name)) is not None:
+            kept.setdefault(RENAMED[name], value)

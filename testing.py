@@ -17,9 +17,10 @@ class ScriptedClient(Client):
     """A client whose every request is answered from a script. Make it with `scripted`."""
 
     def __init__(self, host: ScriptedHost, chain: Chain, **settings: Any) -> None:
-        # A key, so that no test depends on the environment's.
-        bound = chain.bind(api_key="scripted") if "api_key" in chain.options else chain
-        super().__init__(bound, transport=host, **settings)
+        # A key, so that no test depends on the environment's; the format, since scripts are in the API's terms.
+        given = {"api_key": "scripted", "dialect": "responses"}
+        bound = {name: value for name, value in given.items() if name in chain.options}
+        super().__init__(chain.bind(**bound), transport=host, **settings)
         self.host = host
 
     @property
@@ -35,7 +36,8 @@ def scripted(*answers: Answer, chain: Chain = presets.responses, **settings: Any
         assert client.responses("Hi", "openai/gpt-5").output_text == "Hello!"
         assert client.requests[0]["input"] == "Hi"
 
-    Everything but the network is real: validation, retries, encoding, the event stream, hooks.
+    Everything but the network is real: validation, retries, encoding, the event stream, hooks. Whatever the model, the
+    Responses API is spoken, so that scripts and `requests` do not depend on a host's format.
 
     Args:
         answers: text; fields of a response (`{"output": [function_call("f", {})]}`); an HTTP answer

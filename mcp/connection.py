@@ -202,7 +202,7 @@ class WireConnection:
         seconds = own if timeout_s is None else timeout_s
         given = None if params is None else dict(params)
         extra: dict[str, Any] = {}
-        limit: Limit | None = None
+        limit = None if timeout_s is None else Limit(self._runtime.now() + seconds, seconds)
         for _ in range(_MOST_ROUNDS):
             await self._wire.ready(timeout_s)
             limit = limit or Limit(self._runtime.now() + seconds, seconds)
@@ -238,7 +238,7 @@ class WireConnection:
         try:
             return await self._once(method, params, limit, on_progress)
         except SessionLost as error:
-            await self._wire.lose_session(error.session_id)
+            self._wire.lose_session(error.session_id)
         except McpConnectionError as error:
             if isinstance(error, McpTimeoutError) or error.status is not None or not (repeatable or not error.sent):
                 raise
@@ -246,7 +246,7 @@ class WireConnection:
             if error.rpc_code != jsonrpc.HEADER_MISMATCH or method != "tools/call":
                 raise
             self._tools = None  # its headers have changed, and it has not run
-        await self._wire.ready(None)
+        await self._wire.ready(self._left(limit))
         return await self._once(method, params, limit, on_progress)
 
     async def _once(
@@ -255,16 +255,16 @@ class WireConnection:
         agreement = self._wire.agreement
         if agreement is None:  # lost again, between two steps
             raise McpConnectionError(f'server "{self.name}" was lost', sent=False, server=self.name, method=method)
-        headers = await self._headers(method, params or {}) if self._wire.is_modern_http else ()
+        headers = await self._headers(method, params or {}, limit) if self._wire.is_modern_http else ()
         return await self._wire.send(method, params, agreement.version, headers, limit, on_progress)
 
-    async def _headers(self, method: str, params: Mapping[str, Any]) -> Headers:
+    async def _headers(self, method: str, params: Mapping[str, Any], limit: Limit) -> Headers:
         headers = [("mcp-method", method)]
         name = params.get(NAMED_BY.get(method, ""))
         if isinstance(name, str):
             headers.append(("mcp-name", encode_value(name)))
         if method == "tools/call" and isinstance(name, str):
-            known = self._tools or await self._tool_list(None)
+            known = self._tools or await self._tool_list(self._left(limit))
             if name in known.wrong:
                 raise self._wrong(f'has a tool "{name}" that must not be used: {known.wrong[name]}', method)
             try:
@@ -272,6 +272,9 @@ class WireConnection:
             except WrongHeaders as error:
                 raise InvalidParameter(f'tool "{name}" of server "{self.name}": {error}', param="arguments") from error
         return headers
+
+    def _left(self, limit: Limit) -> float:
+        return max(limit.ends_at - self._runtime.now(), 0.0)
 
     async def _inputs(self, result: dict[str, Any], method: str) -> dict[str, Any]:
         """Answer what a server asks for before it can answer; return what goes with the repeated request.
@@ -314,13 +317,12 @@ class WireConnection:
 
     async def _listed(self, seconds: float) -> ToolList:
         pages = Pages(self.name)
-        ends_at = self._runtime.now() + seconds
+        limit = Limit(self._runtime.now() + seconds, seconds)
         more = True
         while more:
             params = None if pages.cursor is None else {"cursor": pages.cursor}
-            left = max(ends_at - self._runtime.now(), 0.0)
             try:
-                page = await self.request("tools/list", params, timeout_s=left, repeatable=True)
+                page = await self.request("tools/list", params, timeout_s=self._left(limit), repeatable=True)
             except McpServerError as error:
                 if error.rpc_code != jsonrpc.METHOD_NOT_FOUND or "tools" in self._capabilities:
                     raise

@@ -151,7 +151,8 @@ class Negotiation:
 
 def _tells_of_the_revision(error: McpError) -> bool:
     if isinstance(error, McpConnectionError):
-        return isinstance(error, McpTimeoutError)  # older servers may keep silent
+        # Older servers may keep silent, or fail with any status.
+        return isinstance(error, McpTimeoutError) or error.status is not None
     return not isinstance(error, McpAuthError)
 
 

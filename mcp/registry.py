@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import weakref
@@ -143,13 +144,11 @@ class McpServers:
             self._closed = True
             connections, self._connections = self._connections, {}
             ends, self._ends = list(self._ends.values()), {}
-        for (_, home), connection in connections.items():
-            if home == os.getpid():
-                drive(connection.close())
-            else:
-                connection.shut()
-        for end in ends:
-            end()
+        with contextlib.ExitStack() as stack:  # all of them, even when one fails
+            for end in ends:
+                stack.callback(end)
+            for (_, home), connection in connections.items():
+                stack.callback(_close_here, connection) if home == os.getpid() else stack.callback(connection.shut)
 
     async def aclose(self, runtime: Runtime) -> None:
         """Close the connections of the running event loop as is proper, then the others as `close` does."""
@@ -276,6 +275,10 @@ def _credentials(tool: Mapping[str, Any]) -> tuple[dict[str, Secret], Secret | N
     if token is None or isinstance(token, Secret):
         return headers, token
     return headers, Secret(str(token))
+
+
+def _close_here(connection: Connection) -> None:
+    drive(connection.close())
 
 
 def _end(registry: weakref.ref[McpServers], home: Hashable) -> None:

@@ -139,7 +139,7 @@ class Session:
         """
         try:
             messages = jsonrpc.decode(data)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, RecursionError) as error:
             raise McpProtocolError(
                 f'server "{self._name}" sent what is no JSON-RPC message: {error}', server=self._name
             ) from error

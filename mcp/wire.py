@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
+from ..pipeline.errors import AntiphonError, InvalidParameter
 from . import handlers, jsonrpc
 from .endpoint import Headers
-from .errors import McpError, McpProtocolError, McpTimeoutError
+from .errors import McpConnectionError, McpError, McpProtocolError, McpTimeoutError
 from .http_sse import HttpSse
 from .negotiation import Agreement, Negotiation
 from .server import LEGACY, MODERN
-from .session import Ask, Call, Limit, OnProgress, Session
+from .session import Ask, Call, Limit, OnProgress, Session, timed_out
 from .stdio import Stdio
 from .streamable_http import StreamableHttp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..pipeline.runtime import Runtime
+    from ..pipeline.runtime import Event, Runtime
     from ..pipeline.tasks import Task
     from .server import McpServer
 
@@ -30,6 +33,19 @@ _PROBE_S = 10.0
 _META = "io.modelcontextprotocol/"
 
 Transport = StreamableHttp | HttpSse | Stdio
+
+
+class _Start:
+    """A connection that is being made, by one caller for all.
+
+    Attributes:
+        over: set when it is made, or failed.
+        error: why it failed; None too when its caller was cancelled.
+    """
+
+    def __init__(self, over: Event) -> None:
+        self.over = over
+        self.error: AntiphonError | None = None
 
 
 class Wire:
@@ -54,7 +70,8 @@ class Wire:
         self._runtime = runtime
         self._on_list_changed = on_list_changed
         self._session = Session(name, handlers.handled(server), self._notified)
-        self._starting = runtime.lock()
+        self._lock = threading.Lock()
+        self._start: _Start | None = None
         self._asks: dict[jsonrpc.RequestId, Task] = {}
         self.known = known
         kind: type[StreamableHttp] | type[HttpSse] | type[Stdio] = StreamableHttp
@@ -90,19 +107,33 @@ class Wire:
             McpError: it cannot be reached, or speaks no revision that we speak.
             McpAddressRefused: its address may not be connected to.
         """
-        if self._is_ready:
-            return
-        async with self._starting:
-            if not self._is_ready:
-                seconds = self._server.start_timeout_s
-                if timeout_s is not None:
-                    seconds = min(seconds, timeout_s)
-                try:
-                    await self._begin(Limit(self._runtime.now() + seconds, seconds))
-                except BaseException:
-                    self._transport.agreement = None
-                    await self._transport.close()
-                    raise
+        seconds = self._server.start_timeout_s if timeout_s is None else min(self._server.start_timeout_s, timeout_s)
+        limit = Limit(self._runtime.now() + seconds, seconds)
+        while not self._is_ready:
+            with self._lock:
+                start, leads = self._start, self._start is None
+                if start is None:
+                    start = self._start = _Start(self._runtime.event())
+            if leads:
+                await self._lead(start, limit)
+            elif not await start.over.wait(max(limit.ends_at - self._runtime.now(), 0.0)):
+                raise timed_out(self.name, "initialize", limit)
+            elif start.error is not None and not isinstance(start.error, McpTimeoutError):
+                raise start.error  # whoever had less time than we have is no measure for us
+
+    async def _lead(self, start: _Start, limit: Limit) -> None:
+        try:
+            await self._begin(limit)
+        except BaseException as error:
+            if isinstance(error, AntiphonError):
+                start.error = error
+            self._transport.agreement = None
+            await self._transport.close()
+            raise
+        finally:
+            with self._lock:
+                self._start = None
+            start.over.set()
 
     async def send(
         self,
@@ -121,13 +152,18 @@ class Wire:
         transport = self._transport
         call = self._session.begin(method, on_progress)
         try:
-            message = jsonrpc.request(call.id, method, self._completed(params, call, version))
+            try:
+                message = jsonrpc.request(call.id, method, self._completed(params, call, version))
+            except (TypeError, ValueError) as error:
+                raise InvalidParameter(
+                    f'the arguments of {method} for server "{self.name}" are no JSON: {error}', param="arguments"
+                ) from error
             await transport.exchange(call, message, headers, limit)
             return call.result()
         except McpTimeoutError:
             self._abandon(call, "the time is up")
             raise
-        except McpError as error:
+        except AntiphonError as error:
             if isinstance(error, McpProtocolError) and error.status is not None:
                 transport.agreement = None  # it may be another server by now; the next request finds out
             raise
@@ -141,9 +177,9 @@ class Wire:
         """Take what the server has said since the last request, if anything waits to be read."""
         await self._transport.poll()
 
-    async def lose_session(self, session_id: str) -> None:
+    def lose_session(self, session_id: str) -> None:
         """Have a new session begun in place of a lost one, unless somebody just did."""
-        async with self._starting:
+        with self._lock:
             transport = self._transport
             if isinstance(transport, StreamableHttp) and transport.session_id == session_id:
                 transport.agreement = transport.session_id = None
@@ -182,7 +218,11 @@ class Wire:
                     self._transport = HttpSse(self.name, self._server, self._runtime, self._session, self._react)
                     await self._begin(limit)
                     return
-                negotiation.failed(error)
+                if self._died_of_the_question(error, negotiation):
+                    await transport.start()
+                    negotiation = Negotiation(self.name, self._server.protocol, LEGACY[0])
+                else:
+                    negotiation.failed(error)
             else:
                 negotiation.answered(result)
         agreement = negotiation.agreement
@@ -219,6 +259,16 @@ class Wire:
             and error.status in (400, 404, 405)
         )
 
+    def _died_of_the_question(self, error: McpError, negotiation: Negotiation) -> bool:
+        """Tell whether a program ended because it was asked for what it does not know; some do."""
+        return (
+            isinstance(self._transport, Stdio)
+            and self._server.protocol == "auto"
+            and negotiation.step == "discover"
+            and isinstance(error, McpConnectionError)
+            and not isinstance(error, McpTimeoutError)
+        )
+
     def _completed(self, params: dict[str, Any] | None, call: Call, version: str) -> dict[str, Any] | None:
         """Return the params with what the protocol wants in each."""
         meta: dict[str, Any] = {}
@@ -244,7 +294,9 @@ class Wire:
     async def _react(self, todo: bytes | Ask) -> None:
         if isinstance(todo, Ask):
             # Beside the reader: a user may take minutes, and others wait for what the same stream brings.
-            self._asks[todo.id] = self._runtime.spawn(lambda: self._answer(todo), "mcp-ask")
+            task = self._asks[todo.id] = self._runtime.spawn(lambda: self._answer(todo), "mcp-ask")
+            if task.is_done:
+                self._asks.pop(todo.id, None)
             return
         try:
             await self._transport.tell(todo)
@@ -281,6 +333,6 @@ class Wire:
 
 
 def _client_info() -> dict[str, str]:
-    from .. import __version__
-
-    return {"name": "antiphon", "version": __version__}
+    # The root module is loaded, as this one is in its package; importing it from here would be the wrong direction.
+    version: str = vars(sys.modules["antiphon"])["__version__"]
+    return {"name": "antiphon", "version": version}

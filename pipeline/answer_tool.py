@@ -91,16 +91,21 @@ class AnswerEvents:
 
     def __init__(self, tool: AnswerTool) -> None:
         self._tool = tool
-        self._open: dict[int, list[str]] = {}  # output_index → the arguments so far, while its part is open
-        self._next = 0
+        # output_index → the message's id and the arguments so far, while its part is open
+        self._open: dict[int, tuple[str, list[str]]] = {}
+        self._next = -1
 
     def translate(self, event: ev.Event) -> list[ev.Event]:
         """Return the events that stand for one of the host's."""
-        return [self._numbered(made) for made in self._made(event)]
+        if self._next < 0:
+            self._next = max(event.sequence_number, 0)  # more than 0 in a stream that is taken up again
+        return [self._numbered(made, event) for made in self._made(event)]
 
-    def _numbered(self, event: ev.Event) -> ev.Event:
+    def _numbered(self, made: ev.Event, of: ev.Event) -> ev.Event:
         number, self._next = self._next, self._next + 1
-        return event if event.sequence_number == number else event.replace(sequence_number=number)
+        if made is of and number == of.sequence_number:
+            return of
+        return made.renumbered(number, resume_after=of.resume_after, original=of.original)
 
     def _made(self, event: ev.Event) -> list[ev.Event]:
         if isinstance(event, ev.OutputItemAdded | ev.OutputItemDone):
@@ -109,20 +114,21 @@ class AnswerEvents:
                 return [event]
             if isinstance(event, ev.OutputItemAdded):
                 return self._begin(event.output_index, item)
-            ends = self._end(event.output_index, _id(item), item.arguments)
+            ends = self._end(event.output_index, item.arguments)
             return [*ends, event.replace(item=_message(item, item.arguments))]
         if isinstance(event, ev.FunctionCallArgumentsDelta) and event.output_index in self._open:
-            self._open[event.output_index].append(event.delta)
-            return [_text_delta(event.output_index, event.item_id, event.delta)]
+            item_id, came = self._open[event.output_index]
+            came.append(event.delta)
+            return [_text_delta(event.output_index, item_id, event.delta)]
         if isinstance(event, ev.FunctionCallArgumentsDone) and event.output_index in self._open:
-            return self._end(event.output_index, event.item_id, event.arguments)
+            return self._end(event.output_index, event.arguments)
         if isinstance(event, ev.LifecycleEvent):
             response = self._tool.read(event.response)
             return [event if response is event.response else event.replace(response=response)]
         return [event]
 
     def _begin(self, index: int, item: FunctionCall) -> list[ev.Event]:
-        self._open[index] = [item.arguments] if item.arguments else []
+        self._open[index] = _id(item), [item.arguments] if item.arguments else []
         message = {**_message(item, ""), "status": "in_progress", "content": []}
         events: list[ev.Event] = [
             ev.OutputItemAdded.new(item=message, output_index=index),
@@ -132,10 +138,10 @@ class AnswerEvents:
             events.append(_text_delta(index, _id(item), item.arguments))
         return events
 
-    def _end(self, index: int, item_id: str, arguments: str) -> list[ev.Event]:
-        came = self._open.pop(index, None)
-        if came is None:
+    def _end(self, index: int, arguments: str) -> list[ev.Event]:
+        if index not in self._open:
             return []
+        item_id, came = self._open.pop(index)
         events: list[ev.Event] = []
         if not came and arguments:
             events.append(_text_delta(index, item_id, arguments))

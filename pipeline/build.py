@@ -36,8 +36,9 @@ class Built:
 
     __slots__ = ("handler", "options", "stages", "states", "traced")
 
-    def __init__(self, chain: Chain, scope_of: Callable[[str], Scope]) -> None:
+    def __init__(self, chain: Chain, options: dict[str, Option], scope_of: Callable[[str], Scope]) -> None:
         check(chain)
+        self.options = options
         # Copies, so that a stage that stands in two places, or in two clients' chains, has a state in each.
         self.stages = [msgspec.structs.replace(stage) for stage in chain.flat()]
         self.states: dict[int, object] = {}
@@ -45,7 +46,6 @@ class Built:
             state = stage.setup(scope_of(f"{chain.name}[{index}] {stage.name}"))
             if state is not None:
                 self.states[id(stage)] = state
-        self.options: dict[str, Option] = chain.options
         self.handler = link(self.stages)
         self.traced = link(self.stages, traced=True)
 
@@ -86,6 +86,12 @@ def _check_repeats(where: str, stages: list[Stage]) -> None:
 def _check_order(where: str, stages: list[Stage]) -> None:
     there: set[str] = set()
     for index, stage in enumerate(stages):
+        if early := [part for part in stage.outside if part in there]:
+            maker = next(before.name for before in stages if early[0] in (before.sets or ()))
+            raise ChainError(
+                f"{where}: {stage.name} stands inside {maker}, which has decided the {early[0]} already",
+                hint=f"place {stage.name} before {maker}",
+            )
         if stage.sets is None and (isinstance(stage, FunctionStage) or _is_users(stage)):
             return  # it may set anything; a missing target or wire request is found when the call runs
         missing = [need for need in stage.needs if need not in there]
@@ -132,6 +138,7 @@ def _plain(call: StageFunction, call_next: Handler) -> Handler:
     def handler(request: Request) -> Awaitable[Reply]:
         return call(request, call_next)
 
+    handler.__qualname__ = "call_next"  # what Python's own errors and tracebacks call it
     return handler
 
 
@@ -144,6 +151,7 @@ def _checked(call: StageFunction, call_next: Handler, name: str) -> Handler:
             return reply
         _refuse(name, reply)
 
+    checked.__qualname__ = "call_next"
     return checked
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from types import FunctionType
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import FunctionType, MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Self, cast, overload
 
 from .errors import ChainError, InvalidParameter, did_you_mean
@@ -15,8 +15,11 @@ from .response import Response
 from .stage import Option, Stage, StageLike, StageMeta
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from .engine import Engine
     from .explain import Explanation
+    from .stage_names import Named
 
 
 class Chain:
@@ -87,6 +90,11 @@ class Chain:
             reads = getattr(item, "reads", ()) or item.options
             found.update((option.name, option) for option in reads)
         return found
+
+    @property
+    def defaults(self) -> Mapping[str, Any]:
+        """What is bound: parameters and options of calls that do not give their own."""
+        return MappingProxyType(self._defaults)
 
     # --- composing -------------------------------------------------------------------------------------------------
 
@@ -159,6 +167,65 @@ class Chain:
                 f'chain "{self.name}" has {len(found)} stages named "{where}"', hint=f"use one of the indexes {found}"
             )
         return found[0]
+
+    # --- as data ---------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def from_file(cls, path: str | Path, *, stages: Iterable[Named] = (), allow_imports: Iterable[str] = ()) -> Chain:
+        """Return the chain that a `.toml` or `.json` file describes; see `from_toml`."""
+        from .chain_file import read_file
+        from .stage_names import StageNames
+
+        return read_file(path, StageNames(stages, allow_imports))
+
+    @classmethod
+    def from_toml(cls, text: str, *, stages: Iterable[Named] = (), allow_imports: Iterable[str] = ()) -> Chain:
+        """Return the chain that TOML text describes; docs/chain-files.md has the form.
+
+        Args:
+            text: the TOML.
+            stages: stages of your own that the text may name: classes, decorated functions, chains.
+            allow_imports: modules, with their sub-modules, from which the text may name "module:Name".
+
+        Raises:
+            ChainError: no chain; the message says where, and what was meant perhaps.
+        """
+        from .chain_file import read_toml
+        from .stage_names import StageNames
+
+        return read_toml(text, StageNames(stages, allow_imports))
+
+    @classmethod
+    def from_json(cls, text: str | bytes, *, stages: Iterable[Named] = (), allow_imports: Iterable[str] = ()) -> Chain:
+        """Return the chain that JSON text describes. As `from_toml`."""
+        from .chain_file import read_json
+        from .stage_names import StageNames
+
+        return read_json(text, StageNames(stages, allow_imports))
+
+    @staticmethod
+    def json_schema(*, stages: Iterable[Named] = ()) -> dict[str, Any]:
+        """Return the JSON Schema of a chain file, of which editors make completion and checks."""
+        from .chain_file import json_schema
+        from .stage_names import StageNames
+
+        return json_schema(StageNames(stages))
+
+    def to_toml(self) -> str:
+        """Return the chain as TOML; settings that have their default are left out.
+
+        Raises:
+            NotSerializable: a stage or a bound value that has no form in a file.
+        """
+        from .chain_file import write_toml
+
+        return write_toml(self)
+
+    def to_json(self) -> str:
+        """Return the chain as JSON. As `to_toml`."""
+        from .chain_file import write_json
+
+        return write_json(self)
 
     # --- running ---------------------------------------------------------------------------------------------------
 

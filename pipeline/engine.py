@@ -181,7 +181,8 @@ class Engine:
             found = self._built.get(id(chain))
             if found is not None and found[0]() is chain:
                 return found[1]
-            built = Built(chain, lambda position: _Scope(self, position))
+            options = chain.options
+            built = Built(chain, options, lambda position: _Scope(self, position, options))
             key = id(chain)
             self._built[key] = (weakref.ref(chain, lambda _: self._built.pop(key, None)), built)
             return built
@@ -201,7 +202,11 @@ class Engine:
             logging.getLogger("antiphon").warning("a hook failed: %r; further failures are only counted", error)
 
     def shared(self, key: str, make: Callable[[], T]) -> T:
-        """Return the engine's one object of this key; one that has a `close` method is closed with the engine."""
+        """Return the engine's one object of this key.
+
+        One that has a `close` method is closed with the engine. One that has `aclose(runtime)` too closes by it, in
+        `aclose`, what it holds of the running event loop.
+        """
         with self._lock:
             if key not in self._shared:
                 made = self._shared[key] = make()
@@ -271,6 +276,10 @@ class Engine:
         for task in self._async.tasks.cancel():
             if isinstance(task, LoopTask) and task.is_here:
                 await task.wait()
+        for thing in list(self._shared.values()):
+            leave: Any = getattr(thing, "aclose", None)
+            if leave is not None:
+                await leave(self._async)
         pool = self._transports.get(True)
         if pool is not None and self._given is None:
             await pool.close()
@@ -372,10 +381,11 @@ def _unknown_keyword(name: str, known: list[str], chain: str) -> UnknownKeyword:
 class _Scope:
     """One position of one chain on one engine."""
 
-    __slots__ = ("on_close", "position", "resources", "shared", "tenant")
+    __slots__ = ("on_close", "options", "position", "resources", "shared", "tenant")
 
-    def __init__(self, engine: Engine, position: str) -> None:
+    def __init__(self, engine: Engine, position: str, options: Mapping[str, Option]) -> None:
         self.position = position
+        self.options = options
         self.tenant = engine.tenant
         self.resources: Mapping[str, object] = engine.resources
         self.shared = engine.shared

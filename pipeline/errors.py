@@ -3,9 +3,11 @@
     AntiphonError
     ├── SetupError                        fix the set-up: chain, stage, client, extra
     │   ├── ChainError                    a chain that cannot run: terminal, order, names
+    │   │   └── NotSerializable           a chain that cannot be written down
     │   ├── StageError                    a stage that is declared or written wrongly
     │   ├── SuspendedInSync               a stage awaited foreign I/O in a sync call
-    │   └── MissingExtra                  an optional package or file is not installed
+    │   ├── MissingExtra                  an optional package or file is not installed
+    │   └── CassetteMiss                  a request that no recording answers
     ├── CallError                         fix the call; nothing was sent
     │   ├── UnknownKeyword                also a TypeError
     │   ├── InvalidParameter              wrong type or value; also a ValueError
@@ -14,6 +16,15 @@
     │   ├── MissingKey                    no API key for this host
     │   ├── UnsupportedParameter          the host or its dialect cannot carry it
     │   └── UnsupportedOperation          the host does not serve this call of the API
+    ├── GuardTripped                      a guard of the chain stopped the input or the answer
+    ├── StoreError                        a store of state failed (docs/stores.md)
+    │   ├── StoreUnavailable              not reached, or lost on the way
+    │   ├── StoreLocked                   somebody else holds it for too long
+    │   ├── StoreFull                     no room for what is to be kept
+    │   ├── StoreValueTooLarge            one value over the store's bound; also a ValueError
+    │   ├── StoreSchemaNewer              laid out by a newer version of this library
+    │   ├── StoreUnreadable               not ours, damaged, or sealed with another key
+    │   └── StoreConflict                 something else is there than the caller expects
     ├── ToolFailed                        a tool of yours raised, with tool_errors="raise"
     └── APIError                          the host was asked
         ├── APIConnectionError            no (whole) answer: mostly worth a repeat
@@ -140,6 +151,10 @@ class ChainError(SetupError):
     """A chain that cannot run: no terminal, wrong order, unknown or repeated names."""
 
 
+class NotSerializable(ChainError):
+    """A stage or a bound value of a chain that has no form in a file; the message names it."""
+
+
 class StageError(SetupError):
     """A stage that is declared wrongly, holds a wrong value, or breaks the stage contract."""
 
@@ -150,6 +165,10 @@ class SuspendedInSync(SetupError):
 
 class MissingExtra(SetupError):
     """An optional package or file is needed and not there."""
+
+
+class CassetteMiss(SetupError):
+    """A Replay stage has no recorded answer for a request; the message says what is nearest."""
 
 
 class CallError(AntiphonError):
@@ -182,6 +201,74 @@ class UnsupportedParameter(CallError, ValueError):
 
 class UnsupportedOperation(CallError):
     """A call of the API that the target does not serve."""
+
+
+class GuardTripped(AntiphonError):
+    """A Guard stage stopped a call.
+
+    Args:
+        reason: what the check said.
+        side: "input": nothing was sent; "output": `response` has the answer that did not pass.
+    """
+
+    def __init__(self, message: str, *, reason: str = "", side: str = "", **facts: object) -> None:
+        super().__init__(message, **facts)  # type: ignore[arg-type]
+        self.reason = reason
+        self.side = side
+
+
+class StoreError(AntiphonError):
+    """A store of state could not do what it was asked. No message names a key's value or a password."""
+
+
+class StoreUnavailable(StoreError):
+    """The store was not reached, refused us, or was lost on the way.
+
+    Args:
+        is_fate_unknown: a write was sent and its answer never came: it may be done or not. It is not repeated.
+    """
+
+    retries: ClassVar[bool] = True
+
+    def __init__(self, message: str, *, is_fate_unknown: bool = False, **facts: object) -> None:
+        super().__init__(message, **facts)  # type: ignore[arg-type]
+        self.is_fate_unknown = is_fate_unknown
+
+
+class StoreLocked(StoreError):
+    """Another process or transaction held what was needed for longer than the store waits; nothing was done."""
+
+    retries: ClassVar[bool] = True
+
+
+class StoreFull(StoreError):
+    """There is no room for it: the disk, the server's memory or the store's own bound; nothing was done."""
+
+
+class StoreValueTooLarge(StoreError, ValueError):
+    """One value is over the store's `max_bytes`; nothing was done."""
+
+
+class StoreSchemaNewer(StoreError):
+    """A newer version of this library has laid the store out; it is left as it is."""
+
+
+class StoreUnreadable(StoreError):
+    """What is there is not ours, is damaged, or was sealed with another key."""
+
+
+class StoreConflict(StoreError):
+    """Something else is there than the caller expects; nothing was done.
+
+    Args:
+        expected: the version or log length that the caller gave.
+        found: what is there, where the store says so; 0 for nothing.
+    """
+
+    def __init__(self, message: str, *, expected: int = 0, found: int | None = None, **facts: object) -> None:
+        super().__init__(message, **facts)  # type: ignore[arg-type]
+        self.expected = expected
+        self.found = found
 
 
 class ToolFailed(AntiphonError):

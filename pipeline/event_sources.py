@@ -15,7 +15,10 @@ class Source(Protocol):
     """Where a stream's events come from."""
 
     async def pull(self) -> list[ev.Event]:
-        """Return the next events, at least one; [] at the end, every time. Raises what broke the stream."""
+        """Return the next events, at least one, in a list that is the caller's; [] at the end, every time.
+
+        Raises what broke the stream.
+        """
         ...
 
     async def close(self) -> None:

@@ -6,7 +6,7 @@ import contextlib
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Container, Iterable
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from . import events as ev
 from .context import CallContext
@@ -17,6 +17,9 @@ from .response import Response
 from .signals import StreamFirstEvent
 from .snapshot import Snapshot
 from .stream_views import Partials, TextDeltas
+
+if TYPE_CHECKING:
+    from .request import Request
 
 OnEnd = Callable[[Outcome], None]
 Map = Callable[[ev.Event], "ev.Event | None"]
@@ -363,7 +366,9 @@ class EventStream:
         if self._context.first_event_s is None:
             self._note_first_event()
         for fn, only in self._maps:
-            batch = [(fn(event) or event) if event.__class__ in only else event for event in batch]
+            for at, event in enumerate(batch):
+                if event.__class__ in only:
+                    batch[at] = fn(event) or event
         ended_at = self._snapshot.follow(batch)
         if ended_at is not None:
             # Whatever a host sends after its terminal event is not part of the response.
@@ -438,6 +443,17 @@ class EventStream:
         self._meta = self._context.meta()
         if isinstance(outcome.error, AntiphonError) and outcome.error.meta is None:
             outcome.error.meta = self._meta
+
+
+async def committed(reply: Reply, request: Request) -> Reply:
+    """Return the reply when it will not be repeated any more: a stream at its first content, others as they are.
+
+    Raises:
+        APIError: the stream failed or broke before that; nothing was shown.
+    """
+    if isinstance(reply, EventStream):
+        await reply.commit("head" if request.param("background") else "content")
+    return reply
 
 
 def finally_(reply: Reply, fn: OnEnd) -> None:

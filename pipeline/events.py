@@ -26,6 +26,36 @@ class Event(Typed, frozen=True, kw_only=True):
 
     sequence_number: int = -1
 
+    @property
+    def original(self) -> Event | None:
+        """The event as it came, with the host's bytes in its `raw`: itself when nothing was changed in it since.
+
+        None for one that was filled in here.
+        """
+        found: Event | None = getattr(self, "_cache", {}).get("original", self)
+        return found
+
+    @property
+    def resume_after(self) -> int:
+        """The `starting_after` that takes the stream up again after this event: the number that the host knows.
+
+        It is the `sequence_number`, but behind events that were filled in or translated here.
+        """
+        number: int = getattr(self, "_cache", {}).get("resume_after", self.sequence_number)
+        return number
+
+    def renumbered(self, number: int, *, resume_after: int, original: Event | None) -> Self:
+        """Return a copy with another number, which knows what it was made of."""
+        copy = self.replace(sequence_number=number)
+        set_cache(copy, {**copy._cache, "resume_after": resume_after, "original": original})
+        return copy
+
+    def replace(self, **fields: object) -> Self:
+        """Return a copy with these API fields set; it knows what it was made of."""
+        copy = super().replace(**fields)
+        set_cache(copy, {"resume_after": self.resume_after, "original": self.original})
+        return copy
+
 
 class LifecycleEvent(Event, frozen=True, kw_only=True):
     """Base of the events that carry the response; an absent one reads as an empty one."""
@@ -38,7 +68,7 @@ class LifecycleEvent(Event, frozen=True, kw_only=True):
         copy = super().replace(**fields)
         response = fields.get("response", getattr(self, "_cache", {}).get("response"))
         if isinstance(response, Response):
-            set_cache(copy, {"response": response})
+            set_cache(copy, {**copy._cache, "response": response})
         return copy
 
 

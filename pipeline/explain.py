@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -13,7 +14,8 @@ from .reply import Dropped, Reply
 from .request import Handler, Request
 from .response import Response
 from .runtime import drive
-from .secret import MASK, Secret, mask
+from .secret import MASK, Secret, mask, mask_url
+from .tools import hide_in_body
 from .wire import loads
 
 if TYPE_CHECKING:
@@ -59,7 +61,10 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
         if self.request is not None:
             lines.append(f"sends    {self.request.method} {self.request.url}")
             lines += [f"         {name}: {value}" for name, value in self.request.headers.items()]
-            body = msgspec.json.format(msgspec.json.encode(self.request.body), indent=2).decode()
+            # Half a character cannot be printed; it becomes the escape that is sent.
+            body = (
+                json.dumps(self.request.body, indent=2, ensure_ascii=False).encode(errors="backslashreplace").decode()
+            )
             lines += [f"         {line}" for line in body.splitlines()]
         lines += [f"drops    {item.name}: {item.reason}" for item in self.dropped]
         return "\n".join(lines)
@@ -97,9 +102,9 @@ def _explanation(chain: list[str], options: dict[str, str], request: Request) ->
         why=target.why if target else "",
         request=WireRequest(
             method=wire.method,
-            url=mask(wire.url, secrets),
+            url=mask_url(wire.url, secrets),
             headers={name: MASK if isinstance(value, Secret) else mask(value) for name, value in wire.headers},
-            body=loads(wire.body) if wire.body else None,
+            body=hide_in_body(loads(wire.body)) if wire.body else None,
         )
         if wire
         else None,

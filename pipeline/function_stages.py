@@ -8,10 +8,11 @@ from typing import Any, TypeVar, overload
 
 from .errors import StageError
 from .event_stream import EventStream
+from .events import Event
 from .reply import Reply
 from .request import Handler, Request
 from .response import Response
-from .stage import Option, Stage, StageFunction
+from .stage import Option, Stage, StageFunction, takes
 
 T = TypeVar("T")
 
@@ -90,7 +91,16 @@ class OnStreamEvent(_OfFunction, frozen=True):
 
     async def __call__(self, request: Request, call_next: Handler) -> Reply:
         reply = await call_next(request)
-        return reply.map(self.function) if isinstance(reply, EventStream) else reply
+        return reply.map(self._changed) if isinstance(reply, EventStream) else reply
+
+    def _changed(self, event: Event) -> Event | None:
+        changed = self.function(event)
+        if changed is None or isinstance(changed, Event):
+            return changed
+        raise StageError(
+            f"@on_stream_event {self.name} returned {type(changed).__name__}; an event or None is expected",
+            hint="return event.replace(...) to change it",
+        )
 
     def __repr__(self) -> str:
         return f"on_stream_event({_name_of(self.function)})"
@@ -121,7 +131,7 @@ def stage(
         name = _name_of(function)
         if not _is_async(function):
             raise StageError(f"stage {name} is not async", hint="write `async def`, or use @before / @after")
-        if not _takes(function, 2):
+        if not takes(function, 2):
             raise StageError(f"stage {name} does not take (request, call_next)")
         return FunctionStage(function=function, reads=options, terminal=terminal)
 
@@ -144,7 +154,7 @@ def on_stream_event(function: Callable[[Any], Any]) -> OnStreamEvent:
 
 
 def _one_liner(function: T, count: int, shape: str) -> T:
-    if not callable(function) or not _takes(function, count):
+    if not callable(function) or not takes(function, count):
         raise StageError(f"{_name_of(function)} does not take {shape}")
     return function
 
@@ -158,13 +168,3 @@ def _plain(function: T) -> T:
 def _is_async(function: object) -> bool:
     call = getattr(type(function), "__call__", None)  # noqa: B004  whether it is async, not whether it is there
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
-
-
-def _takes(function: Any, count: int) -> bool:
-    try:
-        inspect.signature(function).bind(*[None] * count)
-    except TypeError:
-        return False
-    except ValueError:  # a builtin without a signature
-        return True
-    return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 
-from .errors import APIError
+from .errors import APIConnectionError, APIError
 from .events import Event
 from .http import Exchange
 from .request import StreamDecoder
@@ -39,7 +39,17 @@ class HttpEvents:
         if self._decoder.error is not None:
             raise self._decoder.error
         while not self._ended:
-            data = await self._exchange.chunk()
+            try:
+                data = await self._exchange.chunk()
+            except APIConnectionError as error:
+                events = self._decoder.finish()
+                # A host that has said why the answer ends has said all of it, whatever becomes of the connection.
+                self._ended = self._decoder.is_done
+                if not self._ended:
+                    self._decoder.error = error
+                if events:
+                    return events
+                raise
             if data:
                 events = self._decoder.feed(data)
             else:

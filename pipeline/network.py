@@ -599,22 +599,21 @@ def ssl_context(verify: Verify) -> ssl.SSLContext:
 
 
 @lru_cache(maxsize=8)
-def _made_context(verify: bool | str, env_file: str | None, env_dir: str | None) -> ssl.SSLContext:
+def _made_context(verify: bool | str, ca_file: str | None, ca_dir: str | None) -> ssl.SSLContext:
     if verify is False:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         return context
-    source = verify if isinstance(verify, str) else env_file or env_dir
-    if source is None:
+    if isinstance(verify, str):
+        ca_file, ca_dir = (None, verify) if os.path.isdir(verify) else (verify, None)
+    if not ca_file and not ca_dir:
         return httpcore.default_ssl_context()
     try:
-        return ssl.create_default_context(
-            capath=source if os.path.isdir(source) else None, cafile=None if os.path.isdir(source) else source
-        )
+        return ssl.create_default_context(cafile=ca_file or None, capath=ca_dir or None)
     except (OSError, ssl.SSLError) as error:
         raise SetupError(
-            f"the CA certificates in {source!r} cannot be read",
+            f"the CA certificates in {ca_file or ca_dir!r} cannot be read",
             hint="check verify=, SSL_CERT_FILE and SSL_CERT_DIR",
         ) from error
 

@@ -61,13 +61,6 @@ class Process:
         self._owner = os.getpid()
         self._pipes = [pipe for pipe in (self._popen.stdin, self._popen.stdout, self._popen.stderr) if pipe]
         self._in, self._out, self._err = (pipe.fileno() for pipe in self._pipes)
-        self._end = _end_of(self.pid)
-        self._selector = selectors.DefaultSelector()
-        for fd in (self._out, self._err, self._end):
-            if fd is not None:
-                self._selector.register(fd, selectors.EVENT_READ)
-        for fd in (self._in, self._out, self._err):
-            os.set_blocking(fd, False)
         self._lock = threading.Lock()
         self._unsent = bytearray()
         self._errors = bytearray()
@@ -75,6 +68,18 @@ class Process:
         self._pumping = False
         self._stopping = False
         self._closed = False
+        self._end: int | None = None
+        self._selector = selectors.DefaultSelector()
+        try:
+            self._end = _end_of(self.pid)
+            for fd in (self._out, self._err, self._end):
+                if fd is not None:
+                    self._selector.register(fd, selectors.EVENT_READ)
+            for fd in (self._in, self._out, self._err):
+                os.set_blocking(fd, False)
+        except OSError:  # no descriptors are left, or the like
+            self.stop(0.0)
+            raise
         _remember(self)
 
     @property

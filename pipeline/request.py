@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias
 
 import msgspec
 
+from .credential import Credential
 from .errors import StageError, did_you_mean
 from .http import Headers, HttpRequest, Transport
 from .params import NAMES, Operation, Params
-from .secret import Secret
+from .secret import Secret, mask_url
 
 if TYPE_CHECKING:
     from .context import CallContext
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from .events import Event
     from .reply import PlainReply, Reply
 
-KeySource: TypeAlias = "str | Secret | Callable[[], str | Secret]"
 Handler: TypeAlias = "Callable[[Request], Awaitable[Reply]]"
 Drop: TypeAlias = Callable[[str, str], None]
 """Called with the name and the reason of what a dialect leaves out of a request. Raises UnsupportedParameter where the
@@ -102,6 +102,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         base_url: address without trailing slash, to which the dialect adds its paths.
         dialect: the codec.
         api_key: the key or None for hosts without one; revealed only by the transport.
+        credential: what proves who calls in place of a fixed key; Dispatch asks it at every attempt.
         auth: how the key is sent: "bearer", or the name of a header that takes it as it is.
         headers: further headers of this host.
         unsupported: parameters that this host or model refuses, with the reason ("" for the host's); Transform
@@ -116,6 +117,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     base_url: str
     dialect: Dialect
     api_key: Secret | None = None
+    credential: Credential | None = None
     auth: str = "bearer"
     headers: tuple[tuple[str, str | Secret], ...] = ()
     unsupported: Mapping[str, str] = {}
@@ -158,7 +160,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         target = f"{self.target.provider}/{self.target.model}" if self.target else None
         return (
             f"Request({self.operation}, model={self.model!r}, streamed={self.streamed}, "
-            f"options={sorted(self.options)}, target={target!r}, wire={self.wire and self.wire.url!r})"
+            f"options={sorted(self.options)}, target={target!r}, wire={self.wire and mask_url(self.wire.url)!r})"
         )
 
     def param(self, name: str) -> Any:

@@ -48,13 +48,14 @@ class Snapshot:
         self._texts: dict[tuple[int, str, int], _Text] = {}
         self._close_text()
 
-    def follow(self, events: list[ev.Event]) -> int | None:
+    def follow(self, events: list[Any]) -> int | None:  # list[ev.Event], whose class is looked at once
         """Take note of events; return the index of the one that ends the stream, if it is there. The rest is left."""
         # The hot loop: nearly every event is a piece of the same text.
+        delta = ev.OutputTextDelta
         write = self._text.write
         output_index, content_index = self._text_at
         for index, event in enumerate(events):
-            if isinstance(event, ev.OutputTextDelta):
+            if event.__class__ is delta:
                 if event.content_index != content_index or event.output_index != output_index:
                     output_index, content_index = event.output_index, event.content_index
                     write = self._open_text(output_index, content_index)

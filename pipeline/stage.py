@@ -93,6 +93,8 @@ class Scope(Protocol):
     """Whose data stores keep apart."""
     resources: Mapping[str, object]
     """What the client was given for stages to use, by the name of its argument, e.g. "state_store"."""
+    options: Mapping[str, Option]
+    """The call options that the stages of the chain read, by name."""
 
     def shared(self, key: str, make: Callable[[], T]) -> T:
         """Return the client's one object of this key, made at the first call; closed with the client if it can be."""
@@ -108,6 +110,17 @@ def snake_case(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
+def takes(function: Callable[..., object], count: int) -> bool:
+    """Tell whether a function can be called with so many positional arguments."""
+    try:
+        inspect.signature(function).bind(*[None] * count)
+    except TypeError:
+        return False
+    except ValueError:  # a builtin without a signature
+        return True
+    return True
+
+
 @dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
 class StageMeta(msgspec.StructMeta):
     """Catches what goes wrong in a stage's first hour, where it is written."""
@@ -116,6 +129,11 @@ class StageMeta(msgspec.StructMeta):
         call = namespace.get("__call__")
         if isinstance(call, FunctionType) and not inspect.iscoroutinefunction(call):
             raise StageError(f"stage {name}: __call__ is not async", hint="write `async def __call__(...)`")
+        if isinstance(call, FunctionType) and not takes(call, 3):
+            raise StageError(
+                f"stage {name}: __call__ does not take (self, request, call_next)",
+                hint="write `async def __call__(self, request: Request, call_next: Handler) -> Reply`",
+            )
         cls: StageMeta = super().__new__(mcls, name, bases, namespace, **config)
         annotated = _annotated(cls)
         for attribute, value in namespace.items():
@@ -185,7 +203,7 @@ def _no_assignment(stage: Stage, name: str, value: object) -> NoReturn:
 
 def _check_values(stage: Stage) -> None:
     cls = type(stage)
-    for name, expected in _types_of(cls).items():
+    for name, expected in field_types(cls).items():
         value = getattr(stage, name)
         try:
             msgspec.convert(value, expected, dec_hook=_as_is)
@@ -199,7 +217,8 @@ def _as_is(expected: type, value: object) -> object:
     return value
 
 
-def _types_of(cls: type[Stage]) -> dict[str, Any]:
+def field_types(cls: type[Stage]) -> dict[str, Any]:
+    """Return the types of a stage's settings; those that only type checkers know are left out."""
     found = cls.__dict__.get("_field_types")
     if found is None:
         try:
@@ -219,12 +238,14 @@ class Stage(
     Class attributes that a stage may declare:
         options: call options that it reads.
         needs, sets: which of "target" and "wire" it needs on the request and sets; checked when a chain is built.
+        outside: which of "target" and "wire" must not be set yet where it stands; checked like `needs`.
         is_terminal: it answers itself and never calls `call_next`.
         at_most_once: a second one on the same path is an error.
     """
 
     options: ClassVar[tuple[Option, ...]] = ()
     needs: ClassVar[tuple[str, ...]] = ()
+    outside: ClassVar[tuple[str, ...]] = ()
     sets: ClassVar[tuple[str, ...] | None] = None
     is_terminal: ClassVar[bool] = False
     at_most_once: ClassVar[bool] = False
@@ -263,8 +284,8 @@ class Stage(
     def __reduce__(self) -> tuple[object, ...]:
         settings = {name: getattr(self, name) for name in self.__struct_fields__}
         made_of = settings.get("function")
-        if made_of is not None and _stage_at(*_place_of(made_of)) == self:
-            return _stage_at, _place_of(made_of)  # a decorator has put the stage in its function's place
+        if made_of is not None and found_at(*place_in_code(made_of)) == self:
+            return found_at, place_in_code(made_of)  # a decorator has put the stage in its function's place
         return _make, (type(self), settings)
 
 
@@ -273,11 +294,12 @@ def _make(cls: type[Stage], settings: dict[str, Any]) -> Stage:
     return made
 
 
-def _place_of(function: object) -> tuple[str, str]:
+def place_in_code(function: object) -> tuple[str, str]:
+    """Return the module and the qualified name under which a function or class was defined."""
     return getattr(function, "__module__", ""), getattr(function, "__qualname__", "")
 
 
-def _stage_at(module: str, name: str) -> object:
+def found_at(module: str, name: str) -> object:
     """Return what stands in a module under this name, None when nothing does."""
     try:
         return operator.attrgetter(name)(importlib.import_module(module))

@@ -13,18 +13,37 @@ if TYPE_CHECKING:
     from .event_stream import EventStream
 
 
+class _WholeText:
+    """Deltas as text: half a character (UTF-16), as hosts cut them, waits for the other half."""
+
+    __slots__ = ("_half",)
+
+    def __init__(self) -> None:
+        self._half = ""
+
+    def of(self, delta: str) -> str:
+        """Return what can be shown after one more delta."""
+        if self._half:
+            delta = (self._half + delta).encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+            self._half = ""
+        if "\ud800" <= delta[-1:] < "\udc00":
+            delta, self._half = delta[:-1], delta[-1]
+        return delta
+
+
 class TextDeltas:
     """The text deltas of a stream; iterable in the stream's own mode."""
 
-    __slots__ = ("_stream",)
+    __slots__ = ("_stream", "_whole")
 
     def __init__(self, stream: EventStream) -> None:
         self._stream = stream
+        self._whole = _WholeText()
 
     def __iter__(self) -> Iterator[str]:
         for event in self._stream:
             if isinstance(event, ev.OutputTextDelta):
-                yield event.delta
+                yield self._whole.of(event.delta)
 
     def __aiter__(self) -> Self:
         self._stream.__aiter__()
@@ -34,16 +53,17 @@ class TextDeltas:
         while True:
             event = await self._stream.__anext__()
             if isinstance(event, ev.OutputTextDelta):
-                return event.delta
+                return self._whole.of(event.delta)
 
 
 class Partials:
     """The growing object of a stream's answer; iterable in the stream's own mode. See `EventStream.partials`."""
 
-    __slots__ = ("_json", "_skipped", "_stream", "_text_at")
+    __slots__ = ("_json", "_skipped", "_stream", "_text_at", "_whole")
 
     def __init__(self, stream: EventStream) -> None:
         self._stream = stream
+        self._whole = _WholeText()
         self._json = PartialJSON()
         self._text_at = -2  # the item whose text is being read
         self._skipped: set[int] = set()  # items that are not the answer
@@ -65,7 +85,7 @@ class Partials:
 
     def _take(self, event: ev.Event) -> bool:
         if isinstance(event, ev.OutputTextDelta):
-            index, text = event.output_index, event.delta
+            index, text = event.output_index, self._whole.of(event.delta)
             if index in self._skipped:
                 return False
             if index != self._text_at:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 import msgspec
 
+from .secret import MASK
 from .views import (
     NO_KNOWN_TYPE,
     NoKnownType,
@@ -328,8 +329,31 @@ class McpTool(ToolDefinition, frozen=True, kw_only=True, tag="mcp"):
     require_approval = Lazy(text_or(optional(McpApprovalFilter)))
 
     def __repr__(self) -> str:
-        shown = {name: "***" if name in ("authorization", "headers") else v for name, v in self.to_dict().items()}
-        return f"McpTool({encode(shown).decode('utf-8', 'replace')})"
+        return f"McpTool({encode(hide_credentials(self.to_dict())).decode('utf-8', 'replace')})"
+
+
+def hide_credentials(tool: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an MCP tool, in the API's form or Anthropic's, with what its server trusts masked."""
+    return {name: _hidden(value) if name in _CREDENTIALS and value else value for name, value in tool.items()}
+
+
+def hide_in_body(body: Any) -> Any:
+    """Return the JSON of a request with what its MCP servers are called with masked."""
+    if not isinstance(body, dict):
+        return body
+    hidden = {
+        name: [hide_credentials(tool) if isinstance(tool, dict) else tool for tool in body[name]]
+        for name in ("tools", "mcp_servers")  # the API's, Anthropic's
+        if isinstance(body.get(name), list)
+    }
+    return {**body, **hidden}
+
+
+_CREDENTIALS = frozenset({"authorization", "authorization_token", "headers"})
+
+
+def _hidden(value: object) -> object:
+    return dict.fromkeys(value, MASK) if isinstance(value, dict) else MASK
 
 
 class CodeInterpreterTool(ToolDefinition, frozen=True, kw_only=True, tag="code_interpreter"):

@@ -256,7 +256,11 @@ def encode(value: object) -> bytes:
     """
     if isinstance(value, Wire):
         return value.raw
-    return msgspec.json.encode(embed(value), enc_hook=_foreign)
+    embedded = embed(value)
+    try:
+        return msgspec.json.encode(embedded, enc_hook=_foreign)
+    except UnicodeEncodeError:  # half a character, as hosts cut them; JSON can say it, UTF-8 cannot
+        return json.dumps(embedded, separators=(",", ":"), default=_plain).encode()
 
 
 def merge(data: bytes, fields: Mapping[str, object]) -> bytes:
@@ -278,6 +282,24 @@ def embed(value: object) -> Any:
 
 
 _LEAVES: Final = frozenset({str, int, float, bool, type(None), Raw})  # most of what there is, told without a call
+
+
+def _plain(value: object) -> object:
+    """Return what `json` cannot encode by itself as what it can, one level of it."""
+    if isinstance(value, Raw):
+        return loads(bytes(value))
+    if isinstance(value, msgspec.Struct):
+        config = value.__struct_config__
+        tag = {} if config.tag is None else {config.tag_field: config.tag}
+        members = [(field, getattr(value, field.name)) for field in _fields(type(value))]
+        return tag | {
+            field.encode_name: member
+            for field, member in members
+            if not config.omit_defaults or member != field.default
+        }
+    if isinstance(value, Mapping):
+        return dict(value)
+    return msgspec.to_builtins(value, enc_hook=_foreign)
 
 
 def _foreign(value: object) -> object:

@@ -123,7 +123,7 @@ def _read(text: str, where: str, kind: type[F]) -> F:
 
 def _checked(fields: dict[str, Any], where: str) -> Provider:
     """Return a user's row, or say what is wrong with it."""
-    from .credentials import clean_base
+    from .addresses import clean_base
     from .dialects import DIALECTS
 
     where = f"{where}: provider {fields.get('name')!r}"
@@ -151,7 +151,16 @@ def _checked(fields: dict[str, Any], where: str) -> Provider:
                 f'{where}: prefer.dialect has "{better.dialect}", which is none of its dialects',
                 hint=f"its dialects: {', '.join(row.dialects)}",
             )
-    for field, path in (("base_path", row.base_path), ("chat.path", row.chat.path)):
+    for dialect in row.base_paths:
+        if dialect not in row.dialects:
+            raise SetupError(
+                f'{where}: base_paths has "{dialect}", which is none of its dialects',
+                hint=f"its dialects: {', '.join(row.dialects)}",
+            )
+    if row.auth == "aws" and not row.aws_service:
+        raise SetupError(f'{where}: auth is "aws", and aws_service, which signatures name, is empty')
+    paths = (("base_paths", path) for path in (*row.base_paths.values(), *row.model_paths.values()))
+    for field, path in (("base_path", row.base_path), ("chat.path", row.chat.path), *paths):
         if path and not path.startswith("/"):
             raise SetupError(f"{where}: {field} {path!r} does not begin with a slash")
 
@@ -233,9 +242,9 @@ def split_model(model: str | None, provider: str | None, has_base: bool) -> tupl
         return find("openai_compatible"), model
     if slash and prefix:
         find(prefix)  # raises, with the closest names
-    raise InvalidModel(
-        f'model "{model}" names no provider', param="model", hint=f'write "provider/{model.lstrip("/")}"'
-    )
+    is_input = " " in model.strip()
+    hint = "the input comes first: responses(input, model)" if is_input else f'write "provider/{model.lstrip("/")}"'
+    raise InvalidModel(f'model "{model}" names no provider', param="model", hint=hint)
 
 
 def provider_of(provider: str | None, has_base: bool) -> Provider:

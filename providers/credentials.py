@@ -4,16 +4,35 @@ from __future__ import annotations
 
 import functools
 import os
-import re
 from collections.abc import Mapping
-from typing import Any
-from urllib.parse import SplitResult, quote, urlsplit
+from typing import Any, Final
 
 import msgspec
 
+from ..pipeline.credential import Credential
 from ..pipeline.errors import InvalidParameter, MissingKey
-from ..pipeline.secret import Secret
-from .rows import Auth, Provider
+from ..pipeline.secret import FromEnv, Secret
+from .addresses import Address, find_address, first_set
+from .rows import Provider
+
+_CLOUDS: Final = frozenset({"aws", "google"})
+
+_OPTIONS: Final = {
+    "aws": ("aws_access_key_id", "aws_secret_access_key", "aws_session_token", "aws_profile_name"),
+    "google": ("vertex_credentials",),
+}
+
+
+def cloud_options(row: Provider) -> frozenset[str]:
+    """Return the call options beside `api_key` that a row reads: credentials, and what its address depends on."""
+    return frozenset(
+        {
+            *_OPTIONS.get(row.auth, ()),
+            *(place.option for place in row.places.values()),
+            *(("azure_ad_token", "azure_ad_token_provider") if row.token_scope else ()),
+            *(("api_version",) if row.version_env else ()),
+        }
+    )
 
 
 class Access(msgspec.Struct, frozen=True):
@@ -23,42 +42,77 @@ class Access(msgspec.Struct, frozen=True):
         base_url: without trailing slash.
         api_key: None for a host that gets none.
         note: why no key is sent, when there might have been one.
-        auth: how the key is sent, as in `Provider`.
+        auth: how the key is sent: "bearer", or the header's name.
+        credential: what is asked for a key by every attempt, in place of a fixed one.
     """
 
     base_url: str
     api_key: Secret | None
     note: str | None = None
-    auth: Auth = "bearer"
+    auth: str = "bearer"
+    credential: Credential | None = None
 
 
-def find_access(row: Provider, options: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Access:
-    """Return address and key: the call's own first, then the environment's, then the row's.
+class Logins:
+    """What a client's calls found out about accounts on this machine: kept, since looking is slow."""
 
-    A key from the environment goes only to the row's own host, or to the address that the matching environment
-    variable names: an address given in the call never receives it.
+    def __init__(self) -> None:
+        self.aws = functools.lru_cache(maxsize=64)(_aws_login)
+        self.google = functools.lru_cache(maxsize=64)(_google_account)
+
+
+def _aws_login(profile: str) -> Any:
+    from .aws_login import AwsLogin
+
+    return AwsLogin(profile)
+
+
+def _google_account(given: Any) -> Any:
+    from .google_account import GoogleAccount
+
+    return GoogleAccount(given)
+
+
+def find_access(
+    row: Provider,
+    options: Mapping[str, Any],
+    environ: Mapping[str, str] = os.environ,
+    *,
+    keys: Mapping[str, Any] | None = None,
+    dialect: str = "",
+    model: str = "",
+    logins: Logins | None = None,
+) -> Access:
+    """Return address and key: the call's own first, then the chain's, the environment's, the row's.
+
+    A key from the environment, or of a login on this machine, goes only to the row's own host, or to the address that
+    the matching environment variable names: an address given in the call never receives it. So it is with the chain's.
+
+    Args:
+        keys: those of the chain, by provider: what `api_key` may be.
+        dialect, model: what the address may depend on.
 
     Raises:
         MissingKey: the host needs a key and there is none.
-        InvalidParameter: no address, or one that is no http(s) address.
+        InvalidParameter: no address, or one that is no http(s) address; or no key but something else.
     """
-    given, key = options.get("api_base") or options.get("base_url"), options.get("api_key")
-    _, from_env = (None, "") if given and key is not None else _first_set(row.base_env, environ)
-    if row.bare_base and from_env and "://" not in from_env:
-        from_env = _completed(from_env, row.base_url)
-    base = given or from_env or (row.base_url if "{" not in row.base_url else _filled(row, environ))
-    base_url = clean_base(str(base), row.name, row.base_env, row.base_path)
+    address = find_address(row, options, environ, dialect=dialect, model=model)
+    key = options.get("api_key")
+    if key is None and (row.token_scope or row.auth in _CLOUDS):
+        key = _cloud_key(row, options, logins)
     if key is not None:
-        secret = _secret(key() if callable(key) else key, "api_key", row.name)
-        return Access(base_url, secret) if row.auth == "bearer" else _key_or_token(base_url, secret, row)
-    trusted = not given or _host(base_url) in {_host(base) for base in (row.base_url, from_env) if base}
-    name, found = _first_set(row.key_env + row.token_env, environ)
-    if name is not None and trusted:
-        secret = Secret(found)
-        if row.auth == "bearer" or name in row.token_env:
-            return Access(base_url, secret)
-        return _key_or_token(base_url, secret, row)
-    if row.key_required and trusted:
+        return _access(row, address, key)
+    mine = [keys[name] for name in (row.name, *row.aliases) if name in keys] if keys else []
+    if mine and address.is_own:
+        return _access(row, address, mine[0])
+    name, found = first_set(row.key_env + row.token_env, environ)
+    if name is not None and address.is_own:
+        if row.auth != "bearer" and name in row.token_env:
+            found = f"Bearer {found}"
+        return _access(row, address, found)
+    if row.auth in _CLOUDS and address.is_own:
+        return _access(row, address, _login(row, environ, logins or Logins()))
+    if row.key_required and address.is_own:
         names = " or ".join(row.key_env)
         raise MissingKey(
             f"no API key for {row.name}",
@@ -66,8 +120,10 @@ def find_access(row: Provider, options: Mapping[str, Any], environ: Mapping[str,
             hint=f"{f'set {names}, or ' if names else ''}pass api_key=; "
             'model="scripted/echo" answers offline, "local/smollm2" on this machine',
         )
-    note = f"{name} was not sent: {_host(base_url)} is not the host it is for; pass api_key=" if name else None
-    return Access(base_url, None, note)
+    host = address.base_url.partition("://")[2].partition("/")[0]
+    held = f"the chain's key for {row.name}" if mine else name or ("a login" if row.auth in _CLOUDS else None)
+    note = f"{held} was not sent: {host} is not the host it is for; pass api_key=" if held else None
+    return Access(address.base_url, None, note)
 
 
 def find_headers(row: Provider, environ: Mapping[str, str] = os.environ) -> tuple[tuple[str, str], ...]:
@@ -75,105 +131,82 @@ def find_headers(row: Provider, environ: Mapping[str, str] = os.environ) -> tupl
     return tuple([(name, value) for name, env in row.header_env.items() if (value := environ.get(env, "").strip())])
 
 
-def _first_set(names: tuple[str, ...], environ: Mapping[str, str]) -> tuple[str | None, str]:
-    """Return the name and the value of the first variable that is set; None and "" when none is.
+def _access(row: Provider, address: Address, key: object) -> Access:
+    auth = "bearer" if row.auth in _CLOUDS else row.auth
+    if not isinstance(key, _FIXED):
+        key = FromEnv(str(key["env"])) if isinstance(key, Mapping) and set(key) == {"env"} else key
+        if not isinstance(key, FromEnv):
+            from .key_sources import Signer, credential_of
 
-    They are looked up anew for every call, since programs set them late; a variable that is not set costs most.
-    """
-    for name in names:
-        if value := environ.get(name, "").strip():
-            return name, value
-    return None, ""
-
-
-def _key_or_token(base_url: str, secret: Secret, row: Provider) -> Access:
-    """Return the access of a host that takes a key in a header of its own, or a bearer token."""
+            signer = Signer(auth, address.values.get("region", ""), row.aws_service)
+            return Access(address.base_url, None, None, auth, credential_of(key, row, signer))
+        key = key()
+    secret = clean_key(key, row.name)
     scheme, _, token = secret.reveal().partition(" ")
     if scheme == "Bearer":
-        return Access(base_url, _secret(token, "api_key", row.name))
-    return Access(base_url, secret, None, row.auth)
+        return Access(address.base_url, clean_key(token, row.name))
+    return Access(address.base_url, secret, None, auth)
 
 
-def _completed(host: str, like: str) -> str:
-    """Return an address for a host that was written without scheme; scheme and port are those of `like`."""
-    usual, parts = urlsplit(like), _split(f"//{host}")
-    port = "" if parts is None or parts.port or usual.port is None else f":{usual.port}"
-    name, slash, path = host.partition("/")
-    return f"{usual.scheme or 'https'}://{name.rstrip(':')}{port}{slash}{path}"
+_FIXED = (Secret, str)
 
 
-def _filled(row: Provider, environ: Mapping[str, str]) -> str:
-    """Return the row's address with the values of the environment variables that it names in braces."""
+def _cloud_key(row: Provider, options: Mapping[str, Any], logins: Logins | None) -> object:
+    """Return the credentials that the call gives by a cloud's own options, None for none."""
+    if row.token_scope:
+        token = options.get("azure_ad_token")
+        if token is not None:
+            return Secret(f"Bearer {clean_key(token, row.name).reveal()}")
+        if (source := options.get("azure_ad_token_provider")) is not None:
+            from .key_sources import Tokens
 
-    def value(found: re.Match[str]) -> str:
-        if text := environ.get(found[1], "").strip():
-            return quote(text, safe="")
-        raise InvalidParameter(
-            f"the address of {row.name} needs {found[1]}, which is not set",
-            param="api_base",
-            hint=f"set {found[1]}, or pass the whole address as api_base=",
-        )
+            return Tokens(source)
+    if row.auth == "aws":
+        return _aws_key(options, logins or Logins())
+    if row.auth == "google" and (account := options.get("vertex_credentials")) is not None:
+        from .google_account import account_text
 
-    return re.sub(r"\{(\w+)\}", value, row.base_url)
+        return (logins or Logins()).google(account if hasattr(account, "refresh") else account_text(account))
+    return None
 
 
-@functools.lru_cache(maxsize=256)
-def clean_base(base_url: str, provider: str, env: tuple[str, ...] = (), base_path: str = "") -> str:
-    """Return an address to which paths can be added; a pasted endpoint is cut back to its base.
+def _aws_key(options: Mapping[str, Any], logins: Logins) -> object:
+    access, secret = options.get("aws_access_key_id"), options.get("aws_secret_access_key")
+    if (access is None) != (secret is None):
+        missing = "aws_secret_access_key" if secret is None else "aws_access_key_id"
+        raise InvalidParameter(f"{missing} is missing: the two belong together", param=missing)
+    if access is not None:
+        return _aws_credentials(access, secret, options.get("aws_session_token"))
+    profile = options.get("aws_profile_name")
+    return logins.aws(profile) if profile else None
 
-    Args:
-        env: environment variables that may hold it, for the message.
-        base_path: what an address without any path gets, e.g. "/v1".
+
+def _aws_credentials(access: Any, secret: Any, token: Any) -> object:
+    from .aws_signature import AwsCredentials
+
+    session = clean_key(token, "bedrock") if token else None
+    return AwsCredentials(clean_key(access, "bedrock").reveal(), clean_key(secret, "bedrock"), session)
+
+
+def _login(row: Provider, environ: Mapping[str, str], logins: Logins) -> object:
+    """Return what the environment has, or what a login on this machine gives."""
+    if row.auth == "google":
+        return logins.google("")
+    access, secret = (environ.get(name, "").strip() for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"))
+    if access and secret:
+        return _aws_credentials(access, secret, environ.get("AWS_SESSION_TOKEN", "").strip())
+    return logins.aws("")
+
+
+def clean_key(value: object, provider: str) -> Secret:
+    """Return a key without white space around it; its text is not looked at otherwise.
 
     Raises:
-        InvalidParameter: no address, or not http(s), or one that carries credentials.
+        MissingKey: it is empty, or no text.
     """
-    if not base_url:
-        raise InvalidParameter(
-            f"{provider} has no address of its own",
-            param="api_base",
-            hint='pass api_base="https://host/v1"' + (f", or set {env[0]}" if env else ""),
-        )
-    parts = _split(base_url.strip())
-    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
-        raise InvalidParameter(
-            "api_base is no http(s) address", param="api_base", hint='write it whole: "https://host/v1"'
-        )
-    if parts.username or parts.password:
-        raise InvalidParameter("api_base carries credentials", param="api_base", hint="pass the key as api_key=")
-    if parts.query or parts.fragment:
-        raise InvalidParameter(
-            "api_base carries a query", param="api_base", hint="pass query parameters as extra_query={...}"
-        )
-    path = parts.path.rstrip("/")
-    for endpoint in ("/responses", "/chat/completions", "/messages"):
-        path = path.removesuffix(endpoint)
-    if base_path and path == f"{base_path}/openai":
-        path = base_path  # Google's address for OpenAI's clients, to which the chat dialect adds its own path
-    return f"{parts.scheme}://{parts.netloc}{path or base_path}"
-
-
-def _split(url: str) -> SplitResult | None:
-    """Return a URL's parts, or None for one that nobody can send to: wrong port or brackets, spaces within."""
-    if any(char.isspace() or not char.isprintable() for char in url):
-        return None
-    try:
-        parts = urlsplit(url)
-        parts.port  # noqa: B018  read for its check
-    except ValueError:
-        return None
-    return parts
-
-
-def _host(base_url: str) -> str:
-    parts = urlsplit(base_url)
-    return f"{parts.scheme}://{(parts.hostname or '').rstrip('.')}:{parts.port or {'https': 443}.get(parts.scheme, 80)}"
-
-
-def _secret(value: object, name: str, provider: str) -> Secret:
     text = value.reveal() if isinstance(value, Secret) else value
-    if isinstance(text, str) and text == text.strip() != "":
+    if isinstance(text, str) and text == text.strip() and text not in ("", "Bearer"):
         return value if isinstance(value, Secret) else Secret(text)
-    if not isinstance(text, str) or not text.strip():
-        raise MissingKey(f"{name} is empty", provider=provider, hint="pass the key, or a function that returns it")
+    if not isinstance(text, str) or text.strip() in ("", "Bearer"):
+        raise MissingKey("api_key is empty", provider=provider, hint="pass the key, or a function that returns it")
     return Secret(text.strip())

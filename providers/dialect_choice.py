@@ -33,12 +33,18 @@ def choose_dialect(row: Provider, model: str, params: Params) -> Choice:
         return Choice(first)
     chosen = Choice(first)
     for rule in row.prefer:
-        if _ASKS[rule.when](params) and not _is_of(model, rule.unless_models):
+        holds = not rule.models or _is_of(model, rule.models)
+        if holds and _ASKS[rule.when](params) and not _is_of(model, rule.unless_models):
             chosen = Choice(rule.dialect, rule.why) if rule.dialect != first else chosen
             break
-    if chosen.dialect != "responses" and "responses" in row.dialects and (name := _native_only(row, params)):
+    if chosen.dialect != "responses" and _serves_all(row) and (name := _native_only(row, params)):
         return Choice("responses", f"only the Responses API has {name}")
     return chosen
+
+
+def _serves_all(row: Provider) -> bool:
+    """Tell whether the host has the Responses API, and not for some of its models only."""
+    return "responses" in row.dialects and not any(rule.dialect == "responses" and rule.models for rule in row.prefer)
 
 
 def _asks_for_structure(params: CreateParams) -> bool:

@@ -102,6 +102,7 @@ _BY_STATUS: dict[int, type[APIStatusError]] = {
     413: errors.RequestTooLargeError,
     422: errors.UnprocessableEntityError,
     429: errors.RateLimitError,
+    498: errors.AuthenticationError,  # Cohere's for a token that is not valid (types of its Python package 7.3)
     503: errors.OverloadedError,
     529: errors.OverloadedError,
 }
@@ -138,12 +139,30 @@ _BY_CODE: dict[str, type[APIStatusError]] = {
     "invalid_prompt": errors.BadRequestError,
     "invalid_request_error": errors.BadRequestError,
     "data_residency_mismatch": errors.BadRequestError,
+    # Amazon Bedrock's (botocore 1.44, `ConverseStream`), and what all of Amazon's hosts say of keys (from memory).
+    "AccessDeniedException": errors.PermissionDeniedError,
+    "ThrottlingException": errors.RateLimitError,
+    "ModelNotReadyException": errors.OverloadedError,
+    "ServiceUnavailableException": errors.OverloadedError,
+    "InternalServerException": errors.InternalServerError,
+    "ModelErrorException": errors.InternalServerError,
+    "ModelStreamErrorException": errors.InternalServerError,
+    "ResourceNotFoundException": errors.NotFoundError,
+    "ValidationException": errors.BadRequestError,
+    "ServiceQuotaExceededException": errors.RateLimitError,
+    "UnrecognizedClientException": errors.AuthenticationError,
+    "InvalidSignatureException": errors.AuthenticationError,
+    "ExpiredTokenException": errors.AuthenticationError,
+    "MissingAuthenticationTokenException": errors.AuthenticationError,
 }
 
-# What Anthropic calls a mere "invalid_request_error" (its messages in many public reports, 2024 to 2026).
+# What is called a mere "invalid_request_error" or "ValidationException" (Anthropic's and Amazon's messages in many
+# public reports, 2024 to 2026).
+_VAGUE = frozenset({"invalid_request_error", "ValidationException"})
 _BY_WORDS: tuple[tuple[str, type[APIStatusError]], ...] = (
     ("prompt is too long: ", errors.ContextWindowExceededError),
     ("exceed context limit: ", errors.ContextWindowExceededError),
+    ("Input is too long for requested model", errors.ContextWindowExceededError),
     ("credit balance is too low", errors.BillingError),
 )
 
@@ -156,17 +175,21 @@ def _status_of(status: int, said: HostError) -> int:
     return status
 
 
+_GENERIC = (errors.BadRequestError, errors.InternalServerError)
+
+
 def class_for(status: int, said: HostError) -> type[APIStatusError]:
-    """Choose the error class: a telling code first, then the status; without either, by what the message says."""
-    for word in (said.code, said.kind):
-        found = _BY_CODE.get(word) if word else None
-        # A generic "invalid_request_error" comes with many statuses; then the status says more.
-        if found is not None and (status < 400 or found not in (errors.BadRequestError, errors.InternalServerError)):
-            return found
-    if said.kind == "invalid_request_error" and status in (200, 400):
+    """Choose the error class: by the message where the code is vague, by a telling code, by the status."""
+    said_words = (said.code, said.kind)
+    if status in (200, 400) and not _VAGUE.isdisjoint(said_words):
         for words, meant in _BY_WORDS:
             if words in said.message:
                 return meant
+    for word in said_words:
+        found = _BY_CODE.get(word) if word else None
+        # A generic "invalid_request_error" comes with many statuses; then the status says more.
+        if found is not None and (status < 400 or found not in _GENERIC or str(word).endswith("Exception")):
+            return found
     if said.code and status < 400 and "image" in said.code:
         return errors.BadRequestError
     if status in _BY_STATUS:

@@ -8,7 +8,7 @@ import msgspec
 
 from ..pipeline.params import Operation
 
-Auth = Literal["bearer", "api-key", "x-api-key", "x-goog-api-key"]
+Auth = Literal["bearer", "api-key", "x-api-key", "x-goog-api-key", "aws", "google"]
 Feature = Literal["always", "tools", "structured_output", "reasoning"]
 
 
@@ -84,6 +84,7 @@ class Preference(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     Args:
         dialect: the better one.
         when: what the call asks for; "always" asks nothing.
+        models: beginnings of model names that it holds for, looked at like the next; () is all.
         unless_models: beginnings of model names that it does not hold for; a model's name is looked at with and without
             what stands before its last "/".
         why: what would be lost, in a sentence.
@@ -91,8 +92,25 @@ class Preference(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     dialect: str
     when: Feature
+    models: tuple[str, ...] = ()
     unless_models: tuple[str, ...] = ()
     why: str
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Something that a host's address depends on, such as a region: a name in braces in `base_url` or a base path.
+
+    Args:
+        option: the call option that says it.
+        env: environment variables that say it; the first one set wins.
+        default: its value when nothing says it; "" makes that an error.
+        bases: addresses that stand in place of `base_url` for single values.
+    """
+
+    option: str
+    env: tuple[str, ...] = ()
+    default: str = ""
+    bases: dict[str, str] = {}
 
 
 class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -102,16 +120,29 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         name: what stands before the first "/" of a model string.
         aliases: further such names.
         base_url: address to which the dialect adds its paths; "" when the call or the environment must give it. A
-            name in braces stands for the value of that environment variable, e.g. ".../accounts/{ACCOUNT_ID}/v1".
-        base_path: path of the API, e.g. "/v1", added to an address of the call or the environment that has none.
+            name in braces stands for the value of that environment variable, e.g. ".../accounts/{ACCOUNT_ID}/v1", or of
+            a place.
+        base_path: path of the API, e.g. "/v1", added to an address that has none.
+        base_paths: the same by dialect, for a host whose formats are at different paths; one of another dialect counts
+            as none.
+        model_paths: the same by beginnings of model names, the first that fits, where the dialect has none; "" fits
+            any.
+        places: what the address depends on, by the names that stand for it. A place in a host's name is a region: all
+            hosts of that form get the row's keys.
         bare_base: whether `base_env` may hold a host without scheme; scheme and port are then those of `base_url`.
         key_env: environment variables that may hold the key; the first one set wins.
         token_env: environment variables that may hold a bearer token, for a host that takes both; asked after key_env.
         base_env: environment variables that may hold another address.
         header_env: headers that are sent when the named environment variable is set.
         key_required: whether a call without a key is refused before it is sent.
-        auth: how the key is sent; "bearer" is `Authorization: Bearer KEY`, all others name the header that takes it, or
-            the former for a key that begins with "Bearer ".
+        auth: how the key is sent; "bearer" is `Authorization: Bearer KEY`, as is any key that begins with "Bearer ";
+            "aws" and "google" are the same with a key or token, and else these clouds' own credentials; all others name
+            the header that takes it.
+        token_scope: what tokens are asked for, where the host takes those of Microsoft Entra.
+        aws_service: the name of the service in signatures, for `auth` "aws".
+        version_env: environment variables with the `api_version` of Azure, for a host that takes one.
+        messages: the form of its Messages API: Anthropic's own, or how Vertex AI or Bedrock wrap it.
+        scoped_calls: whether its ids of tool calls begin anew with every response, so that they need the response's.
         dialects: API formats that the host speaks, the preferred one first.
         launcher: "local" starts a model on this machine, "scripted" answers in this process.
         bare_models: beginnings of model names that mean this provider without being prefixed by its name.
@@ -132,6 +163,9 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     aliases: tuple[str, ...] = ()
     base_url: str = ""
     base_path: str = ""
+    base_paths: dict[str, str] = {}
+    model_paths: dict[str, str] = {}
+    places: dict[str, Place] = {}
     bare_base: bool = False
     key_env: tuple[str, ...] = ()
     token_env: tuple[str, ...] = ()
@@ -139,6 +173,11 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     header_env: dict[str, str] = {}
     key_required: bool = True
     auth: Auth = "bearer"
+    token_scope: str = ""
+    aws_service: str = ""
+    version_env: tuple[str, ...] = ()
+    messages: Literal["anthropic", "vertex", "bedrock"] = "anthropic"
+    scoped_calls: bool = False
     dialects: tuple[str, ...] = ("responses",)
     launcher: Literal["", "local", "scripted"] = ""
     bare_models: tuple[str, ...] = ()

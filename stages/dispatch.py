@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+import time
+from typing import Any, TypeVar
 
 from msgspec.structs import force_setattr as note
 from msgspec.structs import replace
 
 from ..pipeline.assembler import replay
 from ..pipeline.context import CallContext
-from ..pipeline.errors import AntiphonError, APIError, APIResponseError, SetupError
+from ..pipeline.errors import AntiphonError, APIError, APIResponseError, AuthenticationError, SetupError
 from ..pipeline.event_stream import EventStream, finally_
 from ..pipeline.http import Exchange, HttpRequest
 from ..pipeline.http_events import HttpEvents
@@ -26,7 +27,9 @@ E = TypeVar("E", bound=BaseException | None)
 class Dispatch(Stage, frozen=True):
     """Send the request over HTTP and decode the answer. Terminal: it ends a chain.
 
-    Each time it runs is one attempt. A stream is returned as soon as the head of its answer is there.
+    Each time it runs is one attempt. A stream is returned as soon as the head of its answer is there. A key that is a
+    function is asked for here, so that each attempt has one that holds; when the host refuses it (401), it is asked for
+    once more, and if that gives another one, there is one more attempt, which Retry does not see.
 
     Raises:
         APIConnectionError, APITimeoutError: no whole answer.
@@ -45,17 +48,39 @@ class Dispatch(Stage, frozen=True):
             raise SetupError(
                 f"Dispatch got a request without a {missing}", hint="place Resolve and Transform before it"
             )
-        context.target = target
-        attempt = _Attempt(context, target)
+        if target.credential is None:
+            return await _attempt(request, target, wire)
+        proof = await target.credential.ask(context.runtime)
         try:
-            reply = await _exchange(request, target, wire, attempt)
-        except BaseException as error:
-            attempt.end(Outcome.of_error(error))
-            if isinstance(error, AntiphonError):
-                error.meta = None  # an unasked stream has set it before the attempt was over; the call's end sets it
-            raise
-        finally_(reply, attempt.end)
-        return reply.stamp(context.meta()) if isinstance(reply, Response) else reply
+            return await _proven(request, target, wire, proof)
+        except AuthenticationError:
+            newer = await target.credential.ask(context.runtime, renew=True)
+            if newer == proof:
+                raise
+        return await _proven(request, target, wire, newer)
+
+
+async def _proven(request: Request, target: Target, wire: HttpRequest, proof: Any) -> Reply:
+    """Make an attempt with a proof; in what comes back its secret is masked like any key."""
+    assert target.credential is not None
+    wire, secret = target.credential.attach(wire, proof, time.time())
+    target = replace(target, api_key=secret)
+    return await _attempt(request.replace(target=target, wire=wire), target, wire)
+
+
+async def _attempt(request: Request, target: Target, wire: HttpRequest) -> Reply:
+    context = request.context
+    context.target = target
+    attempt = _Attempt(context, target)
+    try:
+        reply = await _exchange(request, target, wire, attempt)
+    except BaseException as error:
+        attempt.end(Outcome.of_error(error))
+        if isinstance(error, AntiphonError):
+            error.meta = None  # an unasked stream has set it before the attempt was over; the call's end sets it
+        raise
+    finally_(reply, attempt.end)
+    return reply.stamp(context.meta()) if isinstance(reply, Response) else reply
 
 
 async def _exchange(request: Request, target: Target, wire: HttpRequest, attempt: _Attempt) -> Reply:
@@ -86,7 +111,10 @@ async def _exchange(request: Request, target: Target, wire: HttpRequest, attempt
 
 def _is_event_stream(exchange: Exchange) -> bool:
     content_type: str = exchange.headers.get("content-type", "")
-    return content_type.lstrip().lower().startswith("text/event-stream")
+    return content_type.lstrip().lower().startswith(_STREAMS)
+
+
+_STREAMS = ("text/event-stream", "application/vnd.amazon.eventstream")
 
 
 def _with_facts(error: E, target: Target, context: CallContext) -> E:

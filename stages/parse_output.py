@@ -13,7 +13,7 @@ from ..pipeline.errors import CallError, InvalidParameter, OutputIncomplete, Out
 from ..pipeline.event_stream import EventStream
 from ..pipeline.json_schema import OutputType, output_type
 from ..pipeline.open_calls import open_calls
-from ..pipeline.params import CreateParams
+from ..pipeline.params import CreateParams, GetParams
 from ..pipeline.parts import Refusal
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request
@@ -30,7 +30,8 @@ class ParseOutput(Stage, frozen=True):
     `text_format` is a msgspec Struct, dataclass, TypedDict or pydantic model class, or a JSON schema. Without it this
     stage does nothing. How the model is asked is `output_mode`: "native" by the API's `text.format`, "tool" by a
     function that it must call, "prompt" by words in the instructions; "auto" chooses. An explicit `text.format` of the
-    call wins over all of them, and the answer is still read as `text_format`.
+    call wins over all of them, and the answer is still read as `text_format`. A response that is fetched is read in the
+    same way; `output_mode` then says how it was asked for.
 
     Stages before this one see the typed answer, and its failures as errors; stages after it see ordinary calls. A
     stream is read as it comes, and its last event carries the typed answer; an error is raised after that event.
@@ -52,12 +53,8 @@ class ParseOutput(Stage, frozen=True):
     async def __call__(self, request: Request, call_next: Handler) -> Reply:
         if "text_format" not in request.options:
             return await call_next(request)
-        params = request.params
-        if not isinstance(params, CreateParams):
-            request.context.drop("text_format", "only the answer to a call that creates a response is parsed")
-            return await call_next(request)
         wanted = output_type(request.options["text_format"])
-        asked, tool = _asked(request, params, wanted)
+        asked, tool = _asked(request, wanted)
         if asked is None:
             return await call_next(request)
         reply = await call_next(asked)
@@ -75,9 +72,14 @@ class ParseOutput(Stage, frozen=True):
 # --- asking ---------------------------------------------------------------------------------------------------------
 
 
-def _asked(request: Request, params: CreateParams, wanted: OutputType) -> tuple[Request | None, AnswerTool | None]:
-    """Return the request that asks for the answer; None when the call's own `text.format` asks for something else."""
-    mode = _mode(request)
+def _asked(request: Request, wanted: OutputType) -> tuple[Request | None, AnswerTool | None]:
+    """Return the request that asks for the answer; None when it has none, or its `text.format` asks for another."""
+    mode, params = _mode(request), request.params
+    if isinstance(params, GetParams):
+        return request, AnswerTool.beside(None, wanted) if mode == "tool" else None
+    if not isinstance(params, CreateParams):
+        request.context.drop("text_format", "only a response that is created or fetched is parsed")
+        return None, None
     text = params.text or {}
     given = text.get("format")
     if given is not None:

@@ -32,7 +32,7 @@ class Reask(Stage, frozen=True):
     sets = ()
 
     async def __call__(self, request: Request, call_next: Handler) -> Reply:
-        if request.streamed:
+        if request.streamed or not isinstance(request.params, CreateParams):
             return await call_next(request)
         for _ in range(self.max):
             try:
@@ -48,7 +48,7 @@ def _with_complaint(request: Request, error: OutputInvalid) -> Request:
     The answer goes along as its text: the items of a response that is not stored could not be sent again.
     """
     params = request.params
-    assert isinstance(params, CreateParams)  # only calls that create a response have an output to be parsed
+    assert isinstance(params, CreateParams)
     complaint = {
         "role": "user",
         "content": f"This is not the JSON that was asked for: {error.validation}\nAnswer again, with the whole JSON.",

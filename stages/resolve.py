@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import force_setattr
 
 from ..pipeline.errors import InvalidModel, InvalidParameter, UnsupportedOperation, did_you_mean
 from ..pipeline.http import Transport
@@ -11,10 +14,12 @@ from ..pipeline.params import CreateParams
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request, Target
 from ..pipeline.response import Response
-from ..pipeline.secret import Secret
+from ..pipeline.secret import FromEnv, Secret
 from ..pipeline.stage import Option, Scope, Stage
 from ..providers import catalog
-from ..providers.credentials import Access, clean_base, find_access, find_headers
+from ..providers.addresses import clean_base
+from ..providers.azure_versions import find_version, versioned
+from ..providers.credentials import Access, Logins, cloud_options, find_access, find_headers
 from ..providers.dialect_choice import Choice, choose_dialect
 from ..providers.dialects import DIALECTS
 from ..providers.profiles import Profile, profile_of
@@ -26,13 +31,28 @@ if TYPE_CHECKING:
     from ..providers.local_model import LocalModels
 
 
+_CLOUD_OPTIONS = frozenset(
+    {
+        *("api_version", "azure_ad_token", "azure_ad_token_provider"),
+        *("aws_access_key_id", "aws_secret_access_key", "aws_session_token", "aws_profile_name", "aws_region_name"),
+        *("vertex_project", "vertex_location", "vertex_credentials"),
+    }
+)
+"""Call options that the rows of one cloud read."""
+
 _WITH_MODEL = frozenset({"create", "compact", "count_input_tokens"})
 
 
 class Resolve(Stage, frozen=True):
     """Read provider and model from the call, and find address, key and dialect.
 
-    Stages after it see `request.target`. "local/..." starts the model on this machine once per client.
+    Stages after it see `request.target`. "local/..." starts the model on this machine once per client. A key that is a
+    function is not called here but by Dispatch, at every attempt.
+
+    Args:
+        keys: what the call option `api_key` may be, by provider, for calls that bring none: {"azure": get_token}, or
+            {"groq": {"env": "MY_KEY"}} for the value of a variable. Such a key goes to its provider's own host only,
+            or to the one that its address variable names.
 
     Raises:
         InvalidModel, UnknownProvider: the model string leads nowhere.
@@ -41,16 +61,34 @@ class Resolve(Stage, frozen=True):
     """
 
     options = (
-        Option("api_key", (str, Secret, Callable), "the key, or a function that returns it", secret=True),  # type: ignore[arg-type]
+        Option("api_key", (object,), "the key, a function that returns it, or a cloud's credentials", secret=True),
         Option("api_base", (str,), "the host's address, e.g. https://host/v1"),
         Option("base_url", (str,), "the same, by OpenAI's name"),
         Option("custom_llm_provider", (str,), "the provider, when the model string does not name it"),
         Option("mock_response", (str, Mapping, Response, Exception), "answer this instead of asking the host; no key"),
         Option("dialect", (str,), "API format to speak, instead of the one the provider's row prefers"),
+        Option("api_version", (str,), "Azure's API version, for hosts that do not serve its v1 form"),
+        Option("azure_ad_token", (str, Secret), "a token of Microsoft Entra for Azure", secret=True),
+        Option("azure_ad_token_provider", (Callable,), "a function that returns such a token"),  # type: ignore[arg-type]
+        Option("aws_access_key_id", (str, Secret), "AWS credentials, with the next", secret=True),
+        Option("aws_secret_access_key", (str, Secret), "AWS credentials", secret=True),
+        Option("aws_session_token", (str, Secret), "of temporary AWS credentials", secret=True),
+        Option("aws_profile_name", (str,), "a profile of AWS's own files"),
+        Option("aws_region_name", (str,), "the region of AWS that is asked"),
+        Option("vertex_project", (str,), "the project of Google Cloud"),
+        Option("vertex_location", (str,), "the region of Google Cloud that is asked"),
+        Option("vertex_credentials", (object,), "a key file's path or JSON, or google-auth's credentials", secret=True),
     )
     sets = ("target",)
 
+    keys: Mapping[str, Any] = {}
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "keys", {name: _kept(key) for name, key in self.keys.items()})
+
     def setup(self, scope: Scope) -> object:
+        for name in self.keys:
+            catalog.find(name)
         return _Surroundings(scope)
 
     async def __call__(self, request: Request, call_next: Handler) -> Reply:
@@ -69,8 +107,13 @@ class Resolve(Stage, frozen=True):
             )
         is_offline = row.launcher == "scripted" or "mock_response" in options
         choice, model = _choice(row, model, request, is_offline)
-        usual = not row.launcher and not is_offline
-        access = find_access(row, options) if usual else await self._access(row, model, request)
+        if not _CLOUD_OPTIONS.isdisjoint(options):
+            for name in sorted(_CLOUD_OPTIONS.intersection(options) - cloud_options(row)):
+                request.context.drop(name, f"{row.name} does not read it")
+        if row.launcher or is_offline:
+            access = await self._access(row, model, request)
+        else:
+            access = self._usual(row, choice.dialect, model, request)
         expected = options.get(DEPLOYMENT)
         if expected is not None and expected != deployment_of(access.base_url, row.base_url):
             raise InvalidParameter(
@@ -80,13 +123,17 @@ class Resolve(Stage, frozen=True):
             )
         profile = profile_of(model, row.name)
         is_chat = choice.dialect == "chat"
-        base_url = row.chat.base_url if is_chat and access.base_url == row.base_url else ""
+        base_url = (row.chat.base_url if is_chat and access.base_url == row.base_url else "") or access.base_url
+        if row.version_env and not is_offline and (version := find_version(row, options, os.environ)):
+            base_url, query = versioned(base_url, version, choice.dialect, model)
+            request = request.with_options(extra_query={**query, **(options.get("extra_query") or {})})
         target = Target(
             provider=row.name,
             model=model,
-            base_url=base_url or access.base_url,
+            base_url=base_url,
             dialect=DIALECTS[choice.dialect](row, profile),
             api_key=access.api_key,
+            credential=access.credential,
             auth=(row.chat.auth if is_chat else "") or access.auth,
             headers=() if has_base else request.context.state_of(self, _Surroundings).headers_of(row),
             unsupported=_unsupported(_not_taken(row, choice.dialect), profile, request),
@@ -107,7 +154,18 @@ class Resolve(Stage, frozen=True):
             models = context.state_of(self, _Surroundings).local_models()
             url = "http://127.0.0.1/v1" if context.dry else await context.runtime.call(models.url_for, model)
             return Access(clean_base(url, row.name), None)
-        return find_access(row, request.options)
+        return self._usual(row, row.dialects[0], model, request)
+
+    def _usual(self, row: Provider, dialect: str, model: str, request: Request) -> Access:
+        logins = request.context.state_of(self, _Surroundings).logins
+        return find_access(row, request.options, keys=self.keys, dialect=dialect, model=model, logins=logins)
+
+
+def _kept(key: Any) -> Any:
+    """Return a key as the stage holds it: text masked, a variable's name in the form that chain files have."""
+    if isinstance(key, FromEnv):
+        return {"env": key.name}
+    return Secret(key) if isinstance(key, str) else key
 
 
 def _choice(row: Provider, model: str, request: Request, is_offline: bool) -> tuple[Choice, str]:
@@ -167,10 +225,11 @@ def _offline(model: str, options: Mapping[str, Any]) -> Transport:
 class _Surroundings:
     """What a client's calls find around them: models on this machine, started when first needed; headers."""
 
-    __slots__ = ("_headers", "_scope")
+    __slots__ = ("_headers", "_scope", "logins")
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
+        self.logins: Logins = scope.shared("logins", Logins)
         self._headers: dict[str, tuple[Provider, tuple[tuple[str, str], ...]]] = {}
 
     def headers_of(self, row: Provider) -> tuple[tuple[str, str], ...]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from ..pipeline.errors import AntiphonError
-from ..pipeline.event_stream import EventStream
+from ..pipeline.event_stream import committed
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request
 from ..pipeline.signals import RetryScheduled
@@ -50,8 +50,7 @@ class Retry(Stage, frozen=True):
 
     async def __call__(self, request: Request, call_next: Handler) -> Reply:
         try:
-            reply = await call_next(request)
-            return await _committed(reply, request) if isinstance(reply, EventStream) else reply
+            return await committed(await call_next(request), request)
         except AntiphonError as error:  # the good path pays nothing; tenacity decides from here
             if not error.retryable:
                 raise
@@ -66,8 +65,7 @@ class Retry(Stage, frozen=True):
         async def attempt() -> Reply:
             if failed:
                 raise failed.pop()  # the first failure, which has happened already
-            reply = await call_next(request)
-            return await _committed(reply, request) if isinstance(reply, EventStream) else reply
+            return await committed(await call_next(request), request)
 
         last_attempt = tenacity.stop_after_attempt(self._attempts(request))
 
@@ -118,8 +116,3 @@ class Retry(Stage, frozen=True):
         options = request.options
         retries = options.get("num_retries", options.get("max_retries"))
         return self.attempts if retries is None else max(0, retries) + 1
-
-
-async def _committed(stream: EventStream, request: Request) -> EventStream:
-    await stream.commit("head" if request.param("background") else "content")
-    return stream

@@ -232,6 +232,31 @@ def proxy_to(port: int) -> Callable[[Connection], None]:
     return serve
 
 
+def socks_proxy_to(port: int, user: bytes = b"", password: bytes = b"") -> Callable[[Connection], None]:
+    """Return a SOCKS5 proxy (RFC 1928, RFC 1929) that takes every host for this machine's `port`."""
+    method = b"\x02" if user else b"\x00"
+
+    def serve(connection: Connection) -> None:
+        sock = connection.sock
+        methods = sock.recv(2 + 255)[2:]
+        if method not in methods:
+            sock.sendall(b"\x05\xff")
+            return
+        sock.sendall(b"\x05" + method)
+        if user:
+            asked = sock.recv(513)
+            is_known = asked == b"\x01%c%b%c%b" % (len(user), user, len(password), password)
+            sock.sendall(b"\x01\x00" if is_known else b"\x01\x01")
+            if not is_known:
+                return
+        sock.recv(262)
+        with socket.create_connection(("127.0.0.1", port)) as upstream:
+            sock.sendall(b"\x05\x00\x00\x01\x7f\x00\x00\x01\x00\x00")
+            _pipe(sock, upstream)
+
+    return serve
+
+
 def _pipe(one: socket.socket, other: socket.socket) -> None:
     def copy(source: socket.socket, sink: socket.socket) -> None:
         with contextlib.suppress(OSError):

@@ -161,6 +161,13 @@ def test_a_malformed_model_is_refused(fail: Fail, model: Any) -> None:
     assert error.param == "model" or "provider" in str(error)
 
 
+def test_input_and_model_in_each_others_place_are_told(fail: Fail) -> None:
+    error = fail(input="openai/gpt-5", model="Hello there, you all.")
+
+    assert isinstance(error, antiphon.InvalidModel)
+    assert error.hint == "the input comes first: responses(input, model)"
+
+
 WRONG: list[tuple[str, Any]] = [
     ("input", 5),
     ("input", {"role": "user", "content": "Hi"}),
@@ -249,7 +256,7 @@ def test_what_has_no_json_form_is_refused(fail: Fail, idle_server: Server, value
     assert "cannot be encoded" in str(error)
 
 
-@pytest.mark.parametrize("name", ["temperatur", "max_tokens", "api_keys", "messages"])
+@pytest.mark.parametrize("name", ["temperatur", "max_token", "api_keys", "tool"])
 def test_an_unknown_keyword_gets_suggestions(fail: Fail, name: str) -> None:
     error = fail(**{name: "x"})
 

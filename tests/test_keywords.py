@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from conftest import Mode
 
-from antiphon.keywords import DROPPED, REFUSED, REFUSED_PREFIXES, RENAMED, translate
+from antiphon.keywords import DROPPED, OF_CHAT, REFUSED, REFUSED_PREFIXES, RENAMED, translate
 from antiphon.pipeline.errors import AntiphonError, InvalidParameter, UnknownKeyword
 from antiphon.pipeline.params import CreateParams
 from antiphon.stages import presets
@@ -21,7 +21,7 @@ async def ask(mode: Mode, client: ScriptedClient, /, **keywords: Any) -> Any:
 
 
 def test_no_keyword_is_in_two_tables_or_ours_already() -> None:
-    tables = [*RENAMED, *DROPPED, *REFUSED]
+    tables = [*RENAMED, *DROPPED, *REFUSED, *OF_CHAT]
     ours = {*CreateParams.__struct_fields__, *presets.responses.options, "timeout", "hooks", "trace"}
 
     assert len(tables) == len(set(tables))
@@ -81,6 +81,18 @@ def test_drop_params_is_drop_which_wins(given: dict[str, Any], drop: str) -> Non
     assert translate(given) == ({"drop": drop}, [])
 
 
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ({"use_chat_completions_api": True}, {"dialect": "chat"}),
+        ({"use_chat_completions_api": True, "dialect": "responses"}, {"dialect": "responses"}),
+        ({"use_chat_completions_api": False}, {}),
+    ],
+)
+def test_use_chat_completions_api_is_a_dialect_which_wins(given: dict[str, Any], kept: dict[str, Any]) -> None:
+    assert translate(given) == (kept, [])
+
+
 def test_stream_timeout_is_the_timeout_of_streams() -> None:
     assert translate({"stream_timeout": 3, "timeout": 9, "stream": True})[0] == {"timeout": 3, "stream": True}
     assert translate({"stream_timeout": 3, "timeout": 9, "stream": False})[0] == {"timeout": 9, "stream": False}
@@ -95,13 +107,19 @@ def test_every_renamed_keyword_reaches_the_call(mode: Mode, name: str) -> None:
         "drop_params": True,
         "stream_timeout": 30,
         "max_agentic_loops": 3,
+        "use_chat_completions_api": True,
+        "vertex_ai_project": "p",
+        "vertex_ai_location": "l",
+        "vertex_ai_credentials": "{}",
+        "aws_bedrock_runtime_endpoint": "https://bedrock.example",
     }
+    unread = {RENAMED[name]} if name.startswith("vertex_") else set()  # of a provider that is not Google's
 
     async def body() -> None:
-        response = await ask(mode, scripted("Hello."), **{name: values[name]})
+        response = await ask(mode, scripted("not asked"), mock_response="Hello.", **{name: values[name]})
 
         assert response.output_text == "Hello."
-        assert response.meta.dropped == ()
+        assert {item.name for item in response.meta.dropped} == unread
 
     mode.run(body)
 
@@ -138,6 +156,17 @@ def test_a_stream_and_an_error_report_what_was_dropped_too(mode: Mode) -> None:
 # --- refused --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("name", OF_CHAT)
+def test_a_keyword_of_chat_completions_is_a_type_error_with_its_hint(mode: Mode, name: str) -> None:
+    async def body() -> None:
+        with pytest.raises(UnknownKeyword, match="of chat completions") as caught:
+            await ask(mode, scripted("Hello."), **{name: "x"})
+
+        assert (caught.value.param, caught.value.hint) == (name, OF_CHAT[name])
+
+    mode.run(body)
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_every_refused_keyword_is_a_type_error_with_its_hint(mode: Mode, name: str) -> None:
     async def body() -> None:
@@ -153,10 +182,11 @@ def test_every_refused_keyword_is_a_type_error_with_its_hint(mode: Mode, name: s
 
 
 @pytest.mark.parametrize("prefix", REFUSED_PREFIXES)
-def test_keywords_of_providers_that_are_not_served_are_refused(mode: Mode, prefix: str) -> None:
+def test_further_keywords_of_a_cloud_are_refused(mode: Mode, prefix: str) -> None:
     async def body() -> None:
-        with pytest.raises(UnknownKeyword, match=f'"{prefix}region" of LiteLLM is not taken here'):
+        with pytest.raises(UnknownKeyword, match=f'"{prefix}region" of LiteLLM is not taken here') as caught:
             await ask(mode, scripted("Hello."), **{f"{prefix}region": "x"})
+        assert caught.value.hint == REFUSED_PREFIXES[prefix]
 
     mode.run(body)
 

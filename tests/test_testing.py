@@ -46,6 +46,21 @@ def test_an_answer_has_many_forms(mode: Mode, streamed: bool, form: str) -> None
     mode.run(body)
 
 
+@pytest.mark.parametrize("model", ["anthropic/claude-opus-4-8", "gemini/gemini-2.5-pro", "deepseek/deepseek-chat"])
+def test_hosts_of_other_formats_are_scripted_in_the_same_terms(mode: Mode, streamed: bool, model: str) -> None:
+    async def body() -> None:
+        client = scripted("Hello.")
+
+        response = await mode.response(client.chain, model=model, streamed=streamed)
+
+        assert response.output_text == "Hello."
+        assert response.meta is not None
+        assert response.meta.provider == model.split("/")[0]
+        assert client.requests[0]["input"] == "Hi"
+
+    mode.run(body)
+
+
 def test_an_answer_may_be_a_function_call(mode: Mode, streamed: bool) -> None:
     async def body() -> None:
         client = scripted({"output": [function_call("add", {"a": 1, "b": 2}, call_id="c1")]})

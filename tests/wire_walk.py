@@ -13,7 +13,8 @@ def walk(value: object) -> Iterator[Wire]:
         read = [getattr(value, name) for name in attributes(type(value))]
         yield value
         for each in read:
-            yield from walk(each)
+            if each is not value:  # an event that is its own original
+                yield from walk(each)
     elif isinstance(value, list | tuple):
         for each in value:
             yield from walk(each)

@@ -14,14 +14,18 @@ from .responses import ResponsesDialect
 if TYPE_CHECKING:
     from .anthropic import AnthropicDialect
     from .chat import ChatDialect
+    from .cohere import CohereDialect
+    from .converse import ConverseDialect
     from .gemini import GeminiDialect
 
 
-_PLAIN, _TYPED = ResponsesDialect(), ResponsesDialect(typed_input=True)
+_PLAIN = ResponsesDialect()
 
 
 def _responses(row: Provider, profile: Profile) -> Dialect:
-    return _TYPED if row.typed_input else _PLAIN
+    if not row.typed_input and not row.scoped_calls:
+        return _PLAIN  # nearly all
+    return ResponsesDialect(typed_input=row.typed_input, scoped_calls=row.scoped_calls)
 
 
 def _chat(row: Provider, profile: Profile) -> Dialect:
@@ -33,7 +37,15 @@ def _gemini(row: Provider, profile: Profile) -> Dialect:
 
 
 def _anthropic(row: Provider, profile: Profile) -> Dialect:
-    return _anthropic_class()(profile)
+    return _anthropic_class()(profile, row.messages)
+
+
+def _converse(row: Provider, profile: Profile) -> Dialect:
+    return _converse_class()(profile)
+
+
+def _cohere(row: Provider, profile: Profile) -> Dialect:
+    return _cohere_class()()
 
 
 @functools.cache
@@ -57,10 +69,26 @@ def _anthropic_class() -> type[AnthropicDialect]:
     return AnthropicDialect
 
 
+@functools.cache
+def _converse_class() -> type[ConverseDialect]:
+    from .converse import ConverseDialect
+
+    return ConverseDialect
+
+
+@functools.cache
+def _cohere_class() -> type[CohereDialect]:
+    from .cohere import CohereDialect
+
+    return CohereDialect
+
+
 DIALECTS: Final[dict[str, Callable[[Provider, Profile], Dialect]]] = {
     "responses": _responses,
     "chat": _chat,
     "gemini": _gemini,
     "anthropic": _anthropic,
+    "converse": _converse,
+    "cohere": _cohere,
 }
 """By name: the codec for a host and a model."""

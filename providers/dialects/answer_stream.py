@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from collections.abc import Iterable
+from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -12,8 +13,25 @@ from ...pipeline.secret import Secret
 from ...pipeline.sse import Frame, SSEDecoder
 from .answer import Answer
 from .failures import excerpt
+from .half_characters import HalfCharacters
 
 A = TypeVar("A", bound=Answer)
+
+
+class FrameDecoder(Protocol):
+    """Turns bytes into frames: `SSEDecoder`, or what takes its place."""
+
+    def feed(self, data: bytes) -> Iterable[Frame]:
+        """Return the frames that end in `data`.
+
+        Raises:
+            APIResponseError: bytes that are no frame; an iterator raises it behind the frames before them.
+        """
+        ...
+
+    def finish(self) -> Iterable[Frame]:
+        """Return the frames that only the end of the stream completes."""
+        ...
 
 
 class AnswerStream(Generic[A]):
@@ -22,12 +40,14 @@ class AnswerStream(Generic[A]):
     Args:
         answer: a fresh one.
         secrets: what no message may show.
+        frames: a fresh decoder, for a host that does not send server-sent events.
     """
 
-    __slots__ = ("_secrets", "_sse", "answer", "error")
+    __slots__ = ("_frames", "_halves", "_secrets", "answer", "error")
 
-    def __init__(self, answer: A, secrets: tuple[Secret | None, ...] = ()) -> None:
-        self._sse = SSEDecoder()
+    def __init__(self, answer: A, secrets: tuple[Secret | None, ...] = (), frames: FrameDecoder | None = None) -> None:
+        self._frames = frames or SSEDecoder()
+        self._halves = HalfCharacters()
         self._secrets = secrets
         self.answer = answer
         self.error: APIError | None = None
@@ -46,26 +66,29 @@ class AnswerStream(Generic[A]):
         return self.answer.is_done
 
     def feed(self, data: bytes) -> list[Event]:
-        return self._events(self._sse.feed(data))
+        return self._events(self._halves.join(self._frames.feed(data)))
 
     def finish(self) -> list[Event]:
-        events = self._events(self._sse.finish())
+        events = self._events(self._halves.finish(self._frames.finish()))
         self.error = None  # a chunk that the end cuts in two is no malformed one: the stream broke
         if not self.is_done and self.answer.has_ended:
             self.answer.end()  # some hosts never send a mark of the end
             events += self.answer.take()
         return events
 
-    def _events(self, frames: list[Frame]) -> list[Event]:
+    def _events(self, frames: Iterable[Frame]) -> list[Event]:
         answer, tell = self.answer, self.tell
-        for name, payload in frames:
-            if answer.is_done:
-                break  # what follows the end is no part of the response
-            try:
-                tell(name, payload)
-            except msgspec.DecodeError as error:
-                self.error = APIResponseError(
-                    f"a chunk of the stream cannot be read ({error}): {excerpt(payload, self._secrets)[:120]!r}"
-                )
-                break
+        try:
+            for name, payload in frames:
+                if answer.is_done:
+                    break  # what follows the end is no part of the response
+                try:
+                    tell(name, payload)
+                except msgspec.DecodeError as error:
+                    self.error = APIResponseError(
+                        f"a chunk of the stream cannot be read ({error}): {excerpt(payload, self._secrets)[:120]!r}"
+                    )
+                    break
+        except APIResponseError as error:  # the events before the damage are told first
+            self.error = error
         return answer.take()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
@@ -22,9 +23,11 @@ from ...pipeline.secret import mask
 from ...pipeline.wire import loads
 from ..host_errors import read_value
 from ..profiles import UNKNOWN, Profile
+from .amazon_event_stream import EXCEPTION, MEDIA_TYPE
 from .answer_stream import AnswerStream
 from .anthropic_answer import AnthropicAnswer
-from .anthropic_request import encode_body
+from .anthropic_frames import InvokeFrames
+from .anthropic_request import Form, encode_body
 from .anthropic_tools import FUNCTIONS_ONLY
 from .anthropic_wire import read_event, read_object
 from .chat_tools import tool_names
@@ -42,9 +45,11 @@ class AnthropicDialect(msgspec.Struct, frozen=True):
 
     Args:
         profile: what is particular in this model.
+        form: whose form of the API.
     """
 
     profile: Profile = UNKNOWN
+    form: Form = "anthropic"
 
     @property
     def name(self) -> str:
@@ -53,15 +58,33 @@ class AnthropicDialect(msgspec.Struct, frozen=True):
     def encode(self, request: Request, target: Target, drop: Drop) -> HttpRequest:
         options, params = request.options, request.params
         assert isinstance(params, CreateParams)
-        body = encode_body(params, target, self.profile, drop, options.get("extra_body"))
-        path = "/messages" if target.base_url.endswith("/v1") else "/v1/messages"  # both forms are usual
+        given = {name.lower(): value for name, value in (options.get("extra_headers") or {}).items()}
+        asked = _names(given.get("anthropic-beta"))
+        body = encode_body(params, target, self.profile, drop, options.get("extra_body"), self.form, asked)
+        if self.form == "anthropic":
+            given = {"anthropic-version": VERSION, **given}
+        if self.form == "bedrock":
+            given.pop("anthropic-beta", None)  # they are in the body
+        elif body.betas:
+            given["anthropic-beta"] = ",".join(body.betas)
+        accept = MEDIA_TYPE if self.form == "bedrock" else "text/event-stream"
         return HttpRequest(
             method="POST",
-            url=f"{target.base_url}{path}{query_of(options.get('extra_query'))}",
-            headers=headers_of(target, _own_headers(options.get("extra_headers"), body.betas), True, body.streamed),
+            url=f"{target.base_url}{self._path(target, body.streamed)}{query_of(options.get('extra_query'))}",
+            headers=headers_of(target, given, True, body.streamed, accept),
             body=body.data,
             streamed=body.streamed,
         )
+
+    def _path(self, target: Target, streamed: bool) -> str:
+        match self.form:
+            case "vertex":
+                return f"/models/{quote(target.model, safe='@')}:{'streamRawPredict' if streamed else 'rawPredict'}"
+            case "bedrock":
+                stream = "-with-response-stream" if streamed else ""
+                return f"/model/{quote(target.model, safe='')}/invoke{stream}"
+            case _:
+                return "/messages" if target.base_url.endswith("/v1") else "/v1/messages"  # both forms are usual
 
     def decode(self, body: bytes, request: Request) -> PlainReply:
         answer = self._answer(request)
@@ -79,7 +102,10 @@ class AnthropicDialect(msgspec.Struct, frozen=True):
         return end.response
 
     def stream_decoder(self, request: Request) -> StreamDecoder:
-        return AnthropicStream(self._answer(request), (request.target.api_key,) if request.target else ())
+        secrets = (request.target.api_key,) if request.target else ()
+        if self.form == "bedrock":
+            return AnthropicStream(self._answer(request), secrets, InvokeFrames())
+        return AnthropicStream(self._answer(request), secrets)
 
     def error(self, status: int, headers: Headers, body: bytes, request: Request) -> APIError:
         return status_error(status, headers, body, request)
@@ -118,14 +144,9 @@ def sealed(provider: str, model: str, blocks: tuple[Any, ...]) -> str:
     return seal(Envelope(provider, model, "anthropic", "blocks", blocks))
 
 
-def _own_headers(extra: dict[str, Any] | None, betas: tuple[str, ...]) -> dict[str, Any]:
-    """Return the headers of this API, and those of the call, whose betas are added to those that it needs."""
-    given = {name.lower(): value for name, value in (extra or {}).items()}
-    asked = given.get("anthropic-beta")
-    names = [name.strip() for name in asked.split(",")] if isinstance(asked, str) else []
-    names += [name for name in betas if name not in names]
-    headers = {"anthropic-version": VERSION, **given}
-    return {**headers, "anthropic-beta": ",".join(names)} if names else headers
+def _names(given: object) -> tuple[str, ...]:
+    """Return the names in a header that lists some."""
+    return tuple(name.strip() for name in given.split(",")) if isinstance(given, str) and given else ()
 
 
 def _no_message(message: dict[str, Any], request: Request) -> APIResponseError:
@@ -148,6 +169,11 @@ class AnthropicStream(AnswerStream[AnthropicAnswer]):
     def tell(self, name: str, payload: bytes) -> None:
         answer = self.answer
         if payload == b"[DONE]":
+            return
+        if name.startswith(EXCEPTION):  # at Bedrock; the names of other events are not needed
+            said = read_value(loads(payload), "the host reported an error inside the stream")
+            kind = name.removeprefix(EXCEPTION)
+            answer.fail(f"{kind[:1].upper()}{kind[1:]}", mask(said.message, self._secrets))
             return
         event = read_event(payload)
         match event.type:

@@ -20,7 +20,7 @@ _IMAGES: Final = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"
 _TEXTUAL: Final = frozenset({"application/json", "application/xml", "application/javascript", "application/x-yaml"})
 
 
-def image(block: Block, target: Target) -> dict[str, Any]:
+def image(block: Block, target: Target, inline_only: bool = False) -> dict[str, Any]:
     """Return an image block."""
     part = block.value
     if part.get("image_url") is None:
@@ -29,6 +29,8 @@ def image(block: Block, target: Target) -> dict[str, Any]:
         raise InvalidParameter(f"{block.where} has neither image_url nor file_id", param="input")
     url = string_of(block, "image_url")
     if not url.startswith("data:"):
+        if inline_only:
+            raise _unsupported(block, target, "fetches no images", ["data URLs"])
         return {"type": "image", "source": {"type": "url", "url": url}}
     kind, data = _from_url(block, url)
     if kind not in _IMAGES:
@@ -36,12 +38,14 @@ def image(block: Block, target: Target) -> dict[str, Any]:
     return {"type": "image", "source": {"type": "base64", "media_type": kind, "data": data}}
 
 
-def document(block: Block, target: Target) -> dict[str, Any]:
+def document(block: Block, target: Target, inline_only: bool = False) -> dict[str, Any]:
     """Return a document block: a PDF, or text."""
     part, name = block.value, block.value.get("filename")
     if part.get("file_id") is not None:
         source: dict[str, Any] = {"type": "file", "file_id": string_of(block, "file_id")}
     elif part.get("file_url") is not None:
+        if inline_only:
+            raise _unsupported(block, target, "fetches no files", ["file_data"])
         source = {"type": "url", "url": string_of(block, "file_url")}
     else:
         source = _inside(block, target, string_of(block, "file_data"), name)

@@ -17,14 +17,14 @@ from typing import Any, Final
 
 from ...pipeline.errors import InvalidParameter, UnsupportedParameter
 from ...pipeline.request import Drop, Target
-from ...pipeline.wire import Raw, embed
+from ...pipeline.wire import embed
 from . import anthropic_hosted as hosted
 from .anthropic_citations import to_blocks
 from .anthropic_media import document, image
 from .anthropic_models import Claude
 from .anthropic_thinking import is_own, own_blocks, restored
 from .chat_tools import flat_name
-from .turns import Block, CallIds, ResultPart, Turn, json_text, plain, read_json, string_of, to_turns
+from .turns import Block, CallIds, ResultPart, Turn, arguments_of, plain, string_of, to_turns
 
 _ID: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _TEXTS: Final = ("input_text", "output_text")
@@ -47,14 +47,18 @@ def _made_id(text: str) -> str:
 class Messages:
     """Writes turns as messages.
 
+    Args:
+        inline_only: whether the host takes images and files in the request only, none by their address.
+
     Attributes:
         system: text blocks.
         messages: roles alternate.
         betas: features that the messages need.
     """
 
-    def __init__(self, target: Target, claude: Claude, drop: Drop) -> None:
+    def __init__(self, target: Target, claude: Claude, drop: Drop, *, inline_only: bool = False) -> None:
         self._target, self._claude, self._drop = target, claude, drop
+        self._inline_only = inline_only
         self.system: list[dict[str, Any]] = []
         self.messages: list[dict[str, Any]] = []
         self.betas: set[str] = set()
@@ -141,11 +145,11 @@ class Messages:
                 return None
             sent: dict[str, Any] = {"type": "text", "text": text}
         elif kind == "input_image":
-            sent = image(block, self._target)
+            sent = image(block, self._target, self._inline_only)
             if part.get("detail") not in (None, "auto"):
                 self._drop(f"{block.where}.detail", "images have no detail in the Messages API")
         elif kind == "input_file":
-            sent = document(block, self._target)
+            sent = document(block, self._target, self._inline_only)
             if part.get("detail") is not None:
                 self._drop(f"{block.where}.detail", "files have no detail in the Messages API")
         elif kind == "input_audio":
@@ -206,7 +210,7 @@ class Messages:
         if item["type"] == "custom_tool_call":
             given: Any = {"input": string_of(block, "input")}
         else:
-            given = _input_of(block, item.get("arguments") or "{}")
+            given = arguments_of(block)
         name = flat_name(string_of(block, "name"), item.get("namespace"))
         call = {"type": "tool_use", "id": item["call_id"], "name": name, "input": given}
         caller = item.get("caller")
@@ -222,19 +226,3 @@ class Messages:
             param="input",
             hint=hint,
         )
-
-
-def _input_of(block: Block, arguments: object) -> Any:
-    """Return a call's arguments as an object, text byte by byte as it is."""
-    text = arguments if isinstance(arguments, str) else json_text(arguments)
-    if not isinstance(found := read_json(text), dict):
-        what = "no JSON" if found is None else f"{type(found).__name__} instead of an object"
-        raise InvalidParameter(
-            f"{block.where}.arguments is {what}, and the host takes only objects",
-            param="input",
-            hint="the model's answer was cut, or the text was changed: leave the call out, with its output",
-        )
-    try:
-        return Raw(text.strip().encode())
-    except UnicodeEncodeError:  # half a character; the body is then encoded in another way
-        return found

@@ -9,7 +9,7 @@ Source: types of Anthropic's Python package 0.125 (`MessageCreateParams`), read 
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -67,6 +67,13 @@ _INCLUDED: Final = frozenset(
 )
 
 
+Form: TypeAlias = Literal["anthropic", "vertex", "bedrock"]
+"""Whose form of the Messages API: Anthropic's own, or one in which the address names the model."""
+
+_VERSIONS: Final = {"vertex": "vertex-2023-10-16", "bedrock": "bedrock-2023-05-31"}
+"""`anthropic_version` of the clouds. Source: Anthropic's Python package 0.125, its clients for them, read 2026-11."""
+
+
 class Body(msgspec.Struct, frozen=True):
     """A request as it is sent.
 
@@ -82,22 +89,32 @@ class Body(msgspec.Struct, frozen=True):
 
 
 def encode_body(
-    params: CreateParams, target: Target, profile: Profile, drop: Drop, extra: dict[str, Any] | None = None
+    params: CreateParams,
+    target: Target,
+    profile: Profile,
+    drop: Drop,
+    extra: dict[str, Any] | None = None,
+    form: Form = "anthropic",
+    asked_betas: tuple[str, ...] = (),
 ) -> Body:
     """Return the body for a call; fields of `extra` win over its parameters.
+
+    Args:
+        asked_betas: features that the call itself names.
 
     Raises:
         InvalidParameter: something that breaks the rules of the API, or has no JSON form.
         UnsupportedParameter: what cannot be sent, and cannot be left out either.
     """
     claude = claude_of(target.model)
-    writer = Messages(target, claude, drop)
+    # Bedrock fetches nothing (LiteLLM 1.106 and Pydantic AI of August 2026 download for it).
+    writer = Messages(target, claude, drop, inline_only=form == "bedrock")
     writer.write(params.instructions, params.input)
     limit = _limit(params, profile, extra)
     body: dict[str, Any] = {"model": target.model, "max_tokens": limit, "messages": writer.messages}
     if writer.system:
         body["system"] = writer.system
-    tools = Tools(params, claude, drop)
+    tools = Tools(params, claude, drop, searches=form != "bedrock")
     if params.tools or params.tool_choice is not None:
         tools.write()
         body |= tools.fields
@@ -117,7 +134,20 @@ def encode_body(
     streamed = params.stream is True or is_long
     if streamed:
         body["stream"] = True
-    return Body(to_json(body, extra), tuple(sorted(writer.betas | tools.betas)), streamed)
+    betas = (*asked_betas, *sorted((writer.betas | tools.betas).difference(asked_betas)))
+    if form != "anthropic":
+        _wrap(body, form, betas)
+    return Body(to_json(body, extra), betas, streamed)
+
+
+def _wrap(body: dict[str, Any], form: Form, betas: tuple[str, ...]) -> None:
+    """Give a body the form of a cloud, where the address says the model, and at Bedrock also whether to stream."""
+    del body["model"]
+    body["anthropic_version"] = _VERSIONS[form]
+    if form == "bedrock":
+        body.pop("stream", None)
+        if betas:
+            body["anthropic_beta"] = list(betas)
 
 
 def _limit(params: CreateParams, profile: Profile, extra: dict[str, Any] | None) -> Any:

@@ -49,14 +49,18 @@ class _Offer(msgspec.Struct, frozen=True):
 class Tools:
     """Writes the tools of one call.
 
+    Args:
+        searches: whether the host has a web search; Bedrock has none (source of Pydantic AI of August 2026).
+
     Attributes:
         fields: of the body: `tools`, `tool_choice`, `mcp_servers`, `container`.
         betas: features that the tools need.
         is_forced: whether the model must call a tool.
     """
 
-    def __init__(self, params: CreateParams, claude: Claude, drop: Drop) -> None:
+    def __init__(self, params: CreateParams, claude: Claude, drop: Drop, *, searches: bool = True) -> None:
         self._params, self._claude, self._drop = params, claude, drop
+        self._searches = searches
         self.fields: dict[str, Any] = {}
         self.betas: set[str] = set()
         self.is_forced = False
@@ -90,6 +94,9 @@ class Tools:
         kind, name = str(tool.get("type")), tool.get("name")
         if kind in ("function", "custom"):
             sent = self._function(where, flat_name(name_of(where, tool), namespace), tool)
+        elif kind.startswith("web_search") and not self._searches:
+            self._drop("tools", f"{where} is a {kind} tool, which Claude does not have at this host")
+            return
         elif kind.startswith("web_search") and not _OWN.fullmatch(kind):
             sent = self._web_search(where, tool)
         elif kind == "code_interpreter":

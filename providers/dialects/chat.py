@@ -155,14 +155,13 @@ class ChatStream(AnswerStream[ChatAnswer]):
                 answer.end()
             return
         piece = read_piece(payload) if answer.has_begun else read_chunk(payload)
-        if piece.is_error or name == "error":
-            _fail(answer, read_odd(payload), self._secrets, piece.usage)
-            return
         if isinstance(piece, Chunk):
             answer.begin(piece)
         else:
             answer.go_on(piece)
-        if answer.finish_reason or (piece.usage and not piece.choices):
+        if piece.is_error or name == "error":
+            _fail(answer, read_odd(payload), self._secrets, piece.usage)
+        elif answer.finish_reason or (piece.usage and not piece.choices):
             answer.keep(host_fields(payload))
             if answer.error:
                 _fail(answer, None, self._secrets)

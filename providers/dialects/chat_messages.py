@@ -197,10 +197,11 @@ class _Writer:
                 for name in sorted(block.value.keys() - _FIELDS[kind]) if len(block.value) > 2 else ():
                     self._drop(f"{block.where}.{name}", "text of the assistant has no further fields here")
             elif kind == "reasoning":
-                if found := signatures(block.value, self._target):
-                    signed.update(("call" if "call" in each else "message", each["extra_content"]) for each in found)
-                else:
+                found = signatures(block, self._target, self._drop)
+                if found is None:
                     reasoning.append(block)
+                else:
+                    signed.update(("call" if "call" in each else "message", each["extra_content"]) for each in found)
             elif kind in ("function_call", "custom_tool_call"):
                 call = self._call(block)
                 calls.append({**call, "extra_content": signed.pop("call")} if "call" in signed else call)

@@ -20,15 +20,32 @@ _PLACEHOLDER: Final = " "
 `fill_reasoning_content` of both, read 2026-11); a recording of DeepSeek has "" and was answered all the same."""
 
 
-def signatures(item: dict[str, Any], target: Target) -> tuple[dict[str, Any], ...]:
+def signatures(block: Block, target: Target, drop: Drop) -> tuple[dict[str, Any], ...] | None:
     """Return what a reasoning item holds of Gemini's signatures, which are no reasoning but belong to what follows.
 
-    Each is {"extra_content": {...}}, and has "call": True where it belongs to the call behind it.
+    Each is {"extra_content": {...}}, and has "call": True where it belongs to the call behind it. None for an item that
+    is reasoning.
     """
-    envelope = unseal(item.get("encrypted_content"))
-    if envelope is None or envelope.form != "extra_content" or envelope.provider != target.provider:
-        return ()
-    return envelope.blocks
+    envelope = unseal(block.value.get("encrypted_content"))
+    if envelope is None or envelope.provider != target.provider:
+        return None
+    if envelope.form == "extra_content":
+        return envelope.blocks
+    if envelope.dialect != "gemini":
+        return None
+    found = [_of_call(kept) for kept in envelope.blocks]
+    if not all(found):
+        drop(f"{block.where} (reasoning)", "signatures of calls are all that Google's chat completions take back")
+    return tuple([each for each in found if each is not None])
+
+
+def _of_call(kept: Any) -> dict[str, Any] | None:
+    """Return the signature of a call that generateContent made, as chat completions have it; see `gemini_answer`."""
+    match kept:
+        case {"attach": "next", "thoughtSignature": str(signature)} if "length" not in kept:
+            return {"extra_content": {"google": {"thought_signature": signature}}, "call": True}
+        case _:
+            return None
 
 
 def add_reasoning(message: dict[str, Any], given: list[Block], target: Target, flags: ChatFlags, drop: Drop) -> None:
@@ -85,6 +102,8 @@ def _restored(block: Block, target: Target, field: str, drop: Drop) -> tuple[str
         reason = f"it is signed for {envelope.model}"
     elif envelope.dialect == "chat" and envelope.form == field and field in ("reasoning_details", "content"):
         return text, envelope.blocks
+    elif envelope.dialect != "chat" and not text:
+        reason = "chat completions cannot carry what the host made in another API format"
     else:
         return text or "".join([part for part in envelope.blocks if isinstance(part, str)]), ()
     drop(f"{block.where} (reasoning)", reason)

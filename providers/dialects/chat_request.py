@@ -11,7 +11,6 @@ at a host stands in its row.
 
 from __future__ import annotations
 
-import json
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -20,7 +19,7 @@ import msgspec
 from ...pipeline.errors import InvalidParameter
 from ...pipeline.params import HAPPENS_ANYWAY, CreateParams
 from ...pipeline.request import Drop, Target
-from ...pipeline.wire import embed, encode, loads, merge
+from ...pipeline.wire import embed, encode, merge
 from ..profiles import Profile
 from ..rows import ChatFlags
 from .chat_messages import to_messages
@@ -141,7 +140,9 @@ def to_json(body: dict[str, Any], extra: dict[str, Any] | None) -> bytes:
         InvalidParameter: something that has no JSON form.
     """
     try:
-        return merge(_encode(body), extra) if extra else _encode(body)
+        # What came from the caller is embedded already; as a mapping that is no dict, the rest is not copied again.
+        data = encode(MappingProxyType(body))
+        return merge(data, extra) if extra else data
     except TypeError as error:
         raise InvalidParameter(f"the request cannot be encoded: {error}") from None
 
@@ -149,21 +150,6 @@ def to_json(body: dict[str, Any], extra: dict[str, Any] | None) -> bytes:
 def is_streamed(params: CreateParams, flags: ChatFlags) -> bool:
     """Tell whether the host is asked for a stream, which need not be what the caller asked for."""
     return flags.streaming == "always" or (params.stream is True and flags.streaming == "both")
-
-
-def _encode(body: dict[str, Any]) -> bytes:
-    try:
-        # What came from the caller is embedded already; as a mapping that is no dict, the rest is not copied again.
-        return encode(MappingProxyType(body))
-    except UnicodeEncodeError:  # half a character, as hosts cut them; JSON can say it, UTF-8 cannot
-        return json.dumps(body, separators=(",", ":"), default=_raw).encode()
-
-
-def _raw(value: object) -> Any:
-    """Return what `embed` made raw JSON of as the value that it is."""
-    if isinstance(value, msgspec.Raw):
-        return loads(bytes(value))
-    raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
 def _add_text(body: dict[str, Any], text: dict[str, Any], flags: ChatFlags, profile: Profile, drop: Drop) -> None:

@@ -6,7 +6,9 @@ from typing import Any
 
 from ...pipeline.params import CreateParams
 from ...pipeline.request import Target
+from ...pipeline.tools import hide_credentials
 from ...pipeline.wire import embed
+from .turns import plain
 
 # Source: the required fields of a response in the types of OpenAI's Python package 3.54, read 2026-11.
 _DEFAULTS: dict[str, Any] = {
@@ -34,6 +36,8 @@ _REPEATED = (
 def response_fields(params: CreateParams, target: Target) -> dict[str, Any]:
     """Return the fields of a response to this call that do not depend on the answer; nothing is stored there."""
     given = {name: embed(value) for name in _REPEATED if (value := getattr(params, name)) is not None}
+    if params.tools:
+        given["tools"] = [_repeated(tool, f"tools[{at}]") for at, tool in enumerate(params.tools)]
     return {
         "model": target.model,
         "error": None,
@@ -45,3 +49,9 @@ def response_fields(params: CreateParams, target: Target) -> dict[str, Any]:
         "store": False,
         "truncation": "disabled",
     }
+
+
+def _repeated(tool: Any, where: str) -> Any:
+    """Return a tool as a response shows it: the API does not repeat what an MCP server is called with either."""
+    found = plain(tool, where)
+    return hide_credentials(found) if found.get("type") == "mcp" else embed(tool)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import msgspec
+
 from ...pipeline import events as ev
 from ...pipeline.errors import APIStatusError
 from ...pipeline.http import Headers
@@ -17,10 +19,19 @@ _SEARCHED = 4096
 """So many bytes of an odd answer are looked through for what a message shows of it."""
 
 
-def status_error(status: int, headers: Headers, body: bytes, request: Request) -> APIStatusError:
-    """Return the error of an answer with an error status, whatever its body looks like."""
+def status_error(
+    status: int, headers: Headers, body: bytes, request: Request, kind: str | None = None
+) -> APIStatusError:
+    """Return the error of an answer with an error status, whatever its body looks like.
+
+    Args:
+        kind: the host's error type, where the body does not say it. Amazon's hosts name it in a header.
+    """
     target = request.target
+    kind = kind or headers.get("x-amzn-errortype", "").partition(":")[0].strip() or None
     said = read_body(body, status, headers.get("content-type", ""), _secrets(request))
+    if kind is not None:
+        said = msgspec.structs.replace(said, kind=kind)
     hint = target.key_note if target and status in (401, 403) else None
     return _error(said, status, headers, request, hint)
 

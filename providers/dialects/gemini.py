@@ -130,8 +130,7 @@ class GeminiStream(AnswerStream[GeminiAnswer]):
             answer.end()
             return
         chunk = read_chunk(payload)
+        answer.hear(chunk)
         if chunk.error:
             said = read_value(loads(payload), "the host reported an error inside the stream")
             answer.fail(said.code, mask(said.message, self._secrets))
-        else:
-            answer.hear(chunk)

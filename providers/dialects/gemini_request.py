@@ -8,7 +8,6 @@ Source: Gemini API reference, GenerateContent, and the types of google-genai 3.4
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final
 
 from ...pipeline.errors import InvalidParameter
@@ -19,6 +18,7 @@ from ..profiles import Profile
 from .gemini_contents import Contents, to_contents
 from .gemini_models import generation, thinking
 from .gemini_tools import add_tools
+from .http_request import merged
 from .text_format import in_words, read_format
 from .turns import plain
 
@@ -118,35 +118,10 @@ def _add_system(body: dict[str, Any], said: Contents, model: str) -> None:
 
 def _encode(body: dict[str, Any], extra: dict[str, Any] | None) -> bytes:
     try:
-        data = _bytes(body)
-        return data if not extra else _bytes(_merged(loads(data), loads(_bytes(extra))))
+        data = encode(body)
+        return data if not extra else encode(merged(loads(data), loads(encode(extra))))
     except TypeError as error:
         raise InvalidParameter(f"the request cannot be encoded: {error}") from None
-
-
-def _bytes(value: dict[str, Any]) -> bytes:
-    try:
-        return encode(value)
-    except UnicodeEncodeError:  # half a character, as hosts cut them; JSON can say it, UTF-8 cannot
-        return json.dumps(_plain(value), separators=(",", ":")).encode()
-
-
-def _plain(value: Any) -> Any:
-    """Return a value in which what `embed` made raw JSON of is the value that it is."""
-    if isinstance(value, dict):
-        return {name: _plain(member) for name, member in value.items()}
-    if isinstance(value, list):
-        return [_plain(member) for member in value]
-    return value if isinstance(value, str | int | float | None) else loads(encode(value))
-
-
-def _merged(body: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
-    """Return a body with further fields; of an object that both have, the fields are put together."""
-    both = dict(body)
-    for name, value in extra.items():
-        known = both.get(name)
-        both[name] = _merged(known, value) if isinstance(known, dict) and isinstance(value, dict) else value
-    return both
 
 
 def _add_text(

@@ -93,10 +93,11 @@ class Repair:
         busy: whether something has been filled in.
     """
 
-    __slots__ = ("_ids", "_items", "_newest", "_resumed", "busy")
+    __slots__ = ("_host_last", "_ids", "_items", "_newest", "_resumed", "busy")
 
     def __init__(self, resumed: bool = False) -> None:
         self.busy = False
+        self._host_last = -1  # the host's number of the last event, once `busy`
         self._resumed = resumed
         self._items: dict[int, _Item] = {}
         self._ids: dict[str, int] = {}
@@ -109,16 +110,25 @@ class Repair:
             event: the next one.
             last: the number of the event before it, -1 at the beginning.
         """
+        sent, number, was_busy = event, event.sequence_number, self.busy
         event = self._placed(event)
         missing = self._missing(event)
-        if missing or event.sequence_number < 0:
+        if missing or number < 0:
             self.busy = True
         if isinstance(event, ev.ResponseCompleted | ev.ResponseIncomplete):
             event = self._renamed(event)
         if not self.busy:
             return [event]
-        numbered = enumerate((*missing, event), last + 1)
-        return [each if each.sequence_number == at else each.replace(sequence_number=at) for at, each in numbered]
+        if not was_busy:
+            self._host_last = last  # up to here the numbers are the host's
+        events: list[ev.Event] = []
+        for at, each in enumerate((*missing, event), last + 1):
+            is_sent = each is event
+            if is_sent:
+                self._host_last = max(number, self._host_last)
+            known = self._host_last if number >= 0 else at
+            events.append(each.renumbered(at, resume_after=known, original=sent if is_sent else None))
+        return events
 
     # --- indexes -----------------------------------------------------------------------------------------------------
 

@@ -33,11 +33,12 @@ from ...pipeline.response import TERMINAL_STATUSES, CompactedResponse, DeletedRe
 from ...pipeline.secret import Secret, mask
 from ...pipeline.sse import Frame, SSEDecoder
 from ...pipeline.wire import Wire, embed, encode, is_absent, loads, merge
-from .anthropic_citations import without_provider_data
+from .citations import without_provider_data
 from .envelope import SEALED, unseal
 from .failures import event_error, excerpt, failed, reported, shown, status_error
 from .http_request import headers_of, query_of
 from .repair import ENDS, WATCHED, Repair
+from .scoped_calls import ScopedStream, own_names, scoped
 
 
 class _Route(msgspec.Struct, frozen=True):
@@ -70,9 +71,11 @@ class ResponsesDialect(msgspec.Struct, frozen=True):
 
     Args:
         typed_input: whether the host wants `type` on every input item.
+        scoped_calls: whether its ids of tool calls need the response's.
     """
 
     typed_input: bool = False
+    scoped_calls: bool = False
 
     @property
     def name(self) -> str:
@@ -82,6 +85,9 @@ class ResponsesDialect(msgspec.Struct, frozen=True):
         options, params, route = request.options, request.params, _ROUTES[request.operation]
         extra_body, extra_query = options.get("extra_body"), options.get("extra_query")
         path, query, streamed = route.path, extra_query, request.streamed
+        if self.scoped_calls and isinstance(params, CreateParams) and params.previous_response_id:
+            own = own_names(params.input, params.previous_response_id)
+            params = msgspec.structs.replace(params, input=own)
         if isinstance(params, _WITH_BODY):
             body: bytes | None = encode_body(params, target.model, drop, extra_body, self.typed_input)
         else:
@@ -108,6 +114,8 @@ class ResponsesDialect(msgspec.Struct, frozen=True):
                 f"the answer is no JSON object but {shown(body, request)}",
                 hint="check that api_base is the address of an API (it usually ends in /v1)",
             ) from None
+        if self.scoped_calls and isinstance(reply, Response):
+            reply = scoped(reply)
         if operation == "create" and isinstance(reply, Response):
             return _checked(reply, body, request)
         if not _is_meant(reply):  # a response that failed is one all the same: it was asked for, and here it is
@@ -118,8 +126,9 @@ class ResponsesDialect(msgspec.Struct, frozen=True):
         return reply
 
     def stream_decoder(self, request: Request) -> StreamDecoder:
-        resumed = getattr(request.params, "starting_after", None) is not None
-        return NativeStream((request.target.api_key,) if request.target else (), resumed=resumed)
+        starting_after = getattr(request.params, "starting_after", None)
+        decoder = NativeStream((request.target.api_key,) if request.target else (), starting_after)
+        return ScopedStream(decoder) if self.scoped_calls else decoder
 
     def error(self, status: int, headers: Headers, body: bytes, request: Request) -> APIError:
         return status_error(status, headers, body, request)
@@ -242,15 +251,20 @@ def _no_response(body: bytes, request: Request) -> APIResponseError:
 
 
 class NativeStream:
-    """Decodes a native event stream, and repairs a sparse one."""
+    """Decodes a native event stream, and repairs a sparse one.
+
+    Args:
+        secrets: what no message may show.
+        starting_after: number of the event after which the stream was taken up again; None for a whole one.
+    """
 
     __slots__ = ("_last", "_repair", "_secrets", "_sse", "error", "is_done")
 
-    def __init__(self, secrets: tuple[Secret | None, ...] = (), *, resumed: bool = False) -> None:
+    def __init__(self, secrets: tuple[Secret | None, ...] = (), starting_after: int | None = None) -> None:
         self._sse = SSEDecoder()
-        self._repair = Repair(resumed)
+        self._repair = Repair(resumed=starting_after is not None)
         self._secrets = secrets
-        self._last = -1  # sequence number of the last event
+        self._last = -1 if starting_after is None else starting_after  # sequence number of the last event
         self.error: APIError | None = None
         self.is_done = False
 

@@ -15,7 +15,6 @@ left out, as no model saw it. The blocks of a turn are otherwise the API's own o
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from typing import Any, Final, Literal
@@ -24,7 +23,7 @@ import msgspec
 
 from ...pipeline.errors import InvalidParameter, UnsupportedParameter
 from ...pipeline.request import Drop
-from ...pipeline.wire import encode, loads
+from ...pipeline.wire import Raw, encode, loads
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 
@@ -155,10 +154,7 @@ def string_of(block: Block, field: str) -> str:
 
 def json_text(value: object) -> str:
     """Return a value as JSON text; half a character, as hosts cut them, stays one."""
-    try:
-        return encode(value).decode()
-    except UnicodeEncodeError:
-        return json.dumps(value, separators=(",", ":"))
+    return encode(value).decode()
 
 
 def read_json(text: str) -> Any:
@@ -167,6 +163,27 @@ def read_json(text: str) -> Any:
         return loads(text.encode("utf-8", "surrogatepass"))
     except msgspec.DecodeError:
         return None
+
+
+def arguments_of(block: Block) -> Any:
+    """Return the arguments of a function call as an object, for hosts that take no text; its text is kept as it is.
+
+    Raises:
+        InvalidParameter: they are no object.
+    """
+    arguments = block.value.get("arguments") or "{}"
+    text = arguments if isinstance(arguments, str) else json_text(arguments)
+    if not isinstance(found := read_json(text), dict):
+        what = "no JSON" if found is None else f"{type(found).__name__} instead of an object"
+        raise InvalidParameter(
+            f"{block.where}.arguments is {what}, and the host takes only objects",
+            param="input",
+            hint="the model's answer was cut, or the text was changed: leave the call out, with its output",
+        )
+    try:
+        return Raw(text.strip().encode())
+    except UnicodeEncodeError:  # half a character; the body is then encoded in another way
+        return found
 
 
 class _Call(msgspec.Struct):

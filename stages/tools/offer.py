@@ -24,7 +24,7 @@ from .approvals import is_allowed, named, needs_approval
 from .history import plain
 from .names import public_names
 
-Execute = Literal["auto", "local"]
+Execute = Literal["auto", "local", "native"]
 
 
 class McpTool(msgspec.Struct, frozen=True, kw_only=True):
@@ -151,7 +151,11 @@ def is_hosts(tool: Any, host_runs: Literal["", "unasked", "all"], execute: Execu
         return True
     if not str(given.get("server_url") or "").lower().startswith(("http://", "https://")) or execute == "local":
         return False
-    return host_runs == "all" or (host_runs == "unasked" and given.get("require_approval") == "never")
+    return (
+        execute == "native"
+        or host_runs == "all"
+        or (host_runs == "unasked" and given.get("require_approval") == "never")
+    )
 
 
 async def make_offer(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .offer import Offer
     from .rounds import Progress, Rounds
 
-Execute = Literal["auto", "local"]
+Execute = Literal["auto", "local", "native"]
 
 
 class Tools(Stage, frozen=True):
@@ -41,8 +41,8 @@ class Tools(Stage, frozen=True):
         max_rounds: how often what the model calls is run before it has to answer without tools; >= 1. The call option
             `max_tool_rounds` wins.
         parallel: calls of one round that run at once.
-        mcp_execute: "auto" leaves a server's URL to a host that calls MCP servers itself; "local" never does. The call
-            option of that name wins.
+        mcp_execute: "auto" leaves a server's URL to a host that is known to call MCP servers itself, "local" to none,
+            "native" to every one, as for a gateway in front of such a host. The call option of that name wins.
         tool_errors: what an exception of a Python function becomes: "tell" tells the model, and writes a warning to the
             log; "raise" raises `ToolFailed`.
         max_result_chars: the longest text that the model gets of one result; the middle of a longer one is left out.
@@ -63,7 +63,7 @@ class Tools(Stage, frozen=True):
 
     options = (
         Option("mcp_servers", (object,), "further MCP servers of this call, by name: URLs, commands, objects"),
-        Option("mcp_execute", (str,), 'who calls MCP servers with a URL: "auto" or "local"'),
+        Option("mcp_execute", (str,), 'who calls MCP servers with a URL: "auto", "local" or "native"'),
         Option("approve", (Callable,), "a function that approves calls of MCP tools, instead of approval items"),  # type: ignore[arg-type]
         Option("max_tool_rounds", (int,), "how often what the model calls is run in one call"),
     )
@@ -179,11 +179,10 @@ class Tools(Stage, frozen=True):
         target = request.target
         assert target is not None
         execute = request.options.get("mcp_execute", self.mcp_execute)
-        if execute not in ("auto", "local"):
+        if execute not in ("auto", "local", "native"):
             raise InvalidParameter(
-                f'mcp_execute is {execute!r}; "auto" or "local" is expected',
+                f'mcp_execute is {execute!r}; "auto", "local" or "native" is expected',
                 param="mcp_execute",
-                hint='to leave a server to the host, give its URL as server_url with mcp_execute="auto"',
             )
         row = catalog.find(target.provider)
         # Of a host at another address than the row's only the name is known.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from antiphon import presets
-from antiphon.keywords import DROPPED, REFUSED, REFUSED_PREFIXES, RENAMED
+from antiphon.keywords import DROPPED, OF_CHAT, REFUSED, REFUSED_PREFIXES, RENAMED
 from antiphon.pipeline.engine import ENGINE_OPTIONS
 from antiphon.pipeline.params import CreateParams
 
@@ -24,7 +24,7 @@ the closest known name. Chains themselves (`chain.invoke`) take API parameters a
 RENAMED_NOTE = """\
 `drop_params=True` is `drop="report"`, `False` is `drop="error"`; `reasoning_effort="low"` is
 `reasoning={"effort": "low"}`; `stream_timeout` counts in streamed calls only, where it wins over `timeout`; of a header
-given both ways `extra_headers` wins."""
+given both ways `extra_headers` wins; `use_chat_completions_api=True` is `dialect="chat"`."""
 
 
 def page() -> str:
@@ -63,8 +63,13 @@ def page() -> str:
             "",
             *table("keyword", "what to do", REFUSED),
             "",
-            f"Also every keyword that begins with {', '.join(f'`{prefix}`' for prefix in REFUSED_PREFIXES)}: "
-            "these providers are not served natively yet.",
+            "Also every further keyword that begins like these:",
+            "",
+            *table("begins with", "what to do", REFUSED_PREFIXES),
+            "",
+            "Keywords of chat completions get the same error, with the name that they have in the Responses API:",
+            "",
+            *table("keyword", "what to do", OF_CHAT),
             "",
         ]
     )

@@ -12,7 +12,7 @@ import pytest
 from antiphon.pipeline.params import PARAMS
 from antiphon.providers.catalog import rows
 from antiphon.providers.profiles import Profile, profiles
-from antiphon.providers.rows import ChatFlags, Preference, Provider
+from antiphon.providers.rows import ChatFlags, Place, Preference, Provider
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = DOCS / "providers.md"
@@ -31,7 +31,8 @@ What a table cannot say:
 - **Key**: the first variable that is set wins, and `api_key=` of the call wins over it. A key from a variable goes to
   the host of its row, or to the one that the row's address variable names, and to no other that a call may bring.
 - **Address**: `api_base=` wins over the variables, they win over the row. "…" is yours to name; a part in braces is the
-  value of that environment variable. An address without any path gets the path that stands behind "+".
+  value of that environment variable, or a region or project, see [Credentials](credentials.md). An address without any
+  path gets the path that stands behind "+", which may be the one of the format or the model.
 - **Speaks**: API formats, the preferred one first; `dialect=` of a call chooses another one. In chat completions the
   call is translated, and what has no place there is reported or refused, see below.
 - **Not taken**: parameters that the host's Responses API refuses or ignores. They are reported in
@@ -61,9 +62,11 @@ NOTES = """\
 - **anthropic**: in the format of its own API, see [API formats](dialects.md#claude-at-anthropic). A key goes out in the
   header `x-api-key`; a token is `api_key="Bearer TOKEN"`, or stands in the token variable. The address may end in `/v1`
   or not.
-- **azure**: the v1 form only. `AZURE_OPENAI_ENDPOINT="https://NAME.openai.azure.com"` is enough; the model is the name
-  of your deployment. A key goes out in the header `api-key`; an Entra token is `api_key="Bearer TOKEN"`, a function
-  that returns that, or one of the token variables.
+- **azure**: `AZURE_OPENAI_ENDPOINT="https://NAME.openai.azure.com"` is enough; the model is your deployment's name.
+  Tokens, API versions and azure-identity: see [Credentials](credentials.md).
+- **bedrock**, **bedrock_mantle**, **vertex_ai**: see [Credentials](credentials.md) for keys, regions and projects.
+  Bedrock's Responses API takes no `previous_response_id`; Mantle keeps responses, and asks for them again in the region
+  that they were made in. Which of Mantle's two addresses serves a model is known by its name.
 - **deepseek**: its Responses API refuses assistant messages between two function calls of one turn (recorded 2026); put
   the calls behind them. Its chat completions refuse a forced `tool_choice` while the model reasons.
 - **xai**: does not take `instructions` together with `previous_response_id`.
@@ -147,6 +150,7 @@ def page() -> str:
     """Return the page as it should be."""
     kinds = (
         ("The fields of a row; only `name` has to be there:", Provider),
+        ("The fields of an entry of `places`:", Place),
         ("The fields of `chat`, none of which has to be there:", ChatFlags),
         ("The fields of an entry of `prefer`:", Preference),
         ("The fields of a row of `providers/profiles.toml`:", Profile),
@@ -197,9 +201,16 @@ def shown(value: object) -> str:
 
 def prefer_table() -> list[str]:
     return ruled(
-        ("name", "to", "when", "except", "why"),
+        ("name", "to", "when", "models", "except", "why"),
         [
-            (names([row.name]), better.dialect, better.when, names(better.unless_models) or "–", better.why)
+            (
+                names([row.name]),
+                better.dialect,
+                better.when,
+                names(better.models) or "all",
+                names(better.unless_models) or "–",
+                better.why,
+            )
             for row in rows()
             for better in row.prefer
         ],
@@ -250,13 +261,19 @@ def cells(row: Provider) -> list[str]:
 def address(row: Provider) -> str:
     if row.launcher:
         return "this machine" if row.launcher == "local" else "this process"
-    path = f" + `{row.base_path}`" if row.base_path else ""
-    usual = f"`{row.base_url}`" if row.base_url else f"…{path}"
+    paths = [
+        path for path in dict.fromkeys([row.base_path, *row.base_paths.values(), *row.model_paths.values()]) if path
+    ]
+    path = f" + {' or '.join(names([path]) for path in paths)}" if paths and not row.base_url.endswith(paths[0]) else ""
+    base_url = row.base_url.replace("|", "\\|")  # which would end the cell
+    usual = (f"`{base_url}`" if base_url else "…") + path
     return "; ".join(filter(None, [usual, names(row.base_env)]))
 
 
 def key(row: Provider) -> str:
     found = names(row.key_env)
+    if row.auth in ("aws", "google"):
+        return "; ".join(filter(None, [found, "[credentials](credentials.md)"]))
     if row.token_env:
         found += f"; token: {names(row.token_env)}"
     if row.key_required:
@@ -291,7 +308,7 @@ def test_the_page_says_what_the_catalogue_does() -> None:
     assert PAGE.read_text("utf-8") == page(), "write it again: python -P tests/docs/test_providers_page.py"
 
 
-@pytest.mark.parametrize("kind", [Provider, ChatFlags, Preference, Profile])
+@pytest.mark.parametrize("kind", [Provider, Place, ChatFlags, Preference, Profile])
 def test_every_field_of_a_row_is_explained(kind: type[msgspec.Struct]) -> None:
     explained = "\n".join(fields(kind))
 

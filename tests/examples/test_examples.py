@@ -41,9 +41,25 @@ OFFLINE = {
         r"^Say hello\.$",
         r"^Name a bird\.\nName a fish\.$",
     ],
+    "chain_file": [
+        r"^support\n  Log\(\)\n  Validate\(\)\n  Instruct\(text='Be brief\.'\)\n",
+        r'chain "support", stages\[4\] retry has no setting "atempts"; did you mean "attempts"\?',
+        r"^Say hello\.$",
+    ],
+    "fallback": [
+        r"^Say hello\.$",
+        r"^asked: openai \(failed\), scripted \(completed\)$",
+        r"^Count to three\.$",
+    ],
     "hooks": [
         r"  call\.start\n  attempt\.start\n  attempt\.end\n  call\.end\n",
         r"  completed after 0\.\d+ s, \d+ tokens, 1 attempt\n  abandoned after ",
+    ],
+    "credentials": [
+        r"^Welcome back\. after \[401, 200\] with \[\"yesterday's\", \"today's\"\]$",
+        r"^AwsCredentials\(access_key_id='AKIAEXAMPLE', secret_access_key=Secret\(\*\*\*\), session_token=None\)$",
+        r"^https://bedrock-runtime\.eu-central-1\.amazonaws\.com/model/amazon\.nova-lite-v1%3A0/converse \*\*\*$",
+        r"^Say hello\.$",
     ],
     "errors": [
         r'^UnknownKeyword: .*did you mean "temperature"',
@@ -53,6 +69,10 @@ OFFLINE = {
         r"^AuthenticationError: wrong key",
         r"^1 attempt$",
         r"^Say hello\.$",
+    ],
+    "store": [
+        r"^call 1 of =acme/count/calls\nSay hello\.\ncall 1 of =other/count/calls$",
+        r"^call 2 of =acme/count/calls$",
     ],
     "structured": [
         r"^Tea takes 7 minutes$",
@@ -78,7 +98,7 @@ OFFLINE = {
 
 OFFLINE["mcp_client"] = [
     r"^- weather \| Say what the weather is like in a city\.\n- mean \| ",
-    r"^It is sunny in Rome\.\n23\.0|{'result': 23\.0}",
+    r"^It is sunny in Rome\.\n\{'result': 23\.0\}$",
     r"^an error: True\nspeaks 2026-07-28$",
     r"^It is sunny in Oslo\.\nIt is sunny in Rome\.\nIt is sunny in Lima\.\nrefused: -32601$",
 ]
@@ -89,8 +109,12 @@ WITH_THE_MODEL = {
     "stream": [r"\w+", r"^(completed|incomplete) after ", r"1 × response\.created", r"× response\.output_text\.delta"],
     "custom_stage": [r"plain:    .*\w", r"streamed: .*\w", r"sends: .*'instructions': 'Answer with one word\.'"],
     "compose": [r"^surgery$", r"^  \(\d+ words\)$", r"\w+"],
+    "chain_file": [r"^support$", r"atempts", r"\w+"],
+    "fallback": [r"\w+", r"^asked: openai \(failed\), local \((completed|incomplete)\)$", r"\w+"],
     "hooks": [r"  attempt\.start\n  attempt\.end\n  call\.end\n", r"\d+ tokens, 1 attempt\n  abandoned after "],
+    "credentials": [r"^Welcome back", r"^https://bedrock", r"\w+"],
     "errors": [r"^1 attempt$", r"\w+"],
+    "store": [r"^call 1 of =acme/count/calls\n.*\w", r"^call 2 of =acme/count/calls$"],
     "structured": [r"^second answer: ", r"^(Recipe\(|Output(Invalid|Incomplete): )"],
     "tools": [r"^- mcp_list_tools$", r"^- (mcp_call|message)$"],
     "function_calls": [r"^responses - ", r"^chat - ", r"^user \| .*\nassistant \| ", r"^tool \| It is sunny in "],

@@ -1,6 +1,7 @@
 """A small server over standard input and output, without any package: `python -P -S plain_server.py [ERA] [HABIT…]`.
 
-ERA is "legacy", "modern" or "silent" (a legacy one that does not answer what it does not know). Habits: "noise" prints
+ERA is "legacy", "modern", "silent" (a legacy one that does not answer what it does not know) or "touchy" (one that
+ends then). Habits: "noise" prints
 what is no message, "chatty" floods the standard error, "stubborn" ignores the end of its input and SIGTERM, "child"
 leaves a child behind, "changing" tells that its tools have changed after each call.
 """
@@ -50,7 +51,7 @@ def call(request_id: Any, params: dict[str, Any]) -> None:
         case "hang":
             pass
         case "die":
-            print("I am dying", file=sys.stderr, flush=True)
+            print("I am dying", os.environ.get("KEY", ""), file=sys.stderr, flush=True)
             os._exit(3)
         case "env":
             text(request_id, json.dumps(dict(os.environ)))
@@ -100,6 +101,8 @@ def take(message: dict[str, Any]) -> None:
         call(request_id, params)
     elif method == "notifications/cancelled":
         cancelled.append(params["requestId"])
+    elif ERA == "touchy" and request_id is not None:
+        os._exit(1)
     elif request_id is not None and ERA != "silent":
         send({"id": request_id, "error": {"code": -32601, "message": f"no {method}"}})
 

@@ -48,6 +48,7 @@ def test_a_server_that_discovers_the_new_revision_speaks_it() -> None:
         McpServerError("wrong", rpc_code=-32602),
         McpServerError("Server not initialized", rpc_code=-32000),
         McpProtocolError("HTTP 404", status=404),
+        McpConnectionError("HTTP 500", status=500),
         McpTimeoutError("silence"),
         unsupported("2025-11-25"),
         unsupported(),

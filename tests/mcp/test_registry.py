@@ -216,6 +216,23 @@ def test_a_connection_is_used_again_in_its_mode_and_closed_with_the_owner(mode: 
     run(body)
 
 
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_an_engine_that_is_closed_in_a_loop_ends_the_sessions_of_that_loop(backend: str) -> None:
+    async def body() -> None:
+        with scripted_mcp() as host:
+            engine = Engine()
+            servers = engine.shared("mcp_servers", lambda: McpServers({"demo": host.url}))
+            runtime = engine.runtime(is_async=True)
+            connection = await servers.connection("demo", servers.servers["demo"], runtime)
+            await connection.list_tools()
+
+            await engine.aclose()
+
+            assert host.count("DELETE") == 1
+
+    anyio.run(body, backend=backend)
+
+
 def test_each_event_loop_has_a_connection_of_its_own_and_knows_what_the_last_one_learnt() -> None:
     engine = Engine()
     with scripted_mcp() as host:

@@ -90,7 +90,7 @@ def test_several_messages_at_once_are_taken(session: Session) -> None:
     assert second.is_done
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"3", b"null", b'{"id": 1, "error": "text"}', b"\xff"])
+@pytest.mark.parametrize("data", [b"", b"{", b"3", b"null", b'{"id": 1, "error": "text"}', b"\xff", b"[" * 99_999])
 def test_what_is_no_message_is_an_error(session: Session, data: bytes) -> None:
     with pytest.raises(McpProtocolError, match='server "demo" sent'):
         session.receive(data)

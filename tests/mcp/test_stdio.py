@@ -18,7 +18,7 @@ from conftest import Mode
 from loopback import open_descriptors
 from mcp_calls import connected, is_alive, plain_server
 
-from antiphon import AntiphonError
+from antiphon import AntiphonError, InvalidParameter
 from antiphon.mcp import (
     McpConnectionError,
     McpProtocolError,
@@ -63,6 +63,66 @@ def test_a_server_that_is_silent_about_the_unknown_is_asked_the_older_way(mode: 
             assert await server.add() == "3"
 
     run(body)
+
+
+def test_a_server_that_dies_of_the_unknown_is_started_again_and_asked_the_older_way(mode: Mode, run: Any) -> None:
+    async def body() -> None:
+        async with connected(mode, plain_server("touchy")) as server:
+            assert server.client.protocol_version == "2025-11-25"
+            assert await server.add() == "3"
+
+    run(body)
+
+
+def test_arguments_that_are_no_json_are_an_error_of_the_call(mode: Mode, run: Any) -> None:
+    async def body() -> None:
+        async with connected(mode, plain_server()) as server:
+            with pytest.raises(InvalidParameter, match=r"the arguments of tools/call .* are no JSON"):
+                await server.call("add", {"a": object()})
+            assert await server.add() == "3"
+
+    run(body)
+
+
+def test_many_calls_that_find_no_connection_make_one(mode: Mode, run: Any) -> None:
+    async def body() -> None:
+        async with connected(mode, plain_server()) as server:
+            os.kill(int((await server.call("pid")).text), 9)
+            await pause(mode, 0.05)
+            pids: set[str] = set()
+
+            async def one() -> None:
+                pids.add((await server.call("pid")).text)
+
+            if mode.is_async:
+                async with anyio.create_task_group() as group:
+                    for _ in range(8):
+                        group.start_soon(one)
+            else:
+                threads = [threading.Thread(target=mode.run, args=(one,)) for _ in range(8)]
+                for thread in threads:
+                    thread.start()
+                for thread in threads:
+                    thread.join()
+            assert len(pids) == 1
+
+    run(body)
+
+
+def test_a_caller_with_little_time_does_not_wait_for_the_start_of_another() -> None:
+    client = connect(plain_server("silent"), start_timeout_s=4)
+    slow = threading.Thread(target=client.list_tools)  # waits two seconds for an answer to its first question
+    slow.start()
+    time.sleep(0.3)
+    began = time.monotonic()
+
+    with pytest.raises(McpTimeoutError, match=r"within 0\.1 s"):
+        client.call_tool("add", {"a": 1, "b": 2}, timeout_s=0.1)
+
+    assert time.monotonic() - began < 1
+    slow.join()
+    assert client.call_tool("add", {"a": 1, "b": 2}).text == "3"
+    client.close()
 
 
 def test_a_pinned_revision_is_not_asked_for(mode: Mode, run: Any) -> None:
@@ -117,6 +177,27 @@ def test_a_dead_server_fails_the_call_at_once_and_is_started_again(mode: Mode, r
             assert await server.add() == "3"
 
     run(body)
+
+
+def test_the_last_words_of_a_server_do_not_tell_its_secrets(mode: Mode, run: Any) -> None:
+    async def body() -> None:
+        async with connected(mode, {**plain_server(), "env": {"KEY": "hush"}}) as server:
+            with pytest.raises(McpConnectionError, match=r"I am dying \*\*\*"):
+                await server.call("die")
+
+    run(body)
+
+
+def test_a_handler_that_fails_is_an_error_for_the_server(
+    mode: Mode, run: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def body() -> None:
+        async with connected(mode, plain_server(), elicit=lambda params: 1 / 0) as server:
+            assert json.loads((await server.call("ask")).text)["code"] == -32603
+
+    run(body)
+
+    assert "the handler of elicitation/create" in caplog.text
 
 
 def test_a_server_that_died_between_two_calls_is_started_again(mode: Mode, run: Any) -> None:

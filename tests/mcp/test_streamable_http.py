@@ -19,10 +19,12 @@ from antiphon.mcp import (
     McpConnectionError,
     McpProtocolError,
     McpServerError,
+    McpServers,
     McpTimeoutError,
     ToolInfo,
     connect,
 )
+from antiphon.pipeline.engine import Engine
 
 
 async def arrived(mode: Mode, host: ScriptedMcp, method: str) -> bool:
@@ -299,6 +301,31 @@ def test_a_redirect_to_another_origin_is_an_error(mode: Mode, run: Any) -> None:
             assert other.received == []
 
     run(body)
+
+
+@pytest.mark.parametrize("backend", ["sync", "asyncio"])
+def test_the_users_own_http_client_carries_it(backend: Any) -> None:
+    import httpx
+
+    mode = Mode(backend)
+    client: Any = httpx.AsyncClient() if mode.is_async else httpx.Client()
+    engine = Engine(transport=client)
+
+    async def body() -> None:
+        with scripted_mcp() as host:
+            servers = McpServers({"demo": host.url})
+            connection = await servers.connection(
+                "demo", servers.servers["demo"], engine.runtime(is_async=mode.is_async)
+            )
+            assert (await connection.call_tool("add", {"a": 1, "b": 2})).text == "3"
+            await connection.close()
+            if mode.is_async:
+                await client.aclose()
+            else:
+                client.close()
+            servers.close()
+
+    mode.run(body)
 
 
 # --- sessions ---------------------------------------------------------------------------------------------------------

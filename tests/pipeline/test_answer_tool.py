@@ -32,8 +32,9 @@ def translated(*middle: ev.Event, output: dict[str, Any] | None = None) -> list[
     base: dict[str, Any] = {"id": "r", "status": "in_progress", "output": []}
     done = {"id": "r", "status": "completed", "output": [output or call(status="completed")]}
     told = [ev.ResponseCreated.new(response=base), *middle, ev.ResponseCompleted.new(response=done)]
+    sent = [type(event).from_json(event.replace(sequence_number=at * 10).raw) for at, event in enumerate(told)]
     events = AnswerEvents(TOOL)
-    return [made for at, event in enumerate(told) for made in events.translate(event.replace(sequence_number=at * 10))]
+    return [made for event in sent for made in events.translate(event)]
 
 
 ADDED = ev.OutputItemAdded.new(item=call("", status="in_progress"), output_index=0)
@@ -57,7 +58,7 @@ ITEM_DONE = ev.OutputItemDone.new(item=call(status="completed"), output_index=0)
 def test_a_call_told_in_any_way_becomes_one_message(middle: list[ev.Event]) -> None:
     events = translated(*middle)
 
-    check_grammar(events)
+    assert check_grammar(events) == []
     assert [event.sequence_number for event in events] == list(range(len(events)))
     assert "".join(event.delta for event in events if isinstance(event, ev.OutputTextDelta)) == ARGUMENTS
     assert [event.text for event in events if isinstance(event, ev.OutputTextDone)] == [ARGUMENTS]
@@ -94,3 +95,11 @@ def test_its_name_is_unlike_every_tools() -> None:
     tools: list[Any] = [{"name": "City"}, {"type": "web_search"}, {"name": "City_2"}]
 
     assert AnswerTool.beside(tools, output_type(City)).name == "City_3"
+
+
+def test_a_translated_event_knows_the_number_that_the_host_gave_it() -> None:
+    events = translated(ADDED, *DELTAS, DONE, ITEM_DONE)  # numbered 0, 10, 20, …
+
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    assert [event.resume_after for event in events] == [0, 10, 10, 20, 30, 40, 40, 50, 60]
+    assert [event.original.sequence_number for event in events if event.original] == [0, 10, 10, 20, 30, 40, 40, 50, 60]

@@ -100,6 +100,8 @@ def test_which_errors_pass_by_themselves() -> None:
         "APIConnectionError",
         "APITimeoutError",
         "ConflictError",
+        "StoreLocked",
+        "StoreUnavailable",
         "InternalServerError",
         "OverloadedError",
         "RateLimitError",

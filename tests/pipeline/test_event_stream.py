@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from conftest import Mode
 from hand_made import Source, answer, host, one_by_one, open_stream, outcomes, streamed_body, streaming, text_events
 
+from antiphon import presets
 from antiphon.client import Client
 from antiphon.pipeline import events as ev
 from antiphon.pipeline.assembler import Assembler
@@ -22,6 +24,7 @@ from antiphon.pipeline.errors import (
     APITimeoutError,
     InternalServerError,
     SetupError,
+    StageError,
     StreamInterrupted,
 )
 from antiphon.pipeline.event_stream import EventStream
@@ -88,6 +91,38 @@ def test_text_yields_the_deltas(mode: Mode) -> None:
         stream = await open_stream(mode, Source(text_events(*HELLO)))
 
         assert await text_of(mode, stream) == list(HELLO)
+
+    mode.run(body)
+
+
+def cut_in_two() -> list[ev.Event]:
+    """Return events of a host that cuts a character between its two UTF-16 halves."""
+    halves = iter(["a\ud83d", "\ude00"])
+    return [
+        ev.OutputTextDelta.from_json(json.dumps({**event.to_dict(), "delta": next(halves)}).encode())
+        if isinstance(event, ev.OutputTextDelta)
+        else event
+        for event in text_events("x", "y", end=False)
+    ]
+
+
+def test_text_joins_a_character_that_the_host_cut_in_two(mode: Mode) -> None:
+    async def body() -> None:
+        stream = await open_stream(mode, Source([*cut_in_two(), *text_events("", end=True)[-1:]]))
+
+        assert await text_of(mode, stream) == ["a", "😀"]
+
+    mode.run(body)
+
+
+def test_a_break_after_half_a_character_is_an_interruption_as_any_other(mode: Mode) -> None:
+    async def body() -> None:
+        stream = await open_stream(mode, Source(cut_in_two()))
+
+        with pytest.raises(StreamInterrupted) as caught:
+            await mode.until_done(stream)
+        assert caught.value.response is not None
+        assert caught.value.response.output_text == "a😀"
 
     mode.run(body)
 
@@ -434,6 +469,19 @@ def test_a_terminal_event_held_back_by_commit_can_still_be_changed(mode: Mode) -
         assert response.metadata == {"signed": "yes"}
         assert stream.outcome is not None
         assert stream.outcome.kind == "completed"
+
+    mode.run(body)
+
+
+def test_an_observer_of_events_that_returns_something_else_is_told(mode: Mode) -> None:
+    @on_stream_event
+    def text(event: Any) -> Any:
+        return "text"
+
+    async def body() -> None:
+        client = scripted("Hello.", chain=presets.responses.before("retry", text))
+        with pytest.raises(StageError, match="@on_stream_event text returned str; an event or None is expected"):
+            await mode.response(client.chain, model="openai/m", streamed=True)
 
     mode.run(body)
 

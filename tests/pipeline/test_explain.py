@@ -72,6 +72,37 @@ def test_secrets_are_masked() -> None:
     assert CANARY not in repr(explanation) + str(explanation)
 
 
+def test_what_calls_itself_a_secret_is_masked() -> None:
+    explanation = presets.responses.explain(
+        "Hi",
+        model="openai/m",
+        api_key="k",
+        extra_headers={"X-Team-Token": CANARY, "X-Team": "blue"},
+        extra_query={"key": CANARY, "v": "2"},
+    )
+
+    assert explanation.request is not None
+    assert CANARY not in repr(explanation) + str(explanation)
+    assert explanation.request.url.endswith("/responses?key=***&v=2")
+    assert explanation.request.headers["X-Team"] == "blue"
+
+
+@pytest.mark.parametrize(
+    ("model", "secret"),
+    [
+        ("openai/gpt-5", {"authorization": CANARY, "headers": {"X-Key": CANARY}}),
+        ("anthropic/claude-opus-4-8", {"authorization": CANARY}),
+    ],
+)
+def test_what_an_mcp_server_is_called_with_is_masked(model: str, secret: dict[str, Any]) -> None:
+    tool = {"type": "mcp", "server_label": "docs", "server_url": "https://mcp.example", "require_approval": "never"}
+
+    explanation = presets.responses.explain("Hi", model=model, api_key="k", tools=[{**tool, **secret}])
+
+    assert CANARY not in repr(explanation) + str(explanation)
+    assert '"https://mcp.example"' in str(explanation)
+
+
 @before
 def picky(request: Request) -> Request:
     """Make the target one that does not take `user`."""

@@ -633,7 +633,7 @@ def test_whoever_wins_a_race_ends_the_waits_of_the_others(mode: Mode, what: str)
     told, tell = os.pipe()
     before = open_descriptors()
 
-    async def use(runtime: Runtime) -> tuple[str, float]:
+    async def use(runtime: Runtime) -> str:
         lock = runtime.lock()
 
         async def wait() -> str:

@@ -587,6 +587,22 @@ def test_a_call_that_is_not_async_is_refused_where_it_is_written() -> None:
     assert "stage Blocking: __call__ is not async" in said_by(caught)
 
 
+def test_a_call_of_another_shape_is_refused_where_it_is_written() -> None:
+    with pytest.raises(StageError, match=r"stage One: __call__ does not take \(self, request, call_next\)"):
+
+        class One(Stage):  # pyright: ignore[reportUnusedClass]
+            async def __call__(self, request: Request) -> Any:  # type: ignore[override]
+                return None
+
+
+def test_a_call_may_take_more_than_it_needs() -> None:
+    class Wide(Stage):
+        async def __call__(self, request: Request, call_next: Handler, *more: Any, flag: bool = False) -> Any:
+            return await call_next(request)
+
+    assert Wide().name == "wide"
+
+
 def test_a_function_that_is_not_async_is_no_stage() -> None:
     def plain(request: Request, call_next: Handler) -> Any:
         return call_next(request)

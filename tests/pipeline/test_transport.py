@@ -8,6 +8,8 @@ import gzip
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 import zlib
@@ -24,6 +26,7 @@ from loopback import (
     proxy_to,
     server_context,
     serving,
+    socks_proxy_to,
 )
 
 from antiphon.pipeline.address import is_exempt, parse_url
@@ -32,6 +35,7 @@ from antiphon.pipeline.errors import (
     APIResponseError,
     APITimeoutError,
     InvalidParameter,
+    MissingExtra,
     SetupError,
 )
 from antiphon.pipeline.http import HttpRequest
@@ -672,7 +676,7 @@ def test_a_small_bomb_does_not_fill_the_memory(run: Run[Any], make: Make) -> Non
 @pytest.mark.parametrize(
     ("coding", "sent", "text"),
     [
-        ("gzip", gzip.compress(b"hello" * 100)[:-9], "cut"),
+        ("gzip", gzip.compress(b"hello" * 100, mtime=0)[:-9], "cut"),
         ("gzip", b"not gzip at all", "not valid gzip"),
         ("br", b"x", "'br', which was not asked for"),
     ],
@@ -767,6 +771,19 @@ def test_a_ca_file_is_read_and_a_missing_one_refused_early(tmp_path: Any, run: R
         assert run(body) == b"hi"
     with pytest.raises(SetupError, match=r"missing\.pem"):
         make(verify=str(tmp_path / "missing.pem"))
+
+
+def test_the_environment_may_name_the_ca_file(
+    tmp_path: Any, run: Run[Any], make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority().cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+
+    async def body() -> bytes:
+        return await call(make(), server.url)
+
+    with serving(echo, tls=server_context("127.0.0.1")) as server:
+        assert run(body) == b"hi"
 
 
 def test_a_plain_server_behind_https_is_told(run: Run[Any], make: Make) -> None:
@@ -890,6 +907,54 @@ def test_this_machine_is_not_proxied_unless_asked(run: Run[Any], make: Make, mon
 )
 def test_no_proxy(url: str, no_proxy: str, exempt: bool) -> None:
     assert is_exempt(parse_url(url), no_proxy) is exempt
+
+
+@pytest.mark.parametrize("scheme", ["socks5", "socks5h"])
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize("user", [b"", b"me"], ids=["open", "with a password"])
+def test_a_socks_proxy_tunnels(run: Run[Any], make: Make, scheme: str, tls: bool, user: bytes) -> None:
+    pytest.importorskip("socksio", reason="the extra of httpcore for SOCKS proxies is not here")
+    who = "me:hunter2@" if user else ""
+
+    async def body() -> list[bytes]:
+        transport = make(verify=client_context(), proxy=f"{scheme}://{who}127.0.0.1:{proxy.port}")
+        return [
+            await call(transport, f"{'https' if tls else 'http'}://far.test/v1", text) for text in (b"a", b"b" * 9000)
+        ]
+
+    with (
+        serving(echo, tls=server_context("far.test") if tls else None) as server,
+        serving(socks_proxy_to(server.port, user, b"hunter2")) as proxy,
+    ):
+        assert run(body) == [b"a", b"b" * 9000]
+        assert proxy.accepted == 1
+
+
+def test_a_socks_proxy_that_refuses_is_told_without_its_credentials(run: Run[Any], make: Make) -> None:
+    pytest.importorskip("socksio", reason="the extra of httpcore for SOCKS proxies is not here")
+
+    async def body() -> None:
+        with pytest.raises(APIConnectionError, match="prox") as caught:
+            await call(make(proxy=f"socks5://me:hunter2@127.0.0.1:{proxy.port}"), "http://far.test/v1")
+        assert "hunter2" not in str(caught.value)
+
+    with serving(socks_proxy_to(9, b"me", b"another")) as proxy:
+        run(body)
+
+
+def test_a_socks_proxy_needs_a_package_and_says_which(
+    run: Run[Any], make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "socksio", None)  # as if it were not installed
+    monkeypatch.delitem(sys.modules, "httpcore._sync.socks_proxy", raising=False)
+    monkeypatch.delitem(sys.modules, "httpcore._async.socks_proxy", raising=False)
+
+    async def body() -> None:
+        with pytest.raises(MissingExtra, match="socksio") as caught:
+            await call(make(proxy="socks5://127.0.0.1:9"), "http://far.test/v1")
+        assert caught.value.hint == "pip install 'httpcore[socks]'"
+
+    run(body)
 
 
 @pytest.mark.parametrize("proxy", ["gopher://x", "http://", "http://a b", "http://x:y:z"])
@@ -1094,9 +1159,6 @@ def test_the_queue_is_first_come_first_served() -> None:
 
 
 def test_importing_the_transport_is_cheap() -> None:
-    import subprocess
-    import sys
-
     code = (
         "import sys, antiphon.pipeline.transport; print([m for m in ('httpcore', 'anyio', 'ssl') if m in sys.modules])"
     )

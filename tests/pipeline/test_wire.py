@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import types
 from dataclasses import dataclass
 from typing import Any
 
@@ -212,3 +213,36 @@ def test_type_of_sees_the_type_anywhere() -> None:
     assert wire.type_of(b'{"type":"y","a":NaN}') == "y"
     with pytest.raises(msgspec.DecodeError):
         wire.type_of(b"[]")
+
+
+class Inner(msgspec.Struct, rename="camel"):
+    one_name: str = "a"
+
+
+@dataclass
+class Point:
+    said: str
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("\ud83d", "\ud83d"),
+        ({"a": ["\ud83d\ude00", 1.5, None]}, {"a": ["😀", 1.5, None]}),
+        (
+            {"a": "\ud83d", "b": Leaf.new(size=2), "c": Raw(b'{"x":[]}')},
+            {"a": "\ud83d", "b": {"type": "leaf", "size": 2}, "c": {"x": []}},
+        ),
+        ([Inner("\ud83d"), Inner()], [{"oneName": "\ud83d"}, {"oneName": "a"}]),
+        ({"a": Point("\ud83d")}, {"a": {"said": "\ud83d"}}),
+        (types.MappingProxyType({"a": "\ud83d"}), {"a": "\ud83d"}),
+    ],
+    ids=["text", "joined", "raw", "structs", "dataclass", "mapping"],
+)
+def test_half_a_character_is_encoded_as_its_escape(value: object, expected: object) -> None:
+    assert json.loads(encode(value)) == expected
+
+
+def test_half_a_character_does_not_make_foreign_things_encodable() -> None:
+    with pytest.raises(TypeError, match="object has no JSON form"):
+        encode({"a": "\ud83d", "b": object()})

@@ -229,7 +229,10 @@ def test_text_blocks_that_follow_each_other_are_one_part() -> None:
             "end_index": 8,
             "url": "https://a.example",
             "title": "A",
-            "provider_data": {"provider": "anthropic", "start_index": 3, "end_index": 8, "citation": CITATION},
+            "provider_data": {
+                **{"provider": "anthropic", "dialect": "anthropic", "start_index": 3, "end_index": 8},
+                "citation": CITATION,
+            },
         }
 
 

@@ -559,6 +559,18 @@ def test_a_host_that_never_says_done_is_done_when_it_closes(mode: Mode, framing:
     assert (response.usage is not None) == (USAGE in tail)
 
 
+@pytest.mark.parametrize("breaks", [cuts, stalls])
+@pytest.mark.parametrize("tail", [(STOP,), (STOP, USAGE), (STOP, USAGE[:20])], ids=["finish", "usage", "half"])
+def test_a_break_after_the_finish_reason_costs_at_most_the_usage(mode: Mode, breaks: Any, tail: Any) -> None:
+    server = stepping(breaks(ROLE, *HELLO, *tail))
+
+    response = run(mode, server, lambda client: read(mode, client, server, streamed=True, timeout=Timeouts(idle=0.2)))
+
+    assert (response.status, response.output_text) == ("completed", "Hello")
+    assert (response.usage is not None) == (USAGE in tail)
+    assert response.meta.attempts[0].outcome == "completed"
+
+
 def test_the_connection_serves_the_next_call(mode: Mode) -> None:
     server = stepping(streams(*GOOD), streams(*GOOD), says(WHOLE), says(b"<html>", "502 Bad", "text/html"), says(WHOLE))
 

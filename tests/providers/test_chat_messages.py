@@ -521,3 +521,46 @@ def test_signatures_go_back_to_the_message_or_the_call_that_they_came_with() -> 
     assert ["extra_content" in call for call in said["tool_calls"]] == [False, True]
     assert said["tool_calls"][1]["extra_content"] == {"google": 2}
     assert sent.dropped == {}
+
+
+def of_gemini(*blocks: dict[str, Any]) -> dict[str, Any]:
+    """Return a reasoning item of generateContent, which a conversation that goes on as a chat brings along."""
+    return thought("", seal(Envelope("acme", "m", "gemini", "parts", blocks)), summary="Short")
+
+
+def test_a_signature_of_generate_content_goes_on_as_one_of_the_call() -> None:
+    given = [of_gemini({"attach": "next", "thoughtSignature": "s"}), call("1"), call("2"), output("1"), output("2")]
+
+    sent = Sent(PLAIN, input=given)
+
+    first, second = sent.messages[0]["tool_calls"]
+    assert first["extra_content"] == {"google": {"thought_signature": "s"}}
+    assert "extra_content" not in second
+    assert sent.dropped == {}
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        {"attach": "next", "length": 2, "thoughtSignature": "s"},
+        {"attach": "previous", "start": 0, "length": 2, "thoughtSignature": "s"},
+        {"part": {"text": "", "thought": True, "thoughtSignature": "s"}},
+    ],
+    ids=["of the next text", "of the text before", "of a thought"],
+)
+def test_other_signatures_of_generate_content_are_reported(block: dict[str, Any]) -> None:
+    sent = Sent(PLAIN, input=[of_gemini(block), {"role": "assistant", "content": "So"}])
+
+    assert sent.messages == [{"role": "assistant", "content": "So"}]
+    assert list(sent.dropped) == ["input[0] (reasoning)"]
+
+
+@pytest.mark.parametrize("field", ["", "reasoning_content"])
+def test_reasoning_of_the_same_host_in_another_api_format_is_reported(field: Any) -> None:
+    block = {"type": "thinking", "thinking": "Hm", "signature": "s"}
+    item = thought("", seal(Envelope("acme", "m", "anthropic", "blocks", (block,))), summary="Hm")
+
+    sent = Sent(ChatFlags(reasoning_field=field), input=[item, {"role": "assistant", "content": "So"}])
+
+    assert sent.messages == [{"role": "assistant", "content": "So"}]
+    assert list(sent.dropped) == ["input[0] (reasoning)"]

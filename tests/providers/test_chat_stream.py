@@ -556,6 +556,17 @@ def test_an_error_inside_the_stream_fails_the_response(said: object, code: str, 
     assert [item.to_dict()["status"] for item in last.response.output] == ["incomplete"] * begun
 
 
+@pytest.mark.parametrize("begun", [True, False], ids=["after content", "at once"])
+def test_what_comes_beside_an_error_is_told_before_it(begun: bool) -> None:
+    said = {"id": "chatcmpl-1", "choices": [{"index": 0, "delta": {"content": "lo"}}], "error": {"message": "busy"}}
+
+    events, _ = streamed(*[chunk({"content": "Hel"})] * begun, data(said), DONE)
+
+    last = events[-1]
+    assert isinstance(last, ev.ResponseFailed)
+    assert (last.response.id, last.response.output_text) == ("chatcmpl-1", "Hello" if begun else "lo")
+
+
 @pytest.mark.parametrize(
     "line",
     [b"data: {not json\n\n", b"data: 5\n\n", b'data: {"choices": 7}\n\n', b'data: {"choices": [{"delta": []}]}\n\n'],
@@ -584,6 +595,40 @@ def test_odd_but_legal_json_is_read() -> None:
     last = events[-1]
     assert isinstance(last, ev.ResponseCompleted)
     assert last.response.output_text == "a\N{REPLACEMENT CHARACTER}"
+
+
+def texts(*contents: str, finish: str = "stop") -> list[str]:
+    """Return the text deltas of contents, each given as the JSON text that a host writes for it."""
+    pieces = [
+        b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"%b"}}]}\n\n' % each.encode() for each in contents
+    ]
+    events, _ = streamed(*pieces, chunk(finish=finish), DONE)
+    return [event.delta for event in events if isinstance(event, ev.OutputTextDelta)]
+
+
+@pytest.mark.parametrize(
+    ("contents", "expected"),
+    [
+        ((r"Hi \ud83d", r"\ude00!"), ["Hi ", "😀!"]),
+        ((r"\uD83D", r"\uDE00\ud83d", r"\ude00"), ["😀", "😀"]),
+        (("é\\\\\\ud83d", r"\ude00"), ["é\\", "😀"]),
+        ((r"no half \\ud83d", r"\\ude00"), ["no half \\ud83d", "\\ude00"]),
+        ((r"alone \ud83d", "x"), ["alone \N{REPLACEMENT CHARACTER}", "x"]),
+        ((r"\ude00 alone",), ["\N{REPLACEMENT CHARACTER} alone"]),
+        ((r"at the end \ud83d",), ["at the end \N{REPLACEMENT CHARACTER}"]),
+        ((r"whole \ud83d\ude00", "x"), ["whole 😀", "x"]),
+    ],
+    ids=["two", "chained", "after a backslash", "escaped", "alone", "second alone", "last", "whole"],
+)
+def test_a_character_that_the_host_cut_in_two_is_joined(contents: tuple[str, ...], expected: list[str]) -> None:
+    assert texts(*contents) == expected
+
+
+def test_a_character_that_is_cut_by_a_break_is_replaced() -> None:
+    events, stream = streamed(chunk({"content": "Hi"}), chunk({"content": "!\ud83d"}))
+
+    assert not stream.is_done
+    assert events[-1].to_dict()["delta"] == "!\N{REPLACEMENT CHARACTER}"
 
 
 def test_unicode_line_separators_are_text() -> None:

@@ -11,9 +11,11 @@ from replay_server import Answer, replaying
 
 import antiphon
 from antiphon.pipeline.errors import CallError, InvalidParameter, MissingKey
+from antiphon.pipeline.runtime import SyncRuntime, drive
 from antiphon.pipeline.secret import Secret
 from antiphon.providers import catalog
-from antiphon.providers.credentials import Access, clean_base, find_access
+from antiphon.providers.addresses import clean_base
+from antiphon.providers.credentials import Access, find_access
 from antiphon.providers.rows import Provider
 
 KEY = "canary0123456789abcdef"
@@ -27,7 +29,14 @@ def access(row: Provider = OPENAI, environ: dict[str, str] | None = None, **opti
 
 
 def key_of(found: Access) -> str | None:
+    """Return the key, fixed or asked for."""
+    if found.credential is not None:
+        return str(drive(found.credential.ask(SyncRuntime(no_transport))).reveal())
     return None if found.api_key is None else found.api_key.reveal()
+
+
+def no_transport() -> Any:
+    raise AssertionError("nothing is sent")
 
 
 # --- which key goes where --------------------------------------------------------------------------------------------
@@ -166,7 +175,7 @@ def test_a_secret_is_taken_as_it_is() -> None:
 @pytest.mark.parametrize("key", ["", " ", "\n", Secret(""), lambda: "", lambda: None, lambda: 5, lambda: Secret(" ")])
 def test_an_empty_key_is_refused_and_not_replaced_by_another(key: Any) -> None:
     with pytest.raises(MissingKey, match="api_key is empty") as caught:
-        access(environ={"OPENAI_API_KEY": KEY}, api_key=key)
+        key_of(access(environ={"OPENAI_API_KEY": KEY}, api_key=key))
 
     assert caught.value.provider == "openai"
     assert KEY not in str(caught.value)

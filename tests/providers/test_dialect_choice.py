@@ -125,7 +125,7 @@ def test_what_neither_format_of_a_host_has_is_an_error_and_no_reason_to_change(
 
 @pytest.mark.parametrize("each", catalog.rows(), ids=lambda each: each.name)
 def test_a_call_that_asks_for_nothing_takes_the_usual_format_of_its_row(each: Provider) -> None:
-    always = [(rule.dialect, rule.why) for rule in each.prefer if rule.when == "always"]
+    always = [(rule.dialect, rule.why) for rule in each.prefer if rule.when == "always" and not rule.models]
 
     assert choose_dialect(each, "m", CreateParams(input="Hi")) == Choice(*(always or [(each.dialects[0], "")])[0])
     assert set(each.dialects) <= set(DIALECTS)

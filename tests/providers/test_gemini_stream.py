@@ -273,6 +273,13 @@ def test_an_error_inside_the_stream_fails_the_response(before: tuple[dict[str, A
     assert (response.error.code, response.error.message) == ("503", "Overloaded.")
 
 
+def test_what_comes_beside_an_error_is_told_before_it() -> None:
+    events, _ = events_of([sse({**chunk(part("Half")), "error": {"code": 503, "message": "Overloaded."}})])
+
+    response = end_of(events)
+    assert (response.status, response.output_text) == ("failed", "Half")
+
+
 def test_a_chunk_that_cannot_be_read_is_an_error() -> None:
     _, stream = events_of([])
     stream.feed(b"data: {oops}\n\n")

@@ -19,23 +19,36 @@ from antiphon.providers.dialect_choice import Choice, choose_dialect
 from antiphon.providers.rows import Provider
 
 KEY = "sk-test-canary0123456789"
+LOGINS = ("aws", "google")  # looked for on this machine where there is no key
 ANSWER = Answer.json(b'{"id":"r","object":"response","status":"completed","output":[]}')
 ROWS = [row for row in catalog.rows() if not row.launcher]
 CHAT_ANSWER = Answer.json(b'{"id":"c","object":"chat.completion","choices":[{"index":0,"message":{"content":"Hi"}}]}')
 MINE = "https://mine.example"
-ACCOUNT = {"CLOUDFLARE_ACCOUNT_ID": "acct/1", "SNOWFLAKE_ACCOUNT": "org-acct"}
+ACCOUNT = {
+    "CLOUDFLARE_ACCOUNT_ID": "acct/1",
+    "SNOWFLAKE_ACCOUNT": "org-acct",
+    "AWS_REGION": "eu-central-1",
+    "GOOGLE_CLOUD_PROJECT": "pro-1",
+}
 PATHS = {
     "responses": "/responses",
     "chat": "/chat/completions",
     "gemini": "/models/m:generateContent",
     "anthropic": "/v1/messages",
+    "converse": "/model/m/converse",
+    "cohere": "/v2/chat",
 }
+
+VERTEX = "https://aiplatform.googleapis.com/v1/projects/pro-1/locations/global"
 
 # The whole address of POST in the row's usual dialect. Rows without an address of their own get MINE.
 URLS = {
     "openai": "https://api.openai.com/v1/responses",
     "azure": f"{MINE}/openai/v1/responses",
     "azure_ai": f"{MINE}/openai/v1/responses",
+    "bedrock": "https://bedrock-runtime.eu-central-1.amazonaws.com/model/m/converse",
+    "bedrock_mantle": "https://bedrock-mantle.eu-central-1.api.aws/v1/responses",
+    "vertex_ai": f"{VERTEX}/endpoints/openapi/chat/completions",
     "xai": "https://api.x.ai/v1/responses",
     "openrouter": "https://openrouter.ai/api/v1/responses",
     "groq": "https://api.groq.com/openai/v1/responses",
@@ -93,6 +106,7 @@ URLS = {
     "wandb": "https://api.inference.wandb.ai/v1/chat/completions",
     "xiaomi_mimo": "https://api.xiaomimimo.com/v1/chat/completions",
     "anthropic": "https://api.anthropic.com/v1/messages",
+    "cohere": "https://api.cohere.com/v2/chat",
     "ollama": "http://localhost:11434/v1/chat/completions",
     "lm_studio": "http://localhost:1234/v1/responses",
     "hosted_vllm": "http://localhost:8000/v1/responses",
@@ -103,6 +117,35 @@ URLS = {
     "litellm_proxy": f"{MINE}/responses",
     "openai_compatible": f"{MINE}/responses",
 }
+
+
+# Of formats that are not beside the usual one.
+OTHER_URLS = {
+    ("azure_ai", "anthropic"): f"{MINE}/anthropic/v1/messages",
+    ("bedrock", "anthropic"): "https://bedrock-runtime.eu-central-1.amazonaws.com/model/m/invoke",
+    ("bedrock", "responses"): "https://bedrock-runtime.eu-central-1.amazonaws.com/openai/v1/responses",
+    ("bedrock", "chat"): "https://bedrock-runtime.eu-central-1.amazonaws.com/openai/v1/chat/completions",
+    ("bedrock_mantle", "anthropic"): "https://bedrock-mantle.eu-central-1.api.aws/anthropic/v1/messages",
+    ("vertex_ai", "gemini"): f"{VERTEX}/publishers/google/models/m:generateContent",
+    ("vertex_ai", "anthropic"): f"{VERTEX}/publishers/anthropic/models/m:rawPredict",
+}
+CLAUDE_PATHS = {"bedrock": "/model/m/invoke", "vertex": "/models/m:rawPredict"}
+CLAUDE_VERSIONS = {"bedrock": "bedrock-2023-05-31", "vertex": "vertex-2023-10-16"}
+
+
+def path_for(row: Provider, dialect: str) -> str:
+    """Return what a format adds to the address."""
+    if dialect == "chat":
+        return row.chat.path
+    return CLAUDE_PATHS.get(row.messages, PATHS[dialect]) if dialect == "anthropic" else PATHS[dialect]
+
+
+def body_for(row: Provider, dialect: str) -> dict[str, Any]:
+    body = dict(BODIES[dialect])
+    if dialect == "anthropic" and row.messages != "anthropic":
+        del body["model"]
+        body["anthropic_version"] = CLAUDE_VERSIONS[row.messages]
+    return body
 
 
 @pytest.fixture(autouse=True)
@@ -147,16 +190,22 @@ BODIES: dict[str, dict[str, Any]] = {
     "responses": {"model": "m", "input": "Hi"},
     "chat": {"model": "m", "messages": [{"role": "user", "content": "Hi"}]},
     "gemini": {"contents": [{"role": "user", "parts": [{"text": "Hi"}]}]},
+    "converse": {"messages": [{"role": "user", "content": [{"text": "Hi"}]}]},
     "anthropic": {
         "model": "m",
         "max_tokens": 8192,
         "messages": [{"role": "user", "content": [{"type": "text", "text": "Hi"}]}],
     },
+    "cohere": {"model": "m", "messages": [{"role": "user", "content": "Hi"}]},
 }
 ANSWERS = {
     "responses": ANSWER,
     "chat": CHAT_ANSWER,
     "anthropic": Answer.json(b'{"type":"message","content":[{"type":"text","text":"Hi"}],"stop_reason":"end_turn"}'),
+    "converse": Answer.json(
+        b'{"output":{"message":{"role":"assistant","content":[{"text":"Hi"}]}},"stopReason":"end_turn"}'
+    ),
+    "cohere": Answer.json(b'{"message":{"content":[{"type":"text","text":"Hi"}]},"finish_reason":"COMPLETE"}'),
     "gemini": Answer.json(b'{"candidates":[{"content":{"parts":[{"text":"Hi"}]},"finishReason":"STOP"}]}'),
 }
 
@@ -164,7 +213,7 @@ ANSWERS = {
 def key_header(row: Provider, dialect: str) -> str:
     """Return the header that carries the key."""
     auth = (row.chat.auth if dialect == "chat" else "") or row.auth
-    return "authorization" if auth == "bearer" else auth
+    return "authorization" if auth in ("bearer", "aws", "google") else auth
 
 
 @pytest.mark.parametrize("row", ROWS, ids=by_name)
@@ -192,14 +241,14 @@ def test_each_format_of_a_host_has_an_address_there(row: Provider) -> None:
     for dialect in row.dialects:
         explanation = presets.responses.explain("Hi", model=f"{row.name}/m", api_key=KEY, dialect=dialect, **base)
 
-        path = row.chat.path if dialect == "chat" else PATHS[dialect]
-        address = URLS[row.name].removesuffix(first) + path
+        address = URLS[row.name].removesuffix(first) + path_for(row, dialect)
+        address = OTHER_URLS.get((row.name, dialect), address)
         if row.chat.base_url and dialect == "chat":
             address = row.chat.base_url + PATHS[dialect]
         assert explanation.request is not None
         assert explanation.request.url == address
         assert explanation.request.headers[key_header(row, dialect)] == "***"
-        assert explanation.request.body == BODIES[dialect]
+        assert explanation.request.body == body_for(row, dialect)
 
 
 @pytest.mark.parametrize("name", ["openai", "ollama"])
@@ -234,8 +283,9 @@ def test_a_key_of_the_environment_is_not_sent_to_an_address_of_the_call(
                 antiphon.close()
 
         (received,) = server.requests
-        path = row.chat.path if dialect == "chat" else PATHS[dialect].removeprefix("/v1")
-        assert path_of(received) == f"/v1{path}"
+        # At Mantle "/v1" is the path of another format, and counts as none.
+        at = "/anthropic/v1" if (row.name, dialect) == ("bedrock_mantle", "anthropic") else "/v1"
+        assert path_of(received) == f"{at}{path_for(row, dialect).removeprefix('/v1')}"
         assert KEY not in repr(received)
 
 
@@ -243,7 +293,7 @@ def test_a_key_of_the_environment_is_not_sent_to_an_address_of_the_call(
 def test_the_key_of_the_environment_goes_to_the_rows_own_host_only(row: Provider) -> None:
     for name in (*row.key_env, *row.token_env):
         environ = {name: KEY, **ACCOUNT, **({} if row.base_url else {row.base_env[0]: MINE})}
-        own = find_access(row, {}, environ)
+        own = find_access(row, {}, environ, dialect=usual(row).dialect, model="m")
 
         assert own.api_key is not None
         assert own.api_key.reveal() == KEY
@@ -269,7 +319,7 @@ def test_the_key_goes_to_the_address_that_each_variable_of_the_row_names(row: Pr
         assert (found.api_key is not None) == bool(row.key_env)
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if row.key_required], ids=by_name)
+@pytest.mark.parametrize("row", [row for row in ROWS if row.key_required and row.auth not in LOGINS], ids=by_name)
 def test_the_key_of_another_provider_is_never_taken(row: Provider) -> None:
     environ = {name: KEY for other in ROWS if other is not row for name in (*other.key_env, *other.token_env)}
     environ |= ACCOUNT | ({} if row.base_url else {row.base_env[0]: MINE})
@@ -315,7 +365,11 @@ def test_asking_for_what_happens_anyway_is_no_error() -> None:
 def test_hosts_with_both_apis_speak_the_one_that_loses_less() -> None:
     both = [row for row in ROWS if "responses" in row.dialects]
 
-    assert {row.dialects for row in both} == {("responses", "chat")}
+    assert {row.dialects for row in both} == {
+        ("responses", "chat"),
+        ("responses", "chat", "anthropic"),
+        ("converse", "anthropic", "responses", "chat"),
+    }
     assert [row.name for row in both if usual(row).dialect == "chat"] == [
         "databricks",
         "cloudflare",
@@ -536,7 +590,7 @@ def test_a_key_of_the_environment_wins_over_a_token(environ: dict[str, str], aut
 @pytest.mark.parametrize("key", ["Bearer ", "Bearer  \n"])
 def test_a_bearer_without_token_is_refused(key: str) -> None:
     with pytest.raises(MissingKey, match="api_key is empty"):
-        find_access(catalog.find("azure"), {"api_key": lambda: key + " ", "api_base": MINE}, {})
+        find_access(catalog.find("azure"), {"api_key": key + " ", "api_base": MINE}, {})
 
 
 def test_an_api_key_is_never_shown_in_an_error(mode: Mode) -> None:

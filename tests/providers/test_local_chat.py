@@ -1,4 +1,4 @@
-"""The real llama.cpp server over chat completions: the same code as over its Responses API, and what only chat holds.
+"""The real llama.cpp server over its three APIs by the same code, and what only its chat completions hold.
 
 The model is tiny: what it says is looked at for its shape alone.
 """
@@ -76,6 +76,7 @@ def asking(address: str, **given: Any) -> dict[str, Any]:
     return {"model": "local/smollm2", "api_base": address, "temperature": 0, "max_output_tokens": 40, **given}
 
 
+@pytest.mark.parametrize("dialect", ["chat", "responses", "anthropic"])
 def test_a_conversation_with_a_tool_goes_round(mode: Mode, streamed: bool, dialect: str, address: str) -> None:
     async def body() -> None:
         client = Client()

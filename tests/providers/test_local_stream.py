@@ -47,6 +47,19 @@ async def ended(mode: Mode, address: str, question: str, **given: Any) -> tuple[
         await mode.close(client)
 
 
+def test_the_wire_is_sparse(address: str) -> None:
+    """What the next tests find whole is not sent so: else they would show nothing."""
+    body = {"model": "smollm2", "input": "Say hello.", "stream": True, "max_output_tokens": 5}
+    asked = urllib.request.Request(
+        f"{address}/responses", json.dumps(body).encode(), {"content-type": "application/json"}
+    )
+    with urllib.request.urlopen(asked) as answer:
+        sent = [json.loads(line[6:]) for line in answer if line.startswith(b"data: {")]
+
+    assert sent[-1]["type"] == "response.completed"
+    assert not any("sequence_number" in event for event in sent)
+
+
 def test_a_text_is_a_grammatical_stream(mode: Mode, address: str) -> None:
     async def body() -> None:
         events, stream = await ended(mode, address, "Say hello.")

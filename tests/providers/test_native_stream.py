@@ -126,6 +126,55 @@ def test_repair_does_not_repeat_what_the_host_said_itself() -> None:
     assert len(events) == len(sent)
 
 
+def test_an_event_behind_a_repair_knows_the_number_that_the_host_gave_it() -> None:
+    """A summary without the events of its part, as Ollama sends it, but numbered."""
+    item = {"type": "reasoning", "id": "rs_1", "summary": []}
+    told = {**item, "summary": [{"type": "summary_text", "text": "ab"}]}
+    where = {"item_id": "rs_1", "output_index": 0, "summary_index": 0}
+    sent: list[dict[str, Any]] = [
+        {"type": "response.created", "response": {"id": "r"}},
+        {"type": "response.output_item.added", "output_index": 0, "item": item},
+        {"type": "response.reasoning_summary_text.delta", **where, "delta": "a"},
+        {"type": "response.reasoning_summary_text.delta", **where, "delta": "b"},
+        {"type": "response.output_item.done", "output_index": 0, "item": told},
+        {"type": "response.completed", "response": {"id": "r", "status": "completed", "output": [told]}},
+    ]
+
+    events = decode(sse(*[{**each, "sequence_number": at} for at, each in enumerate(sent)]))
+
+    assert check_grammar(events) == []
+    assert [event.sequence_number for event in events] == list(range(9))
+    assert [event.resume_after for event in events] == [0, 1, 1, 2, 3, 3, 3, 4, 5]
+    assert [index for index, event in enumerate(events) if event.original is None] == [2, 5, 6]
+    assert isinstance(events[-1], ev.LifecycleEvent)
+    assert events[-1].replace(response=events[-1].response.replace(id="other")).resume_after == 5
+
+
+@pytest.mark.parametrize("name", ["sparse_text.sse", "sparse_tool_calls.sse"])
+def test_what_the_host_sent_stays_reachable_behind_a_repair(name: str) -> None:
+    body = fixture(name)
+
+    events = decode(body)
+
+    sent = [event.original.raw for event in events if event.original is not None]
+    assert sent == re.findall(rb"^data: ([{].*)$", body, re.MULTILINE)
+    assert any(event.raw != event.original.raw for event in events if event.original is not None)
+
+
+def test_a_sparse_stream_that_was_taken_up_again_is_numbered_on() -> None:
+    decoder = NativeStream(starting_after=6)
+    text = {"type": "output_text", "text": "a", "annotations": []}
+    item = {**ITEM, "status": "completed", "content": [text]}
+    sent = [
+        {"type": "response.output_item.done", "item": item},
+        {"type": "response.completed", "response": {"id": "r", "status": "completed", "output": [item]}},
+    ]
+
+    events = decoder.feed(sse(*sent))
+
+    assert [event.sequence_number for event in events] == [7, 8]
+
+
 def test_repair_numbers_the_parts_of_a_message() -> None:
     text = {"type": "output_text", "text": "a", "annotations": []}
     item = {**ITEM, "content": [text, text]}

@@ -116,11 +116,11 @@ def test_a_name_of_another_row_stays_taken(taken: str, replace: bool) -> None:
 
 
 def test_a_planned_provider_may_be_registered() -> None:
-    providers.register({**ROW, "name": "cohere"})
+    providers.register({**ROW, "name": "github_copilot"})
 
-    assert url_of("cohere/command") == "https://models.acme.example/v1/responses"
-    with pytest.raises(UnknownProvider, match="it speaks the Gemini"):
-        providers.find("vertex_ai")
+    assert url_of("github_copilot/m") == "https://models.acme.example/v1/responses"
+    with pytest.raises(UnknownProvider, match="it speaks a chat API of its own"):
+        providers.find("watsonx")
 
 
 def test_a_client_that_runs_already_takes_the_new_row(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -276,3 +276,49 @@ def test_the_file_is_not_read_by_an_import(user_file: Path) -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True)
 
     assert done.stdout == "False\n"
+
+
+def test_an_address_may_depend_on_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = {
+        "name": "acme",
+        "base_url": "https://{zone}.models.acme.example",
+        "base_paths": {"responses": "/v1/{team}", "chat": "/chat/{team}"},
+        "dialects": ["responses", "chat"],
+        "key_env": ["ACME_API_KEY"],
+        "places": {
+            "zone": {"option": "aws_region_name", "env": ["ACME_ZONE"], "default": "north"},
+            "team": {"option": "vertex_project", "env": ["ACME_TEAM"]},
+        },
+    }
+    providers.register(row)
+    monkeypatch.setenv("ACME_API_KEY", "sk-test-canary")
+    monkeypatch.setenv("ACME_TEAM", "a b")
+
+    def url(**call: Any) -> str:
+        request = antiphon.presets.responses.explain("Hi", model="acme/m", **call).request
+        assert request is not None
+        assert ("authorization" in request.headers) == ("acme.example" in request.url)
+        return request.url
+
+    assert url() == "https://north.models.acme.example/v1/a%20b/responses"
+    assert (
+        url(aws_region_name="south", dialect="chat") == "https://south.models.acme.example/chat/a%20b/chat/completions"
+    )
+    assert url(api_base="https://west.models.acme.example/own") == "https://west.models.acme.example/own/responses"
+    assert url(api_base="https://other.example") == "https://other.example/v1/a%20b/responses"
+    monkeypatch.delenv("ACME_TEAM")
+    with pytest.raises(antiphon.InvalidParameter, match="needs a team"):
+        url()
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"base_paths": {"chat": "/chat"}}, 'base_paths has "chat", which is none of its dialects'),
+        ({"base_paths": {"responses": "v1"}}, "base_paths 'v1' does not begin with a slash"),
+        ({"auth": "aws"}, "aws_service, which signatures name, is empty"),
+    ],
+)
+def test_a_row_of_a_cloud_is_checked_too(fields: dict[str, Any], says: str) -> None:
+    with pytest.raises(antiphon.SetupError, match=says):
+        providers.register({**ROW, **fields})

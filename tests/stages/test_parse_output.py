@@ -275,7 +275,7 @@ def test_the_stream_tells_of_a_message(mode: Mode, output: list[dict[str, Any]])
         stream = await mode.call(client.chain, model="openai/m", stream=True, text_format=City, output_mode="tool")
         events = await mode.events(stream)
 
-        check_grammar(events)
+        assert check_grammar(events) == []
         deltas = [event for event in events if event.type == "response.function_call_arguments.delta"]
         assert len(deltas) == str(output).count("other")
         last = events[-1]
@@ -371,7 +371,7 @@ def test_a_stream_shows_all_of_a_wrong_answer_before_the_error(mode: Mode) -> No
         with pytest.raises(OutputInvalid):
             await mode.events(stream)
 
-        check_grammar(seen)
+        assert check_grammar(seen) == []
         assert seen[-1].type == "response.completed"
         assert stream.outcome.kind == "failed"
         assert stream.response.output_text == "Rome."
@@ -457,12 +457,67 @@ def test_a_response_that_goes_on_in_the_background_is_not_parsed(mode: Mode) -> 
     mode.run(body)
 
 
+@pytest.mark.parametrize(
+    ("output", "how"),
+    [
+        ([message(ROME)], {}),
+        ([message(f"```json\n{ROME}\n```")], {"output_mode": "prompt"}),
+        ([function_call("City", json.loads(ROME))], {"output_mode": "tool"}),
+    ],
+    ids=["native", "prompt", "tool"],
+)
+def test_a_response_that_is_fetched_is_parsed(
+    mode: Mode, streamed: bool, output: list[dict[str, Any]], how: dict[str, str]
+) -> None:
+    async def body() -> None:
+        client = scripted({"id": "resp_1", "output": output})
+        asked: dict[str, Any] = {"custom_llm_provider": "openai", "text_format": City, "stream": streamed, **how}
+        reply: Any = await mode.either(
+            lambda: client.get_responses("resp_1", **asked), lambda: client.aget_responses("resp_1", **asked)
+        )
+        response: Any = await mode.until_done(reply) if streamed else reply
+
+        assert response.output_parsed == PARSED
+        assert response.meta.dropped == ()
+
+    mode.run(body)
+
+
+def test_a_response_of_the_background_is_parsed_when_polling_has_got_it(mode: Mode) -> None:
+    async def body() -> None:
+        client = scripted({"status": "in_progress", "output": []}, {"output": [message(ROME)]})
+        asked: dict[str, Any] = {"custom_llm_provider": "openai", "text_format": City, "interval_s": 0}
+        response = await mode.either(
+            lambda: client.poll_responses("resp_1", **asked), lambda: client.apoll_responses("resp_1", **asked)
+        )
+
+        assert response.output_parsed == PARSED
+        assert len(client.requests) == 2
+
+    mode.run(body)
+
+
+def test_a_fetched_response_that_does_not_fit_is_not_asked_for_again(mode: Mode) -> None:
+    async def body() -> None:
+        client = scripted(
+            {"output": [message("no")]}, chain=presets.responses.before("parse_output", antiphon.Reask(max=2))
+        )
+        asked: dict[str, Any] = {"custom_llm_provider": "openai", "text_format": City}
+        with pytest.raises(OutputInvalid):
+            await mode.either(
+                lambda: client.get_responses("resp_1", **asked), lambda: client.aget_responses("resp_1", **asked)
+            )
+        assert len(client.requests) == 1
+
+    mode.run(body)
+
+
 def test_other_calls_of_the_api_report_that_they_do_not_parse(mode: Mode) -> None:
     async def body() -> None:
         client = scripted({"id": "resp_1", "output": [message(ROME)]})
         keywords = {"response_id": "resp_1", "text_format": City, "custom_llm_provider": "openai"}
         reply: Any = await mode.either(
-            lambda: client.chain.run("get", keywords), lambda: client.chain.arun("get", keywords)
+            lambda: client.chain.run("cancel", keywords), lambda: client.chain.arun("cancel", keywords)
         )
 
         assert reply.output_parsed is None

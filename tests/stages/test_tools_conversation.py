@@ -78,12 +78,13 @@ def by_item(events: list[ev.Event]) -> dict[int | None, list[str]]:
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_conversation_is_the_same_in_every_mode_and_format(mode: Mode, streamed: bool, form: str) -> None:
     model, answers = FORMATS[form]
+    dialect = "chat" if form == "bridged" else "responses"
 
     async def body() -> None:
         docs, clock = Shelf(find, drop), Shelf(now)
         call = talk(*answers, mcp_servers={"docs": docs, "clock": clock})
         question = [{"role": "user", "content": "Tidy up"}]
-        first = await call(mode, question, streamed=streamed, model=model, tools=TOOLS)
+        first = await call(mode, question, streamed=streamed, model=model, dialect=dialect, tools=TOOLS)
 
         assert kinds(first) == [
             *("mcp_list_tools", "mcp_list_tools", "message", "mcp_call", "mcp_call", "mcp_approval_request")
@@ -107,7 +108,9 @@ def test_a_conversation_is_the_same_in_every_mode_and_format(mode: Mode, streame
 
         (request,) = [item for item in first.output if isinstance(item, McpApprovalRequest)]
         yes = {"type": "mcp_approval_response", "approval_request_id": request.id, "approve": True}
-        second = await call(mode, [*question, *first.output, yes], streamed=streamed, model=model, tools=TOOLS)
+        second = await call(
+            mode, [*question, *first.output, yes], streamed=streamed, model=model, dialect=dialect, tools=TOOLS
+        )
 
         assert second.output_text == "Gone."
         assert kinds(second) == ["mcp_call", "message"]

@@ -668,7 +668,7 @@ def test_it_works_over_chat_completions_too(mode: Mode, streamed: bool) -> None:
             chat_body(chat_calling(("add", '{"a": 1, "b": 2}'), ("add", '{"a": 3, "b": 4}'), text="Let me see.")),
             chat_body(chat_completion({"role": "assistant", "content": "3 and 7"})),
         )
-        response = await call(mode, streamed=streamed, tools=[add], model="cerebras/m")
+        response = await call(mode, streamed=streamed, tools=[add], model="cerebras/m", dialect="chat")
 
         assert response.output_text == "Let me see.3 and 7"
         assert kinds(response) == [

@@ -743,7 +743,9 @@ def test_a_paused_turn_is_gone_on_with(mode: Mode, streamed: bool) -> None:
 
     async def body() -> None:
         call = talk(paused("One ", "pause_turn"), paused("two.", "end_turn"))
-        response = await call(mode, streamed=streamed, model="anthropic/claude-sonnet-4-5", tools=[search])
+        response = await call(
+            mode, streamed=streamed, model="anthropic/claude-sonnet-4-5", dialect="anthropic", tools=[search]
+        )
 
         assert response.status == "completed"
         assert response.output_text == "One two."

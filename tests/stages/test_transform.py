@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import msgspec
@@ -136,3 +137,13 @@ def test_a_header_may_be_a_secret(mode: Mode) -> None:
         assert dict(client.host.requests[0].headers)["x-token"] == Secret("canary")
 
     mode.run(body)
+
+
+@pytest.mark.parametrize("given", ["half \ud83d", [{"role": "user", "content": "half \ud83d"}]], ids=["text", "items"])
+@pytest.mark.parametrize("dialect", ["responses", "chat"])
+def test_half_a_character_of_the_caller_is_sent_as_the_escape_that_it_is(dialect: str, given: Any) -> None:
+    explanation = presets.responses.explain(given, model="openai/gpt-5", api_key="k", dialect=dialect)
+
+    assert explanation.request is not None
+    assert json.dumps(explanation.request.body).count(r"half \ud83d") == 1
+    assert r"half \ud83d" in str(explanation)

@@ -1,0 +1,112 @@
+"""Ask another target when one fails."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..pipeline import errors
+from ..pipeline.aim import Aim
+from ..pipeline.errors import AntiphonError, StageError, did_you_mean
+from ..pipeline.event_stream import committed
+from ..pipeline.reply import Reply
+from ..pipeline.request import Handler, Request
+from ..pipeline.stage import Option, Scope, Stage
+
+_USUAL = (
+    "APIConnectionError",
+    "APIResponseError",
+    "AuthenticationError",
+    "PermissionDeniedError",
+    "NotFoundError",
+    "RateLimitError",
+    "InternalServerError",
+    "ContextWindowExceededError",
+    "MissingKey",
+)
+
+
+class Fallback(Stage, frozen=True):
+    """Ask another target when one fails.
+
+    It stands outside Resolve, so that all of a target is decided anew: address, key, API format, limits. Stages before
+    it see one call; stages after it see one for each target. A stream goes to another target only until its first
+    content, since a second answer would be shown after the beginning of a first one.
+
+    What a call says about its first target (key, address, API format, `extra_headers`, `extra_query`, `extra_body`)
+    is left behind, and reported in `meta.dropped`; a further target has its own in its place in the list.
+
+    Args:
+        targets: the further ones in their order: "provider/model", or a dict with `model` and what else is
+            particular, e.g. {"model": "azure/gpt-5", "api_base": ..., "max_output_tokens": 900}. The call option
+            `fallbacks` wins.
+        on: class names of the errors, subclasses included, after which another target is asked. By default those that
+            another host may not share; a call that is wrong in itself (400, 422) would be wrong there too.
+
+    Raises:
+        The last target's error; its notes (`error.__notes__`) name the ones before.
+    """
+
+    targets: tuple[str | dict[str, Any], ...] = ()
+    on: tuple[str, ...] = _USUAL
+
+    options = (Option("fallbacks", (list, tuple), "further models to ask, in this order, when the first one fails"),)
+    outside = ("target",)
+    sets = ()
+
+    def setup(self, scope: Scope) -> object:
+        return _Rules(_classes(self.on), scope.options, [Aim.of(target, scope.options) for target in self.targets])
+
+    async def __call__(self, request: Request, call_next: Handler) -> Reply:
+        rules = request.context.state_of(self, _Rules)
+        given = request.options.get("fallbacks")
+        aims = rules.aims if given is None else [Aim.of(target, rules.options, "fallbacks") for target in given]
+        if not aims or request.operation != "create":
+            return await call_next(request)
+        failed: list[str] = []
+        asked, dropped = request, list(request.context.dropped)
+        for aim in [*aims, None]:
+            try:
+                return await committed(await call_next(asked), asked)
+            except AntiphonError as error:
+                for line in failed:
+                    error.add_note(line)
+                if aim is None or not self._goes_on(request, error, rules):
+                    raise
+                failed.append(f"asked before: {asked.model}: {type(error).__name__}: {error.message}")
+            request.context.dropped[:] = dropped  # what is told in the end is what did not reach who answers
+            asked = aim.at(request, "it belongs to the first target, which failed")
+        raise AssertionError("the loop returns or raises")
+
+    def _goes_on(self, request: Request, error: AntiphonError, rules: _Rules) -> bool:
+        if not isinstance(error, rules.kinds) or not request.context.time_left():
+            return False
+        kept = next((name for name in _KEPT_THERE if request.param(name) is not None), None)
+        if kept is not None:
+            error.add_note(f"no other target was asked: {kept} is known to this one only")
+        return kept is None
+
+
+# What a target keeps, and no other one has.
+_KEPT_THERE = ("previous_response_id", "conversation")
+
+
+class _Rules:
+    """What `setup` found out: the errors after which it goes on, the chain's options, the targets of the setting."""
+
+    __slots__ = ("aims", "kinds", "options")
+
+    def __init__(self, kinds: tuple[type[AntiphonError], ...], options: Mapping[str, Option], aims: list[Aim]) -> None:
+        self.kinds = kinds
+        self.options = options
+        self.aims = aims
+
+
+def _classes(names: tuple[str, ...]) -> tuple[type[AntiphonError], ...]:
+    known = {
+        name: kind for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, AntiphonError)
+    }
+    for name in names:
+        if name not in known:
+            raise StageError(f'stage Fallback: there is no error class "{name}"{did_you_mean(name, known)}')
+    return tuple(known[name] for name in names)

@@ -1,0 +1,42 @@
+"""Answer from what was recorded."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ..pipeline.cassette import Cassette, ReplayTransport
+from ..pipeline.errors import SetupError
+from ..pipeline.reply import Reply
+from ..pipeline.request import Handler, Request
+from ..pipeline.stage import Scope, Stage
+
+
+class Replay(Stage, frozen=True):
+    """Answer from a file that a `Record` stage wrote, without a network.
+
+    Place it right before Dispatch, which reads the recorded bytes as it reads a host's. Each exchange answers once, the
+    first one left whose method, URL and JSON body are the same.
+
+    Args:
+        path: the file; read when a client first runs the chain.
+        ignore: fields of the body that may differ, e.g. ("metadata",).
+
+    Raises:
+        CassetteMiss: nothing was recorded for a request.
+        SetupError: the file cannot be read.
+    """
+
+    path: str
+    ignore: tuple[str, ...] = ()
+
+    needs = ("target", "wire")
+    sets = ()
+
+    def setup(self, scope: Scope) -> object:
+        return Cassette(self.path, self.ignore)
+
+    async def __call__(self, request: Request, call_next: Handler) -> Reply:
+        if request.target is None:
+            raise SetupError("Replay got a request without a target", hint="place it before Dispatch")
+        transport = ReplayTransport(request.context.state_of(self, Cassette))
+        return await call_next(request.replace(target=msgspec.structs.replace(request.target, transport=transport)))
