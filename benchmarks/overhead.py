@@ -131,11 +131,11 @@ def streams(client: antiphon.Client, **keywords: Any) -> Body:
     return body
 
 
-def acalls(client: antiphon.Client) -> Callable[[int], Awaitable[None]]:
+def acalls(client: antiphon.Client, **keywords: Any) -> Callable[[int], Awaitable[None]]:
     async def body(times: int) -> None:
         aresponses = client.aresponses
         for _ in range(times):
-            await aresponses(INPUT, MODEL)
+            await aresponses(INPUT, MODEL, **keywords)
 
     return body
 
@@ -179,19 +179,23 @@ def cases(loop: asyncio.AbstractEventLoop, deltas: int) -> dict[str, Body]:
     chat = antiphon.Client(transport=Canned(lambda: large_chat_reads))
     dripped_chat = antiphon.Client(transport=Canned(lambda: one_read_a_chunk))
     given = {"api_base": "http://127.0.0.1:8000/v1", "api_key": "sk-mock"}
+    stateless = {"custom_llm_provider": "groq", "api_key": "sk-mock"}
     return {
         "own encode + decode": own_codec,
         "msgspec by hand": hand_written,
-        "call": calls(stock),
-        "call, key and address given": calls(stock, **given),
-        "acall": on_loop(acalls(stock)),
-        "call, hook": calls(stock, hooks=[lambda signal: None]),
-        "call, log line": logged(calls(stock)),
-        "10 stages": calls(with_stages(*(PassThrough() for _ in range(10)))),
-        "50 stages": calls(with_stages(*(PassThrough() for _ in range(50)))),
-        "50 stages, async": on_loop(acalls(with_stages(*(PassThrough() for _ in range(50))))),
-        "10 functions": calls(with_stages(*[pass_through] * 10)),
-        "50 functions": calls(with_stages(*[pass_through] * 50)),
+        "call": calls(stock, store=False),
+        "call, kept": calls(stock),
+        "call, stateless": calls(stock, store=False, **stateless),
+        "call, stateless, kept": calls(stock, **stateless),
+        "call, key and address given": calls(stock, store=False, **given),
+        "acall": on_loop(acalls(stock, store=False)),
+        "call, hook": calls(stock, store=False, hooks=[lambda signal: None]),
+        "call, log line": logged(calls(stock, store=False)),
+        "10 stages": calls(with_stages(*(PassThrough() for _ in range(10))), store=False),
+        "50 stages": calls(with_stages(*(PassThrough() for _ in range(50))), store=False),
+        "50 stages, async": on_loop(acalls(with_stages(*(PassThrough() for _ in range(50))), store=False)),
+        "10 functions": calls(with_stages(*[pass_through] * 10), store=False),
+        "50 functions": calls(with_stages(*[pass_through] * 50), store=False),
         "split + decode, burst": split_and_decode(large_reads),
         "split + decode, drip": split_and_decode(one_read_an_event),
         "stream, burst": streams(stock),
@@ -214,6 +218,8 @@ def figures(deltas: int) -> list[Figure]:
         Figure("a call, async", "acall", codec, target=20),
         Figure("a call", "call", "msgspec by hand"),
         Figure("a call, key and address given", "call, key and address given", codec),
+        Figure("its response kept, a copy", "call, kept", "call", target=50),
+        Figure("its response kept, of a host without state", "call, stateless, kept", "call, stateless", target=50),
         Figure("hooks=, one observer", "call, hook", "call"),
         Figure("a log line", "call, log line", "call"),
         Figure("a stage, of 10", "10 stages", "call", 10, 0.25),

@@ -66,7 +66,7 @@ def kill_a_writer(url: str, writes: int, name: str, dice: random.Random) -> tupl
 
     def write() -> None:
         os.close(acknowledged)
-        store = open_store(url)
+        store = open_store(url, timeout_s=30)
         for number, key in enumerate(keys):
             store.write(key, value(number), expect=0)
             os.write(told, b"v")
@@ -85,7 +85,7 @@ def kill_a_writer(url: str, writes: int, name: str, dice: random.Random) -> tupl
         marks += more
     os.close(acknowledged)
 
-    store = open_store(url)
+    store = open_store(url, timeout_s=30)
     entries, log = store.read(keys), store.log(log_key, limit=writes + 1)
     lost = sum(entry is None for entry in entries[: marks.count(b"v")]) + max(0, marks.count(b"l") - len(log))
     half = sum(entry is not None and entry.value != value(number) for number, entry in enumerate(entries))
@@ -103,7 +103,7 @@ def settle(url: str, count: int) -> tuple[int, int]:
     gate, opens = os.pipe()
 
     def write() -> None:
-        store = open_store(url)
+        store = open_store(url, timeout_s=30)
         store.read(keys[:1])
         os.close(opens)
         os.read(gate, 1)  # ends when the parent closes the other side
@@ -125,7 +125,7 @@ def settle(url: str, count: int) -> tuple[int, int]:
         os.waitpid(child, 0)
     for end in (results, gate):
         os.close(end)
-    store = open_store(url)
+    store = open_store(url, timeout_s=30)
     store.delete(keys)
     store.close()
     return marks.count(b"w"), marks.count(b"c")
@@ -176,7 +176,7 @@ def fill_small_disk() -> str:
 
 def speeds(url: str, number: int) -> list[float]:
     """Return microseconds of a write, a read, an append and a read of a log, 1 KB each, the median of five turns."""
-    store, key, data = open_store(url), key_of(RUN, "speed", "1"), b"x" * 1000
+    store, key, data = open_store(url, timeout_s=30), key_of(RUN, "speed", "1"), b"x" * 1000
     works: list[Callable[[], object]] = [
         lambda: store.write(key, data),
         lambda: store.read([key]),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
 from ..pipeline.errors import AntiphonError, InvalidParameter
+from ..pipeline.version import __version__
 from . import handlers, jsonrpc
 from .endpoint import Headers
 from .errors import McpConnectionError, McpError, McpProtocolError, McpTimeoutError
@@ -333,6 +333,4 @@ class Wire:
 
 
 def _client_info() -> dict[str, str]:
-    # The root module is loaded, as this one is in its package; importing it from here would be the wrong direction.
-    version: str = vars(sys.modules["antiphon"])["__version__"]
-    return {"name": "antiphon", "version": version}
+    return {"name": "antiphon", "version": __version__}

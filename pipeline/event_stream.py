@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Container, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Container, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .request import Request
 
 OnEnd = Callable[[Outcome], None]
+BeforeEnd = Callable[[Outcome], Awaitable[None]]
 Map = Callable[[ev.Event], "ev.Event | None"]
 
 _EVERY: frozenset[type[ev.Event]] = frozenset({*ev.EVENTS.values(), ev.UnknownEvent})
@@ -46,6 +47,7 @@ class EventStream:
     __slots__ = (
         "__weakref__",
         "_arrived",
+        "_before_end",
         "_callbacks",
         "_closed",
         "_content_seen",
@@ -78,6 +80,7 @@ class EventStream:
         self._arrived = 0
         self._maps: tuple[tuple[Map, Container[type[ev.Event]]], ...] = ()
         self._callbacks: list[OnEnd] = []
+        self._before_end: list[BeforeEnd] = []
         self._snapshot = Snapshot()
         self._last: ev.Event | None = None  # the terminal event, from its arrival on
         self._error: AntiphonError | None = None  # what it reports, raised after it
@@ -265,6 +268,17 @@ class EventStream:
         else:
             self._callbacks.append(fn)
 
+    async def before_end(self, fn: BeforeEnd) -> None:
+        """Have `fn` awaited once before the reader sees the end, with the outcome that it will see; now if it is here.
+
+        For what has to be done and waited for by then, such as a write. It must not raise. A stream that is cancelled
+        or dropped has no time for it.
+        """
+        if self.outcome is None:
+            self._before_end.append(fn)
+            if self._ended:
+                await self._prepare_end()
+
     async def commit(self, until: Literal["content", "head"] = "content") -> None:
         """Wait until the stream shows content, so that whoever may repeat the attempt knows whether to.
 
@@ -312,22 +326,37 @@ class EventStream:
         """Let go of the stream; in either mode. What has not ended counts as abandoned."""
         self._ended = True
         self._ready.clear()
-        self._settle(Outcome("abandoned", self._snapshot.response()))
-        await self._close()
+        try:
+            if self._before_end and self.outcome is None:
+                await self._prepare_end(Outcome("abandoned", self._snapshot.response()))
+        finally:
+            self._settle(Outcome("abandoned", self._snapshot.response()))
+            await self._close()
 
     def abort(self) -> None:
         """Let go of the connection at once, from any thread, without waiting and without an outcome."""
         self._source.abort()
 
-    def __del__(self) -> None:
-        # Dropped without an end: say so, and free the socket at once. Nothing can be awaited here.
-        if getattr(self, "outcome", True) is None:
+    def drop(self) -> None:
+        """Let go of the stream at once, where nothing can be awaited: its socket is shut, its end is told."""
+        if not self._closed:
+            self._closed = self._ended = True
             self._source.abort()
+        if self.outcome is None:
+            self._ready.clear()
             self._settle(Outcome("abandoned", self._snapshot.response()))
+
+    def __del__(self) -> None:
+        if not getattr(self, "_closed", True):
+            self.drop()
 
     def leave(self, *, sync: bool) -> None:
         """Say that the stream leaves the chain, and in which mode its consumer made the call."""
         self._for_sync = sync
+
+    def belongs_to(self, context: CallContext) -> bool:
+        """Tell whether it is a stream of this call."""
+        return self._context is context
 
     # --- inside ----------------------------------------------------------------------------------------------------
 
@@ -361,6 +390,13 @@ class EventStream:
             if raised is error:
                 raise
             raise raised from error
+        if self._ended and self._before_end:
+            await self._prepare_end()
+
+    async def _prepare_end(self, outcome: Outcome | None = None) -> None:
+        waiting, self._before_end = self._before_end, []
+        for fn in waiting:
+            await fn(outcome or self._outcome())
 
     def _take(self, batch: list[ev.Event]) -> None:
         if self._context.first_event_s is None:
@@ -409,25 +445,31 @@ class EventStream:
     async def _fail(self, error: BaseException) -> None:
         self._ended, self._error = True, None
         self._ready.clear()
-        self._settle(Outcome.of_error(error))
-        # The first step of closing is synchronous down to the socket, so it works under cancellation too.
-        with contextlib.suppress(AntiphonError):
-            await self._close()
+        outcome = Outcome.of_error(error)
+        try:
+            if self._before_end and outcome.kind == "failed":
+                await self._prepare_end(outcome)
+        finally:
+            self._settle(outcome)
+            # The first step of closing is synchronous down to the socket, so it works under cancellation too.
+            with contextlib.suppress(AntiphonError):
+                await self._close()
 
     async def _close(self) -> None:
         if not self._closed:
             self._closed = True
             await self._source.close()
 
-    def _settle_last(self) -> None:
+    def _outcome(self) -> Outcome:
+        """Return how a stream ends whose terminal event has come."""
         response = self._snapshot.final
         if self._error is not None:
             self._error.response = self._error.response or self._snapshot.response()
-            self._settle(Outcome("failed", self._error.response, self._error))
-        elif response is not None:
-            self._settle(Outcome.of_response(response))
-        else:
-            self._settle(Outcome("failed"))
+            return Outcome("failed", self._error.response, self._error)
+        return Outcome.of_response(response) if response is not None else Outcome("failed")
+
+    def _settle_last(self) -> None:
+        self._settle(self._outcome())
         self._last = None
 
     def _settle(self, outcome: Outcome) -> None:
@@ -435,14 +477,19 @@ class EventStream:
             return
         self.outcome = outcome
         callbacks, self._callbacks = self._callbacks, []
+        interrupt: BaseException | None = None
         for fn in callbacks:
             try:
                 fn(outcome)
             except Exception as error:
                 self._context.owner.hook_failed(error)
+            except BaseException as error:  # Ctrl-C in one of them keeps the end from no other
+                interrupt = error
         self._meta = self._context.meta()
         if isinstance(outcome.error, AntiphonError) and outcome.error.meta is None:
             outcome.error.meta = self._meta
+        if interrupt is not None:
+            raise interrupt
 
 
 async def committed(reply: Reply, request: Request) -> Reply:

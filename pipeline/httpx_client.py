@@ -89,6 +89,7 @@ class HttpxExchange:
         self._is_async = is_async
         self._limit_bytes = limit_bytes
         self._limit = "total"
+        self._connect_limit = "connect"
         self._answer: Any = None
         self._chunks: Iterator[bytes] | AsyncIterator[bytes] | None = None
         self._inflater: Inflater | None = None
@@ -102,7 +103,7 @@ class HttpxExchange:
         """Send the request and wait for the head of the answer. Raises as `http.Transport.open`."""
         try:
             now = monotonic()
-            connect, _ = self._pace.next_connect(now)
+            connect, self._connect_limit = self._pace.next_connect(now)
             read = self._read_wait(now)
             timeout = {"connect": _finite(connect), "read": read, "write": read, "pool": read}
             prepared = client.build_request(
@@ -246,7 +247,7 @@ class HttpxExchange:
 
         limit: Literal["pool"] | str = self._limit
         if kind_of(error) == "timeout" and type(error).__name__ in ("ConnectTimeout", "PoolTimeout"):
-            limit = "connect" if type(error).__name__ == "ConnectTimeout" else "pool"
+            limit = self._connect_limit if type(error).__name__ == "ConnectTimeout" else "pool"
         situation = Situation(
             self._address.where,
             limit=limit,

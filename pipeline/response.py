@@ -74,9 +74,13 @@ class Returned(Wire, _BesideSlot, frozen=True, kw_only=True):
 
     def with_text(self, name: str, text: str) -> Self:
         """Return a copy with one text field changed. Its JSON is written when it is first looked at."""
-        copy = msgspec.structs.replace(self, **{name: text})
+        return self.with_scalars(**{name: text})
+
+    def with_scalars(self, **fields: str | float | bool) -> Self:
+        """Return a copy with these fields set, as `replace` does; its JSON is written when it is first looked at."""
+        copy = msgspec.structs.replace(self, **fields)
         self._share(copy, getattr(self, "_beside", None))
-        set_raw(copy, _Retold(self, name, text))
+        set_raw(copy, _Retold(self, fields))
         return copy
 
     def _with_beside(self, **changes: object) -> Self:
@@ -110,27 +114,38 @@ _set_beside = vars(_BesideSlot)["_beside"].__set__  # the way around `frozen`
 
 
 class _Retold(msgspec.Struct, eq=False):
-    """The JSON of an object with one text changed. Most responses are never asked for their JSON."""
+    """The JSON of an object with some scalars changed. Most responses are never asked for their JSON."""
 
     of: Returned | None
-    name: str
-    text: str
+    fields: dict[str, Any]
     written: bytes = b""
 
     def __bytes__(self) -> bytes:
         of = self.of
         if of is not None:
-            self.written = _retold(of.raw, self.name, getattr(of, self.name), self.text)
+            raw = of.raw
+            for name, new in self.fields.items():
+                raw = _retold(raw, name, getattr(of, name), new)
+            self.written = raw
             self.of = None  # last, for another thread may be here too
         return self.written
 
 
-def _retold(raw: bytes, name: str, old: str, new: str) -> bytes:
-    quoted, key = msgspec.json.encode(old), b'"%b":' % name.encode()
-    at = raw.find(quoted)
-    if at < 0 or raw.rfind(quoted) != at or not raw.endswith((key, key + b" "), 0, at):
+def _retold(raw: bytes, name: str, old: object, new: object) -> bytes:
+    """Return the JSON with one scalar changed, by its bytes where there is one place only that can be meant."""
+    key, was, becomes = b'"%b":' % name.encode(), msgspec.json.encode(old), msgspec.json.encode(new)
+    if isinstance(old, str):
+        at = raw.find(was)
+        is_clear = at >= 0 and raw.rfind(was) == at and raw.endswith((key, key + b" "), 0, at)
+    else:
+        at = raw.find(key) + len(key)
+        at += raw.startswith(b" ", at)
+        is_clear = at > len(key) and raw.count(key) == 1 and raw.startswith(was, at) and raw[at + len(was)] in b",}"
+    if not is_clear:
+        if old is None and key not in raw and raw.startswith(b'{"'):
+            return b"{%b%b,%b" % (key, becomes, raw[1:])
         return merge(raw, {name: new})  # written otherwise, or it stands elsewhere too
-    return raw[:at] + msgspec.json.encode(new) + raw[at + len(quoted) :]
+    return raw[:at] + becomes + raw[at + len(was) :]
 
 
 def _restore(raw: bytes, cls: type[Returned], meta: Meta | None) -> Returned:

@@ -97,15 +97,21 @@ class ThreadTask:
         stop: makes `run` end early, from any thread.
     """
 
-    __slots__ = ("_stop", "_tasks", "_thread")
+    __slots__ = ("_begun", "_stop", "_tasks", "_thread")
 
     def __init__(self, run: Callable[[], object], stop: Callable[[], object], tasks: Tasks, name: str) -> None:
         self._stop = stop
         self._tasks = tasks
         context = contextvars.copy_context()
         self._thread = threading.Thread(target=context.run, args=(self._run, run), name=f"antiphon-{name}", daemon=True)
-        tasks.add(self)
-        self._thread.start()
+        self._begun = threading.Event()
+        tasks.add(self)  # first, so that whoever closes the client meanwhile stops it
+        try:
+            self._thread.start()
+        except RuntimeError:  # the interpreter is exiting
+            tasks.discard(self)
+            raise
+        self._begun.set()
 
     def _run(self, run: Callable[[], object]) -> None:
         try:
@@ -125,7 +131,7 @@ class ThreadTask:
 
     def join(self, seconds: float | None) -> None:
         """Block until it has ended, or for so many seconds."""
-        if self._thread is not threading.current_thread():
+        if self._thread is not threading.current_thread() and self._begun.wait(seconds):
             self._thread.join(seconds)
 
 
@@ -140,7 +146,7 @@ class LoopTask:
         self._scope = anyio.CancelScope()
         self._done = anyio.Event()
         self._tasks = tasks
-        self._loop = _running_loop()
+        self._loop = running_loop()
         tasks.add(self)
         trio: Any = sys.modules.get("trio")
         if trio is not None and isinstance(self._loop, trio.lowlevel.TrioToken):
@@ -165,7 +171,7 @@ class LoopTask:
     @property
     def is_here(self) -> bool:
         """Whether it belongs to the event loop that runs now."""
-        return self._loop is _running_loop()
+        return self._loop is running_loop()
 
     @property
     def is_done(self) -> bool:
@@ -181,7 +187,8 @@ class LoopTask:
         await self._done.wait()
 
 
-def _running_loop() -> Any:
+def running_loop() -> Any:
+    """Return what stands for the event loop that runs now (asyncio or trio); RuntimeError when none does."""
     trio: Any = sys.modules.get("trio")
     if trio is not None and trio.lowlevel.in_trio_task():
         return trio.lowlevel.current_trio_token()

@@ -37,8 +37,12 @@ def find_address(
     *,
     dialect: str = "",
     model: str = "",
+    otherwise: Mapping[str, str] | None = None,
 ) -> Address:
     """Return the address of a call: the call's own first, then the environment's, then the row's.
+
+    Args:
+        otherwise: values of places that neither call nor environment name.
 
     Raises:
         InvalidParameter: no address, or one that is no http(s) address, or a value that the row's needs is missing.
@@ -56,7 +60,7 @@ def find_address(
         own_hosts = () if brings_both or not given else {_host(own) for own in (row.base_url, from_env) if own}
         return Address(base_url, not given or (bool(own_hosts) and _host(base_url) in own_hosts))
     written = str(given or from_env or "")
-    values = _values(row, options, environ, written, model)
+    values = {**(otherwise or {}), **_values(row, options, environ, written, model)}
     own = _special(row, values)
     base = written or _filled(own, row, environ, values)
     if not written and "%" in urlsplit(base).netloc:

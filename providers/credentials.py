@@ -96,7 +96,12 @@ def find_access(
         MissingKey: the host needs a key and there is none.
         InvalidParameter: no address, or one that is no http(s) address; or no key but something else.
     """
-    address = find_address(row, options, environ, dialect=dialect, model=model)
+    otherwise = None
+    if row.auth == "google":
+        from .google_account import project_of
+
+        otherwise = project_of(options.get("vertex_credentials") or options.get("api_key"))
+    address = find_address(row, options, environ, dialect=dialect, model=model, otherwise=otherwise)
     key = options.get("api_key")
     if key is None and (row.token_scope or row.auth in _CLOUDS):
         key = _cloud_key(row, options, logins)

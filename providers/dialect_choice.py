@@ -27,6 +27,8 @@ def choose_dialect(row: Provider, model: str, params: Params) -> Choice:
     """
     first = row.dialects[0]
     if not isinstance(params, CreateParams):
+        if first != "responses" and "responses" not in row.dialects:
+            return Choice(first)  # the host does not serve it; a stage that does may ask for a response instead
         # The other operations are those of the Responses API, which a row serves under this name or not at all.
         return Choice("responses", "" if first == "responses" else "only the Responses API has this call")
     if len(row.dialects) == 1:

@@ -6,7 +6,7 @@ import json
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from ..pipeline.errors import InvalidParameter, MissingExtra, MissingKey
@@ -67,6 +67,17 @@ def account_text(given: object) -> str:
         "expected",
         param="vertex_credentials",
     )
+
+
+def project_of(given: object) -> dict[str, str]:
+    """Return the project that credentials name, as "project": those of google-auth, or the JSON of a key file."""
+    if isinstance(given, Secret) and given.reveal().lstrip().startswith("{"):
+        try:
+            given = json.loads(given.reveal())
+        except ValueError:
+            return {}
+    found = given.get("project_id") if isinstance(given, Mapping) else getattr(given, "project_id", None)
+    return {"project": found} if isinstance(found, str) and found else {}
 
 
 def _found(given: Any) -> Any:
@@ -154,12 +165,17 @@ def _http(
     request = urllib.request.Request(url, data, dict(headers or {}), method=method)  # noqa: S310  google-auth's own URLs
     try:
         with urllib.request.urlopen(request, timeout=timeout or _TIMEOUT_S) as answer:  # noqa: S310
-            return _Answer(answer.status, dict(answer.headers), answer.read())
+            return _Answer(answer.status, _lower(answer.headers.items()), answer.read())
     except urllib.error.HTTPError as error:
         with error:
-            return _Answer(error.code, dict(error.headers), error.read())
+            return _Answer(error.code, _lower(error.headers.items()), error.read())
     except OSError as error:
         import google.auth.exceptions
 
         failed: Any = google.auth.exceptions.TransportError
         raise failed(error) from error
+
+
+def _lower(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return headers as google-auth looks for them: by names in lower case."""
+    return {name.lower(): value for name, value in headers}

@@ -8,6 +8,10 @@ A public id says which provider made the response, so that `get_responses(id)` n
 `payload` is base64url without padding of provider, deployment and the host's own id, separated by NUL. The deployment
 is a fingerprint of the address when it is not the provider's usual one. LiteLLM's encoded ids are read too; any other
 id is foreign and stays as it is.
+
+    resp_apk1_<32 hex digits>  of a response that this library keeps in its own store, whoever made it
+
+Such an id names no provider, since none has to be asked, and stays as it is everywhere.
 """
 
 from __future__ import annotations
@@ -17,7 +21,9 @@ import binascii
 import functools
 import hashlib
 import hmac
+import os
 import re
+from collections.abc import Mapping
 
 import msgspec
 
@@ -27,8 +33,18 @@ _PLAIN, _SIGNED = "resp_ap1_", "resp_ap1s_"
 _TAG_CHARS = 22
 
 
-DEPLOYMENT = "_deployment"
-"""Name of the request option by which the fingerprint in an id reaches the stage that knows the address."""
+_KEPT = "resp_apk1_"
+_KEPT_ID = re.compile(f"{_KEPT}[0-9a-f]{{32}}")
+
+GIVEN = "_given_id"
+"""Name of the request option with the public id of the call, a `GivenId`."""
+
+ELSEWHERE = "_kept_elsewhere"
+"""Name of the request option that says that the call goes to another provider or address than keeps that response."""
+
+RESOLVE = "resolve"
+"""Key in a call's scratch of the function that gives a request its target, for a stage that makes calls of its own:
+`await scratch[RESOLVE](request)`. It is there where Resolve has handed on a call without one."""
 
 
 class ResponseId(msgspec.Struct, frozen=True):
@@ -45,9 +61,63 @@ class ResponseId(msgspec.Struct, frozen=True):
     deployment: str | None = None
 
 
+class GivenId(msgspec.Struct, frozen=True):
+    """A public id that came with a call.
+
+    Args:
+        public: as it came.
+        provider: the provider that it names.
+        deployment, upstream: as in `ResponseId`.
+    """
+
+    public: str
+    provider: str
+    deployment: str | None
+    upstream: str
+
+    def is_at(self, provider: str, deployment: str) -> bool:
+        """Tell whether the response is kept at this provider and address, as far as the id says."""
+        return self.provider == provider and self.deployment in (None, deployment)
+
+
+def new_kept_id() -> str:
+    """Return a fresh id for a response that is kept in a store of this library."""
+    return _KEPT + os.urandom(16).hex()
+
+
+def is_kept(response_id: object) -> bool:
+    """Tell whether an id is one of `new_kept_id`."""
+    return isinstance(response_id, str) and response_id[:10] == _KEPT and _KEPT_ID.fullmatch(response_id) is not None
+
+
+def is_hosts_conversation(given: object) -> bool:
+    """Tell whether a conversation is one that its host has made, and no other one knows.
+
+    Hosts make the ids of their conversations, which begin with "conv_"; every other name is the caller's own. Source:
+    examples of such ids in public clients of OpenAI's API, read 2026-11; not confirmed by a host.
+    """
+    name = given.get("id") if isinstance(given, Mapping) else given
+    return isinstance(name, str) and name.startswith("conv_")
+
+
+def refused(given: GivenId, provider: str, base_url: str, param: str) -> InvalidParameter:
+    """Return the error of a call that goes to another provider or address than keeps the response."""
+    if given.provider != provider:
+        return InvalidParameter(
+            f"{param} belongs to {given.provider}, and the call goes to {provider}",
+            param=param,
+            hint="a response can be continued only where it is kept; send the whole conversation as input instead",
+        )
+    return InvalidParameter(
+        f"the response is kept at another address of {provider} than {base_url}",
+        param=param,
+        hint="pass the api_base that the response was made with",
+    )
+
+
 def encode_id(upstream: str, provider: str, deployment: str = "", key: bytes | None = None) -> str:
-    """Return the public id of a host's id; an id that is public already is returned as it is."""
-    if not upstream or upstream.startswith((_PLAIN, _SIGNED)):
+    """Return the public id of a host's id; an id that is public already, or kept here, is returned as it is."""
+    if not upstream or upstream.startswith((_PLAIN, _SIGNED)) or is_kept(upstream):
         return upstream
     payload = _b64(f"{provider}\0{deployment}\0{upstream}".encode())
     return f"{_PLAIN}{payload}" if key is None else f"{_SIGNED}{payload}{_tag(payload, key)}"

@@ -11,7 +11,9 @@ from ..pipeline.errors import AntiphonError, StageError, did_you_mean
 from ..pipeline.event_stream import committed
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request
+from ..pipeline.signals import FallbackScheduled
 from ..pipeline.stage import Option, Scope, Stage
+from ..providers.response_ids import GIVEN, is_hosts_conversation, is_kept
 
 _USUAL = (
     "APIConnectionError",
@@ -69,26 +71,54 @@ class Fallback(Stage, frozen=True):
             try:
                 return await committed(await call_next(asked), asked)
             except AntiphonError as error:
+                failure = type(error).__name__
                 for line in failed:
                     error.add_note(line)
                 if aim is None or not self._goes_on(request, error, rules):
                     raise
                 failed.append(f"asked before: {asked.model}: {type(error).__name__}: {error.message}")
             request.context.dropped[:] = dropped  # what is told in the end is what did not reach who answers
-            asked = aim.at(request, "it belongs to the first target, which failed")
+            before, asked = asked, aim.at(request, "it belongs to the first target, which failed")
+            _tell(before, asked, failure)
         raise AssertionError("the loop returns or raises")
 
     def _goes_on(self, request: Request, error: AntiphonError, rules: _Rules) -> bool:
         if not isinstance(error, rules.kinds) or not request.context.time_left():
             return False
-        kept = next((name for name in _KEPT_THERE if request.param(name) is not None), None)
+        kept = _kept_there(request, is_remembered="state_store" in rules.options)
         if kept is not None:
             error.add_note(f"no other target was asked: {kept} is known to this one only")
         return kept is None
 
 
-# What a target keeps, and no other one has.
-_KEPT_THERE = ("previous_response_id", "conversation")
+def _tell(before: Request, asked: Request, failure: str) -> None:
+    context = asked.context
+    if context.sinks:
+        context.emit(
+            FallbackScheduled(
+                call_id=context.id,
+                operation=context.operation,
+                at_s=context.runtime.now(),
+                failed=before.model or "",
+                next=asked.model or "",
+                error=failure,
+            )
+        )
+
+
+def _kept_there(request: Request, *, is_remembered: bool) -> str | None:
+    """Return the parameter that names what the first target keeps, and no other one has; None when there is none.
+
+    Args:
+        is_remembered: whether a stage further in has what other targets need to go on: any response that says who made
+            it, and conversations but those of hosts.
+    """
+    previous, conversation = request.param("previous_response_id"), request.param("conversation")
+    if previous is not None and not (is_remembered and (is_kept(previous) or request.options.get(GIVEN) is not None)):
+        return "previous_response_id"
+    if conversation is not None and not (is_remembered and not is_hosts_conversation(conversation)):
+        return "conversation"
+    return None
 
 
 class _Rules:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import force_setattr
 
-from ..pipeline.errors import InvalidModel, InvalidParameter, UnsupportedOperation, did_you_mean
+from ..pipeline.errors import InvalidModel, InvalidParameter, did_you_mean
 from ..pipeline.http import Transport
 from ..pipeline.params import CreateParams
 from ..pipeline.reply import Reply
@@ -23,7 +23,7 @@ from ..providers.credentials import Access, Logins, cloud_options, find_access, 
 from ..providers.dialect_choice import Choice, choose_dialect
 from ..providers.dialects import DIALECTS
 from ..providers.profiles import Profile, profile_of
-from ..providers.response_ids import DEPLOYMENT, deployment_of
+from ..providers.response_ids import ELSEWHERE, GIVEN, RESOLVE, GivenId, deployment_of, is_kept, refused
 from ..providers.rows import Provider
 from ..providers.scripted import ScriptedHost, echo_host
 
@@ -48,6 +48,9 @@ class Resolve(Stage, frozen=True):
 
     Stages after it see `request.target`. "local/..." starts the model on this machine once per client. A key that is a
     function is not called here but by Dispatch, at every attempt.
+
+    Calls that the host does not serve go on too, since a stage may serve them; Transform refuses those that reach it. A
+    call on a response that is kept in a store of this library goes on without a target: nobody is asked.
 
     Args:
         keys: what the call option `api_key` may be, by provider, for calls that bring none: {"azure": get_token}, or
@@ -92,6 +95,12 @@ class Resolve(Stage, frozen=True):
         return _Surroundings(scope)
 
     async def __call__(self, request: Request, call_next: Handler) -> Reply:
+        if is_kept(request.param("response_id")):
+            request.context.scratch[RESOLVE] = self._resolved
+            return await call_next(request)
+        return await call_next(await self._resolved(request))
+
+    async def _resolved(self, request: Request) -> Request:
         options = request.options
         has_base = "api_base" in options or "base_url" in options
         provider = options.get("custom_llm_provider")
@@ -99,32 +108,24 @@ class Resolve(Stage, frozen=True):
             row, model = catalog.split_model(request.model, provider, has_base)
         else:
             row, model = catalog.provider_of(provider, has_base), ""
-        if request.operation not in row.operations:
-            raise UnsupportedOperation(
-                f"{row.name} does not serve {request.operation}",
-                provider=row.name,
-                hint=f"it serves: {', '.join(sorted(row.operations))}",
-            )
+        is_asked = request.operation in row.operations or request.operation in _WITH_MODEL
         is_offline = row.launcher == "scripted" or "mock_response" in options
         choice, model = _choice(row, model, request, is_offline)
         if not _CLOUD_OPTIONS.isdisjoint(options):
             for name in sorted(_CLOUD_OPTIONS.intersection(options) - cloud_options(row)):
                 request.context.drop(name, f"{row.name} does not read it")
-        if row.launcher or is_offline:
+        if not is_asked:
+            access = Access(row.base_url, None)
+        elif row.launcher or is_offline:
             access = await self._access(row, model, request)
         else:
             access = self._usual(row, choice.dialect, model, request)
-        expected = options.get(DEPLOYMENT)
-        if expected is not None and expected != deployment_of(access.base_url, row.base_url):
-            raise InvalidParameter(
-                f"the response is kept at another address of {row.name} than {access.base_url}",
-                param="response_id" if hasattr(request.params, "response_id") else "previous_response_id",
-                hint="pass the api_base that the response was made with",
-            )
+        if is_asked:
+            request = _with_agreed_id(request, row.name, deployment_of(access.base_url, row.base_url), access.base_url)
         profile = profile_of(model, row.name)
         is_chat = choice.dialect == "chat"
         base_url = (row.chat.base_url if is_chat and access.base_url == row.base_url else "") or access.base_url
-        if row.version_env and not is_offline and (version := find_version(row, options, os.environ)):
+        if row.version_env and is_asked and not is_offline and (version := find_version(row, options, os.environ)):
             base_url, query = versioned(base_url, version, choice.dialect, model)
             request = request.with_options(extra_query={**query, **(options.get("extra_query") or {})})
         target = Target(
@@ -136,13 +137,14 @@ class Resolve(Stage, frozen=True):
             credential=access.credential,
             auth=(row.chat.auth if is_chat else "") or access.auth,
             headers=() if has_base else request.context.state_of(self, _Surroundings).headers_of(row),
+            operations=row.operations,
             unsupported=_unsupported(_not_taken(row, choice.dialect), profile, request),
             why=choice.why,
             key_note=access.note,
             transport=_offline(model, options) if is_offline else None,
         )
         request.context.target = target
-        return await call_next(request.replace(target=target))
+        return request.replace(target=target)
 
     async def _access(self, row: Provider, model: str, request: Request) -> Access:
         context = request.context
@@ -187,11 +189,20 @@ def _choice(row: Provider, model: str, request: Request, is_offline: bool) -> tu
         return Choice("responses"), model  # what answers in this process speaks the API itself
     if asked is None:
         return choose_dialect(row, model, request.params), model
-    if asked != "responses" and not isinstance(request.params, CreateParams):
-        raise UnsupportedOperation(
-            f"the dialect {asked} does not serve {request.operation}", provider=row.name, hint="leave out dialect="
-        )
     return Choice(asked, "the call asks for it"), model
+
+
+def _with_agreed_id(request: Request, provider: str, deployment: str, base_url: str) -> Request:
+    """Hold the id that came with the call against the target. A previous response may be kept elsewhere."""
+    given = request.options.get(GIVEN)
+    if not isinstance(given, GivenId):
+        return request
+    is_here = given.is_at(provider, deployment)
+    if hasattr(request.params, "response_id"):
+        if not is_here:
+            raise refused(given, provider, base_url, "response_id")
+        return request
+    return request if is_here else request.with_options(**{ELSEWHERE: True})
 
 
 # LiteLLM's routing prefixes.

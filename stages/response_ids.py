@@ -13,7 +13,7 @@ from ..pipeline.request import Handler, Request
 from ..pipeline.response import DeletedResponse, Response, Returned
 from ..pipeline.stage import Scope, Stage
 from ..providers import catalog
-from ..providers.response_ids import DEPLOYMENT, ResponseId, decode_id, deployment_of, encode_id
+from ..providers.response_ids import GIVEN, GivenId, ResponseId, decode_id, deployment_of, encode_id
 
 _WITH_ID = (Response, DeletedResponse)
 _LIFECYCLE: frozenset[type[ev.Event]] = frozenset(
@@ -26,8 +26,8 @@ class ResponseIds(Stage, frozen=True):
     """Hand out ids that carry their provider, and send hosts their own ids.
 
     Stages before this one see public ids, stages after it the hosts'. With public ids `get_responses(id)` and its
-    siblings need no provider, and a `previous_response_id` of another provider is refused instead of sent. Ids that
-    LiteLLM encoded are read too; any other id goes to the host as it is.
+    siblings need no provider, and a `previous_response_id` of another provider never reaches a host: Remember has what
+    it stands for, or the call is refused. Ids that LiteLLM encoded are read too; any other id stays as it is.
 
     Args:
         key_env: environment variable with the key that signs ids, read when a client first runs the chain. When it is
@@ -35,7 +35,7 @@ class ResponseIds(Stage, frozen=True):
             choose a provider by writing an id. A host's own id names none and passes.
 
     Raises:
-        InvalidParameter: an id that is damaged, wrongly signed, or of another provider or address than the call's.
+        InvalidParameter: an id that is damaged, wrongly signed, or of another provider than the call names.
     """
 
     key_env: str = "ANTIPHON_ID_KEY"
@@ -79,32 +79,27 @@ def _inbound(request: Request, key: bytes | None) -> Request:
         if not public or not isinstance(public, str):
             continue
         found = decode_id(public, key)
-        if found.upstream == public:
-            continue
-        request = _agreed(request, found, name)
-        request = request.with_params(**{name: found.upstream})
-        if found.deployment is not None:
-            request = request.with_options(**{DEPLOYMENT: found.deployment})
+        if found.upstream != public:
+            request = _agreed(request, found, name, public).with_params(**{name: found.upstream})
     return request
 
 
-def _agreed(request: Request, found: ResponseId, name: str) -> Request:
+def _agreed(request: Request, found: ResponseId, name: str, public: str) -> Request:
+    """Say what the id says to the stages that know the target; a call without a model goes where its id leads."""
     if found.provider is None:
         return request
-    options = request.options
-    named = options.get("custom_llm_provider")
+    provider = catalog.find(found.provider).name
+    given = {GIVEN: GivenId(public, provider, found.deployment, found.upstream)}
     if hasattr(request.params, "model"):
-        has_base = bool(options.get("api_base") or options.get("base_url"))
-        named = catalog.split_model(request.model, named, has_base)[0].name
-    if named is None:
-        return request.with_options(custom_llm_provider=found.provider)
-    if catalog.find(named).name != catalog.find(found.provider).name:
+        return request.with_options(**given)
+    named = request.options.get("custom_llm_provider")
+    if named is not None and catalog.find(named).name != provider:
         raise InvalidParameter(
             f"{name} belongs to {found.provider}, and the call goes to {named}",
             param=name,
-            hint="a response can be continued only where it is kept; send the whole conversation as input instead",
+            hint="leave out custom_llm_provider, since the id names the provider that keeps the response",
         )
-    return request
+    return request.with_options(custom_llm_provider=provider, **given)
 
 
 def _public(reply: R, request: Request, key: bytes | None) -> R:

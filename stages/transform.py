@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 from typing import Literal, get_args
 
-from ..pipeline.errors import InvalidParameter, SetupError, UnsupportedParameter
+from ..pipeline.errors import InvalidParameter, SetupError, UnsupportedOperation, UnsupportedParameter
 from ..pipeline.params import HAPPENS_ANYWAY
 from ..pipeline.reply import Reply
-from ..pipeline.request import Handler, Request
+from ..pipeline.request import Handler, Request, Target
 from ..pipeline.stage import Option, Stage
+from ..providers.response_ids import ELSEWHERE, GIVEN, is_kept, refused
 
 Policy = Literal["report", "error", "ignore"]
 _POLICIES = get_args(Policy)
@@ -31,6 +32,8 @@ class Transform(Stage, frozen=True):
 
     Raises:
         UnsupportedParameter: with "error", or when the call makes no sense without the parameter.
+        UnsupportedOperation: a call of the API that the host does not serve.
+        InvalidParameter: it goes on from a response that another provider or address keeps.
     """
 
     options = (
@@ -47,7 +50,8 @@ class Transform(Stage, frozen=True):
     async def __call__(self, request: Request, call_next: Handler) -> Reply:
         target = request.target
         if target is None:
-            raise SetupError("Transform got a request without a target", hint="place Resolve before Transform")
+            raise _without_target(request)
+        _check_served(request, target)
         policy = request.options.get("drop", self.drop)
         if policy not in _POLICIES:
             raise InvalidParameter(f'drop is {policy!r}; "report", "error" or "ignore" is expected', param="drop")
@@ -61,6 +65,33 @@ class Transform(Stage, frozen=True):
             if refused:
                 request = request.with_params(**dict.fromkeys(refused))
         return await call_next(request.replace(wire=target.dialect.encode(request, target, drop)))
+
+
+def _without_target(request: Request) -> Exception:
+    if is_kept(request.param("response_id")):
+        return UnsupportedOperation(
+            "the response is kept in a store of this library, and no stage of this chain reads it",
+            hint="place Remember after Resolve",
+        )
+    return SetupError("Transform got a request without a target", hint="place Resolve before Transform")
+
+
+def _check_served(request: Request, target: Target) -> None:
+    """Refuse what only a stage before this one could have served."""
+    if request.operation not in target.operations:
+        raise UnsupportedOperation(
+            f"{target.provider} does not serve {request.operation}",
+            provider=target.provider,
+            hint=f"it serves: {', '.join(sorted(target.operations))}",
+        )
+    if request.operation != "create" and target.dialect.name != "responses":
+        raise UnsupportedOperation(
+            f"the dialect {target.dialect.name} does not serve {request.operation}",
+            provider=target.provider,
+            hint="leave out dialect=",
+        )
+    if ELSEWHERE in request.options and request.param("previous_response_id") is not None:
+        raise refused(request.options[GIVEN], target.provider, target.base_url, "previous_response_id")
 
 
 def _drop(request: Request, policy: Policy, name: str, reason: str) -> None:

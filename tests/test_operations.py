@@ -452,10 +452,10 @@ def test_an_operation_that_a_provider_does_not_serve(caller: Caller, name: str) 
     run(caller, body)
 
 
-def test_compaction_is_not_served_by_every_provider(caller: Caller) -> None:
+def test_counting_is_not_served_by_every_provider(caller: Caller) -> None:
     async def body() -> None:
-        with pytest.raises(UnsupportedOperation, match="scripted does not serve compact"):
-            await caller("compact_responses", "Hi", "scripted/echo")
+        with pytest.raises(UnsupportedOperation, match="scripted does not serve count_input_tokens"):
+            await caller("count_input_tokens", "Hi", "scripted/echo")
 
     run(caller, body)
 

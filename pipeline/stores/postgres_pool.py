@@ -100,18 +100,36 @@ class Pool:
 
 
 def _has_input(descriptor: int) -> bool:
-    if hasattr(select, "poll"):
-        poll = select.poll()
-        poll.register(descriptor, select.POLLIN)
-        return bool(poll.poll(0))
-    return bool(select.select([descriptor], [], [], 0)[0])
+    return bool(_poll(descriptor, _READ, 0))
+
+
+_READ, _WRITE = 1, 2
+"""As psycopg's generators name them, both when they say what they wait for and when they are told what is ready."""
+
+
+def _poll(descriptor: int, wanted: int, timeout_s: float) -> int:
+    """Return which of reading and writing is possible; 0 when neither is before the time is up."""
+    if not hasattr(select, "poll"):
+        one = [descriptor]
+        found = select.select(one if wanted & _READ else [], one if wanted & _WRITE else [], one, timeout_s)
+        return (_READ if found[0] else 0) | (_WRITE if found[1] else 0) or (wanted if found[2] else 0)
+    poll = select.poll()
+    poll.register(descriptor, (select.POLLIN if wanted & _READ else 0) | (select.POLLOUT if wanted & _WRITE else 0))
+    events = poll.poll(timeout_s * 1000)
+    if not events:
+        return 0
+    is_ready = events[0][1]
+    ready = (_READ if is_ready & select.POLLIN else 0) | (_WRITE if is_ready & select.POLLOUT else 0)
+    return ready or wanted  # an error, which reading or writing will tell
 
 
 @functools.cache
 def patient_connection() -> Any:
     """Return psycopg's class of connections with a bound on the server's silence, in its attribute `patience_s`.
 
-    libpq has none: a server that stands still is waited for without end.
+    libpq has none: a server that stands still is waited for without end. psycopg keeps its waiting apart from what it
+    waits for, a generator that yields what it needs and is sent what is ready (psycopg 3 documentation,
+    `Connection.wait`, read 2026-11).
     """
     import psycopg
 
@@ -119,31 +137,17 @@ def patient_connection() -> Any:
         patience_s: float | None = None
 
         def wait(self, gen: Any, *args: Any, **settings: Any) -> Any:
-            if self.patience_s is None:
+            if self.patience_s is None or args or settings:
                 return super().wait(gen, *args, **settings)
-            try:
-                return super().wait(_within(self.patience_s, gen), *args, **settings)
-            except TimeoutError:
-                self.close()
-                raise
+            ready: int | None = None
+            while True:
+                try:
+                    wanted = gen.send(ready)
+                except StopIteration as stop:
+                    return stop.value
+                ready = _poll(self.pgconn.socket, wanted, self.patience_s)
+                if not ready:
+                    self.close()
+                    raise TimeoutError(f"the server has been silent for {self.patience_s:g} s")
 
     return PatientConnection
-
-
-def _within(limit_s: float, steps: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
-    """Pass a generator of psycopg's on until it waits for longer than `limit_s`.
-
-    It yields what it waits for and is sent what is ready; nothing is (0), several times a second, while all is quiet.
-    """
-    ready: Any = None
-    quiet_since = time.monotonic()
-    while True:
-        try:
-            wanted = steps.send(ready)
-        except StopIteration as stop:
-            return stop.value
-        ready = yield wanted
-        if ready:
-            quiet_since = time.monotonic()
-        elif time.monotonic() - quiet_since > limit_s:
-            raise TimeoutError(f"the server has been silent for {limit_s:g} s")

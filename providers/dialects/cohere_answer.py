@@ -133,6 +133,7 @@ class CohereAnswer(Answer):
         self.begin()
         self._close_thought("completed")
         self._close_message("completed")
+        self._close_call(index, "completed")
         tool = self._names.get(name or "")
         fields: dict[str, Any] = {
             "call_id": call_id or f"call_{secrets.token_hex(12)}",
@@ -253,14 +254,13 @@ def tell_whole(found: dict[str, Any], answer: CohereAnswer) -> bool:
     message = found.get("message")
     if not isinstance(message, dict):
         return False
-    host_id: Any = found.get("id")
-    answer.begin(host_id if isinstance(host_id, str) else None)
+    answer.begin(_text(found.get("id")))
     cited = _objects(message.get("citations"))
     content: Any = message.get("content")
     blocks = [{"type": "text", "text": content}] if isinstance(content, str) and content else _objects(content)
     texts = [index for index, block in enumerate(blocks) if block.get("type") != "thinking"]
     for index, block in enumerate(blocks):
-        answer.start_content(index, block.get("type"))
+        answer.start_content(index, _text(block.get("type")))
         if block.get("type") == "thinking":
             answer.add_thinking(str(block.get("thinking") or ""))
         else:
@@ -275,14 +275,20 @@ def tell_whole(found: dict[str, Any], answer: CohereAnswer) -> bool:
     for citation in cited:
         answer.cite(citation)
     for index, call in enumerate(_objects(message.get("tool_calls"))):
-        function: Any = call.get("function") or {}
-        answer.start_call(index, call.get("id"), function.get("name"))
+        function: Any = call.get("function")
+        if not isinstance(function, dict):
+            continue
+        answer.start_call(index, _text(call.get("id")), _text(function.get("name")))
         arguments: Any = function.get("arguments")
         answer.add_arguments(index, arguments if isinstance(arguments, str) else json_text(arguments or {}))
         answer.stop_call(index)
     answer.note(found)
     answer.end()
     return True
+
+
+def _text(given: object) -> str | None:
+    return given if isinstance(given, str) else None
 
 
 def _objects(given: object) -> list[dict[str, Any]]:

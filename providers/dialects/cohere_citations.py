@@ -25,7 +25,8 @@ def place_of(citation: dict[str, Any]) -> tuple[str, int]:
 def to_annotations(citation: dict[str, Any], provider: str) -> Iterator[dict[str, Any]]:
     """Yield the annotations for a citation of text, one for each source."""
     start, end = _number(citation.get("start")), _number(citation.get("end"))
-    sources = [source for source in citation.get("sources") or () if isinstance(source, dict)]
+    given = citation.get("sources")
+    sources = [source for source in given if isinstance(source, dict)] if isinstance(given, list) else []
     for at, source in enumerate(sources or [{}]):
         annotation = _annotation(source, start, end)
         yield owned(annotation, provider, DIALECT, (start, end), citation) if at == 0 else annotation

@@ -28,7 +28,8 @@ def start_of(use: dict[str, Any]) -> dict[str, Any] | None:
 
 def result_of(item: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
     """Return what a result adds to its item, the status among it."""
-    parts = [part for part in result.get("content") or () if isinstance(part, dict)]
+    content = result.get("content")
+    parts = [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
     runs = [part["json"] for part in parts if isinstance(part.get("json"), dict)]
     has_failed = result.get("status") == "error" or any(run.get("isError") is True for run in runs)
     added: dict[str, Any] = {"status": "failed" if has_failed else "completed"}

@@ -25,26 +25,34 @@ _ROOM: Final = 8192
 
 
 def add_effort(
-    fields: dict[str, Any], given: dict[str, Any], model: Model, most: int | None, forced: bool, drop: Drop
+    fields: dict[str, Any],
+    given: dict[str, Any],
+    model: Model,
+    said: int | None,
+    most: int | None,
+    forced: bool,
+    drop: Drop,
 ) -> int | None:
     """Set what asks for reasoning.
 
     Args:
         fields: `additionalModelRequestFields`.
         given: the parameter `reasoning`.
-        most: tokens that the answer may have.
+        said: tokens that the call lets the answer have.
+        most: tokens that the model can write, where that is known.
         forced: whether a tool must be called.
 
     Returns:
-        How many tokens the answer must be allowed to have, where that is not said yet.
+        How many tokens the answer must be allowed to have beside a budget of thinking, where the call does not say it.
     """
     if model.claude is not None:
-        asked: dict[str, Any] = {"max_tokens": most or 64_000}
+        # `display` is taken here too (tried on Opus 4.7 by the authors of llmgateway, June 2026).
+        asked: dict[str, Any] = {"max_tokens": said or most or 64_000}
         add_reasoning(asked, given, model.claude, forced, drop)
         del asked["max_tokens"]
         fields |= asked
         budget = asked.get("thinking", {}).get("budget_tokens")
-        return budget + _ROOM if budget and most is None else None
+        return most or budget + _ROOM if budget and said is None else None
     for name, value in given.items():
         if name != "effort" and value is not None:
             drop(f"reasoning.{name}", "Converse has no such parameter")

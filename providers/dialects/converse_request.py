@@ -94,10 +94,10 @@ def encode_body(
     if params.max_output_tokens is not None:
         config["maxTokens"] = params.max_output_tokens
     if params.reasoning:
-        most = params.max_output_tokens or profile.max_output_tokens
-        needed = add_effort(fields, params.reasoning, model, most, tools.is_forced, drop)
-        if "thinking" in fields and params.max_output_tokens is None:
-            config["maxTokens"] = needed or most
+        said, most = params.max_output_tokens, profile.max_output_tokens
+        needed = add_effort(fields, params.reasoning, model, said, most, tools.is_forced, drop)
+        if needed is not None:
+            config["maxTokens"] = needed
     _add_sampling(config, params, profile, fields, model.claude is not None, drop)
     for name, value in (
         ("system", system),

@@ -36,11 +36,12 @@ What a table cannot say:
 - **Speaks**: API formats, the preferred one first; `dialect=` of a call chooses another one. In chat completions the
   call is translated, and what has no place there is reported or refused, see below.
 - **Not taken**: parameters that the host's Responses API refuses or ignores. They are reported in
-  `response.meta.dropped`, except those without which the call would mean something else, such as
-  `previous_response_id`: these are an `UnsupportedParameter`.
+  `response.meta.dropped`, except those without which the call would mean something else: these are an
+  `UnsupportedParameter`, or served here ([State](state.md)).
 - **MCP servers** that a tool names by their URL are called by MCPALL itself, and where no approval is asked for also by
   MCPUNASKED. In calls to any other host they are called [from here](tools.md#mcp-servers).
-- A call that a host does not serve is an `UnsupportedOperation`. Hosts behind a gateway may serve less than it does.
+- A call that a host does not serve is served here, as far as state goes, or an `UnsupportedOperation`. Hosts behind a
+  gateway may serve less than it does.
 - With `api_base=` the provider's name before the first slash still names the provider. For a host whose own model names
   begin like that, write `openai_compatible/openai/gpt-oss-20b`, or name the provider by `custom_llm_provider=`.
 """
@@ -265,8 +266,7 @@ def address(row: Provider) -> str:
         path for path in dict.fromkeys([row.base_path, *row.base_paths.values(), *row.model_paths.values()]) if path
     ]
     path = f" + {' or '.join(names([path]) for path in paths)}" if paths and not row.base_url.endswith(paths[0]) else ""
-    base_url = row.base_url.replace("|", "\\|")  # which would end the cell
-    usual = (f"`{base_url}`" if base_url else "…") + path
+    usual = (f"`{row.base_url}`" if row.base_url else "…") + path
     return "; ".join(filter(None, [usual, names(row.base_env)]))
 
 

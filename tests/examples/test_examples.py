@@ -51,9 +51,18 @@ OFFLINE = {
         r"^asked: openai \(failed\), scripted \(completed\)$",
         r"^Count to three\.$",
     ],
+    "state": [
+        r"^second answer: What is my name\?$",
+        r"^  user: My name is Ada\.\n  assistant: My name is Ada\.\n  user: What is my name\?$",
+        r"^begun: queued\nCount from one to five\.\nended: completed$",
+    ],
     "hooks": [
         r"  call\.start\n  attempt\.start\n  attempt\.end\n  call\.end\n",
         r"  completed after 0\.\d+ s, \d+ tokens, 1 attempt\n  abandoned after ",
+    ],
+    "spans": [
+        r"^chat scripted/echo: gen_ai\.usage\.output_tokens=\d+, antiphon\.outcome=completed, session\.id=s1\n"
+        r"chat scripted/echo: antiphon\.outcome=abandoned\nmy work: ",
     ],
     "credentials": [
         r"^Welcome back\. after \[401, 200\] with \[\"yesterday's\", \"today's\"\]$",
@@ -81,6 +90,17 @@ OFFLINE = {
         r"^OutputInvalid: Expected `array`, got `str` - at `\$\.steps`$",
         r"^second answer: Step\(text='boil water', minutes=3\)$",
         r"^Recipe\(title='Echo', steps=\[\]\)$",
+    ],
+    "formats": [
+        r"^responses: POST https://api\.openai\.com/v1/responses$",
+        r"^anthropic: POST .*/v1/messages$",
+        r"^gemini: POST .*:generateContent$",
+        r"^converse: POST https://bedrock-runtime\.[a-z0-9-]+\.amazonaws\.com/model/us\.amazon\.nova-2-lite-v1%3A0/converse$",
+        r"\"maxReasoningEffort\": \"low\"",
+        r"^  not sent: user - Converse has no such parameter$",
+        r"^cohere: POST https://api\.cohere\.com/v2/chat$",
+        r"\"token_budget\": 1024",
+        r"^Is 1001 a prime\?$",
     ],
     "function_calls": [
         r"^responses - It is sunny there\.$",
@@ -112,11 +132,19 @@ WITH_THE_MODEL = {
     "chain_file": [r"^support$", r"atempts", r"\w+"],
     "fallback": [r"\w+", r"^asked: openai \(failed\), local \((completed|incomplete)\)$", r"\w+"],
     "hooks": [r"  attempt\.start\n  attempt\.end\n  call\.end\n", r"\d+ tokens, 1 attempt\n  abandoned after "],
+    "spans": [r"^chat local/smollm2: .*outcome=\w+, session\.id=s1\nchat local/smollm2: .*abandoned\nmy work: "],
+    "state": [
+        r"^second answer: .*\w",
+        r"^  user: My name is Ada\.\n  assistant: .*\w",
+        r"^begun: queued\n.*\w",
+        r"^ended: ",
+    ],
     "credentials": [r"^Welcome back", r"^https://bedrock", r"\w+"],
     "errors": [r"^1 attempt$", r"\w+"],
     "store": [r"^call 1 of =acme/count/calls\n.*\w", r"^call 2 of =acme/count/calls$"],
     "structured": [r"^second answer: ", r"^(Recipe\(|Output(Invalid|Incomplete): )"],
     "tools": [r"^- mcp_list_tools$", r"^- (mcp_call|message)$"],
+    "formats": [r"^cohere: POST ", r"\w+"],
     "function_calls": [r"^responses - ", r"^chat - ", r"^user \| .*\nassistant \| ", r"^tool \| It is sunny in "],
     "mcp_client": OFFLINE["mcp_client"],
 }

@@ -11,6 +11,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+import antiphon
+
 ROOT = Path(__file__).parents[2]
 
 # Written so that this file does not match itself.
@@ -111,3 +113,7 @@ def test_the_pins_satisfy_the_project_file(file: str) -> None:
 
 def test_every_pinned_file_is_checked_here() -> None:
     assert {path.name for path in (ROOT / "requirements").glob("*.txt")} == set(PINNED)
+
+
+def test_the_package_has_the_version_of_its_release() -> None:
+    assert antiphon.__version__ == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]

@@ -136,6 +136,9 @@ class Dumped:
         self.fields = fields
         self.__dict__.update({"type": fields.get("type"), "tools": fields.get("tools")})
 
+    def __repr__(self) -> str:  # without an address, so that all workers of a test run find the same tests
+        return f"Dumped({self.fields})"
+
     def model_dump(self, **settings: Any) -> Mapping[str, Any]:
         assert settings["by_alias"]
         return self.fields
@@ -162,6 +165,9 @@ class FastResult:
         self.content = (Dumped(**TEXT),)
         self.structured_content = {"a": 1}
         self.is_error = True
+
+    def __repr__(self) -> str:
+        return "FastResult()"
 
 
 @pytest.mark.parametrize(

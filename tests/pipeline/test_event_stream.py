@@ -28,11 +28,12 @@ from antiphon.pipeline.errors import (
     StreamInterrupted,
 )
 from antiphon.pipeline.event_stream import EventStream
-from antiphon.pipeline.function_stages import after, on_stream_event, stage
-from antiphon.pipeline.reply import Reply
+from antiphon.pipeline.function_stages import FunctionStage, after, on_stream_event, stage
+from antiphon.pipeline.reply import Outcome, Reply
 from antiphon.pipeline.request import Handler, Request
 from antiphon.pipeline.response import Response
 from antiphon.pipeline.stage import Stage
+from antiphon.stages.retry import Retry
 from antiphon.testing import scripted
 
 HELLO = ("Hello", " there", ".")
@@ -875,3 +876,81 @@ def test_events_that_are_all_there_make_a_stream(mode: Mode) -> None:
         assert (await mode.until_done(stream)).output_text == answer("Hi you.").output_text
 
     mode.run(body)
+
+
+# --- what is waited for before the end ------------------------------------------------------------------------------
+
+
+def awaited(seen: list[str]) -> FunctionStage:
+    """Return a stage that notes that it was waited for, and with which outcome."""
+
+    @stage
+    async def wait(request: Request, call_next: Handler) -> Reply:
+        async def before_end(outcome: Outcome) -> None:
+            await request.context.runtime.sleep(0.001)
+            seen.append(f"before:{outcome.kind}")
+
+        reply = await call_next(request)
+        assert isinstance(reply, EventStream)
+        await reply.before_end(before_end)
+        return reply
+
+    return wait
+
+
+def test_what_has_to_be_done_before_the_end_is_done_when_the_reader_sees_it(mode: Mode) -> None:
+    async def body() -> None:
+        seen: list[str] = []
+        stream = await open_stream(
+            mode, Source(*one_by_one(text_events("Hel", "lo"))), outcomes(seen, "outer"), awaited(seen)
+        )
+        while not isinstance(await mode.next(stream), ev.ResponseCompleted):
+            assert seen == []
+        assert seen == ["before:completed", "outer:completed"]
+        await mode.events(stream)
+        assert len(seen) == 2
+
+    mode.run(body)
+
+
+def test_it_is_done_at_once_for_a_stream_whose_end_has_come(mode: Mode) -> None:
+    async def body() -> None:
+        seen: list[str] = []
+        stream = await open_stream(mode, Source(text_events("Hello")), awaited(seen), Retry())
+
+        assert seen == ["before:completed"]
+        await mode.events(stream)
+        assert seen == ["before:completed"]
+
+    mode.run(body)
+
+
+def test_it_is_done_for_a_stream_that_breaks_or_is_let_go(mode: Mode) -> None:
+    async def body() -> None:
+        seen: list[str] = []
+        broken = Source(text_events("Hel", end=False), APIConnectionError("reset"))
+        stream = await open_stream(mode, broken, outcomes(seen, "outer"), awaited(seen))
+        with pytest.raises(StreamInterrupted):
+            await mode.events(stream)
+        assert seen == ["before:failed", "outer:failed"]
+
+        left = Source(text_events("Hel", end=False))
+        stream = await open_stream(mode, left, outcomes(seen, "outer"), awaited(seen))
+        await mode.next(stream)
+        await mode.close(stream)
+        assert seen[2:] == ["before:abandoned", "outer:abandoned"]
+        assert (broken.closed, left.closed) == (1, 1)
+
+    mode.run(body)
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_there_is_no_time_for_it_in_a_cancelled_stream(backend: Any) -> None:
+    async def body() -> None:
+        seen: list[str] = []
+        stream = await open_stream(Mode(backend), Waiting(), outcomes(seen, "outer"), awaited(seen))
+        with anyio.move_on_after(0.02):
+            await anext(stream)
+        assert seen == ["outer:cancelled"]
+
+    anyio.run(body, backend=backend)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import importlib
+import socket
 import threading
 import time
 from collections.abc import Callable, Coroutine
@@ -123,6 +125,24 @@ def test_a_silent_server_meets_the_right_limit(use: Any, limits: dict[str, float
         assert (caught.value.limit, caught.value.limit_s) == (limit, 0.1)
 
     with serving(lambda connection: connection.wait_for_close()) as server:
+        use(body)
+
+
+@pytest.mark.parametrize("limits", [{"total": 0.2}, {"connect": 0.2}], ids=str)
+def test_a_host_that_nobody_answers_for_meets_the_limit_that_ran_out(use: Any, limits: dict[str, float]) -> None:
+    async def body(transport: HttpxTransport) -> None:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with pytest.raises(APITimeoutError) as caught:
+            await transport.open(HttpRequest("POST", url, (), b"{}"), pace_of(streamed=False, **limits))
+        assert {caught.value.limit: caught.value.limit_s} == limits
+
+    with socket.socket() as listener, contextlib.ExitStack() as waiting:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(8):  # fill the backlog, so that the next connection is never answered
+            client = waiting.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(listener.getsockname())
         use(body)
 
 

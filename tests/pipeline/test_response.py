@@ -240,6 +240,28 @@ def test_one_text_is_changed_wherever_it_stands(data: bytes, told: bytes) -> Non
     assert pickle.loads(pickle.dumps(new)) == new
 
 
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (b'{"id":"a","store":false,"top_p":0.5}', b'{"id":"a","store":true,"top_p":0.5}'),
+        (b'{"id":"a","store": null}', b'{"id":"a","store": true}'),
+        (b'{"id":"a"}', b'{"store":true,"id":"a"}'),
+        (b'{"metadata":{"store":false},"store":false}', b'{"metadata":{"store":false},"store":true}'),
+        (b'{"metadata":{"store":"x"}}', b'{"metadata":{"store":"x"},"store":true}'),
+        (b'{"text":"\\"store\\":false","store":false}', b'{"text":"\\"store\\":false","store":true}'),
+    ],
+)
+def test_a_flag_is_changed_wherever_it_stands(data: bytes, told: bytes) -> None:
+    old = Response.from_json(data)
+
+    new = old.with_scalars(store=True)
+
+    assert new.store is True
+    assert old.raw == data
+    assert new.raw == told
+    assert new.with_scalars(id="b", store=False).to_dict() == {**old.to_dict(), "id": "b", "store": False}
+
+
 def test_copies_share_what_is_decoded(full: Response) -> None:
     stamped = full.stamp(Meta(call_id="call"))
 

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import botocore.credentials  # type: ignore[import-untyped]
+import httpx
 import pytest
 from cloud_accounts import CONVERSE, EXPIRED, KEY_ID, OWN, SECRET, TOKEN, ask, assert_signed
 from conftest import Mode
 from replay_server import Answer, replaying
 
 from antiphon import presets
+from antiphon.client import Client
 from antiphon.pipeline.credential import Credential
 from antiphon.pipeline.errors import (
     AuthenticationError,
@@ -122,6 +124,22 @@ def test_mantle_is_signed_for_by_its_own_name(mode: Mode) -> None:
         mode.run(lambda: ask(mode, server.url, "bedrock_mantle/openai.gpt-5.5", **WHO, **WHERE))
 
     assert_signed(server.requests[0], server.port, service="bedrock-mantle")
+
+
+def test_a_client_of_the_callers_own_sends_what_was_signed(mode: Mode) -> None:
+    async def body() -> None:
+        own: Any = httpx.AsyncClient() if mode.is_async else httpx.Client()
+        client = Client(transport=own)
+        try:
+            await mode.call(client.chain, model=MODEL, api_base=server.url, **WHO, **WHERE)
+        finally:
+            await mode.close(client)
+            await mode.close(own)
+
+    with replaying(OK) as server:
+        mode.run(body)
+
+    assert_signed(server.requests[0], server.port)
 
 
 def test_every_attempt_is_signed_anew(mode: Mode) -> None:

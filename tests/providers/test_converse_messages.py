@@ -345,6 +345,31 @@ def test_an_id_that_the_host_refuses_is_changed_in_both_places(model: str, call_
     assert result_message["content"][0]["toolResult"]["toolUseId"] == made
 
 
+def test_citations_go_back_with_the_text_that_they_are_about() -> None:
+    cited = {"title": "A", "location": {"web": {"url": "https://a.example"}}}
+
+    def noted(start: int, end: int, whose: str = "bedrock") -> dict[str, Any]:
+        own = {"provider": whose, "dialect": "converse", "start_index": start, "end_index": end, "citation": cited}
+        return {"type": "url_citation", "url": "https://a.example", "title": "A", "provider_data": own}
+
+    def of(*annotations: Any) -> list[dict[str, Any]]:
+        part = {"type": "output_text", "text": "So it is.", "annotations": list(annotations)}
+        (message,) = messages({"role": "assistant", "content": [part]})
+        found: list[dict[str, Any]] = message["content"]
+        return found
+
+    block = {"citationsContent": {"content": [{"text": "it"}], "citations": [cited, cited]}}
+    assert of(noted(3, 5), noted(3, 5), noted(4, 6)) == [text("So "), block, text(" is.")]
+    for foreign in (noted(0, 2, "other"), noted(0, 99), {"type": "url_citation"}, "odd"):
+        assert of(foreign) == [text("So it is.")]
+
+
+def test_a_refusal_is_said_like_any_other_text() -> None:
+    refusal = {"role": "assistant", "content": [{"type": "refusal", "refusal": "No."}]}
+
+    assert messages(refusal) == [said("assistant", text("No."))]
+
+
 # --- reasoning and the host's own blocks
 
 

@@ -95,6 +95,17 @@ def test_parameters_have_their_places() -> None:
     assert set(sent.dropped) == {"metadata.odd", "metadata.n"}
 
 
+def test_labels_are_bounded() -> None:
+    sent = Sent(metadata={f"n{at}": "x" for at in range(18)})
+
+    assert len(sent.body["requestMetadata"]) == 16
+    assert set(sent.dropped) == {"metadata.n16", "metadata.n17"}
+
+
+def test_a_tier_that_there_is_not_is_reported() -> None:
+    assert set(Sent(service_tier="scale").dropped) == {"service_tier"}
+
+
 def test_further_fields_are_put_together_with_those_of_the_call() -> None:
     guardrail = {"guardrailIdentifier": "g", "guardrailVersion": "DRAFT", "trace": "enabled"}
 
@@ -179,8 +190,9 @@ def test_effort_is_asked_for_as_the_models_maker_does(
 
 def test_an_answer_with_a_budget_of_thinking_has_room_for_both() -> None:
     assert Sent(BUDGET, reasoning={"effort": "low"}).body["inferenceConfig"] == {"maxTokens": 64_000}
-    sent = Sent("anthropic.claude-3-7-sonnet-20250219-v1:0", reasoning={"effort": "low"})
+    sent = Sent("anthropic.claude-opus-4-1-20250805-v1:0", reasoning={"effort": "low"})
     assert sent.body["inferenceConfig"]["maxTokens"] > 2048
+    assert "inferenceConfig" not in Sent(reasoning={"effort": "low"}).body
     assert Sent(BUDGET, reasoning={"effort": "low"}, max_output_tokens=5000).body["inferenceConfig"] == {
         "maxTokens": 5000
     }
@@ -275,6 +287,24 @@ def test_amazons_own_tools_are_offered_where_the_model_has_them(tool: str, name:
     assert Sent(NOVA, tools=[given]).body["toolConfig"] == {"tools": [{"systemTool": {"name": name}}]}
     with pytest.raises(UnsupportedParameter, match="tools"):
         Sent(CLAUDE, tools=[given])
+
+
+@pytest.mark.parametrize(
+    ("tool", "dropped"),
+    [
+        ({"type": "namespace", "name": "n", "description": "d", "tools": [function()]}, "tools[0].description"),
+        ({"type": "custom", "name": "c", "format": {"type": "grammar", "syntax": "lark"}}, "tools[0].format"),
+        (function(defer_loading=True), "tools[0].defer_loading"),
+        ({"type": "web_search", "search_context_size": "low"}, "tools[0].search_context_size"),
+    ],
+)
+def test_what_a_tool_cannot_say_here_is_reported(tool: dict[str, Any], dropped: str) -> None:
+    assert set(Sent(NOVA, tools=[tool]).dropped) == {dropped}
+
+
+def test_a_call_that_is_required_of_no_tool_is_an_error() -> None:
+    with pytest.raises(UnsupportedParameter, match="there is no tool to call"):
+        Sent(tool_choice="required")
 
 
 @pytest.mark.parametrize("kind", ["mcp", "file_search", "computer_use_preview"])
@@ -399,7 +429,7 @@ def test_a_model_stands_in_the_path_and_an_arn_has_its_own_region(base: str, mod
 def test_the_region_is_that_of_the_environment(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for each in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_REGION_NAME", "AWS_ENDPOINT_URL_BEDROCK_RUNTIME"):
         monkeypatch.delenv(each, raising=False)
-    with pytest.raises(InvalidParameter, match="needs AWS_REGION or AWS_DEFAULT_REGION or AWS_REGION_NAME"):
+    with pytest.raises(InvalidParameter, match="needs a region"):
         presets.responses.explain("Hi", model=f"bedrock/{NOVA}", api_key="k")
     monkeypatch.setenv(name, "ap-south-1")
 

@@ -26,8 +26,12 @@ HOSTED = {"type": "web_search"}
 SCHEMA = {"format": {"type": "json_schema", "name": "a", "schema": {"type": "object", "properties": {}}}}
 
 
+# What a host does not keep would be kept by Remember.
+CHAIN = presets.responses.without("remember")
+
+
 def explained(model: str, **given: Any) -> Explanation:
-    return presets.responses.explain("Hi", model=model, **{"api_key": KEY, **given})
+    return CHAIN.explain("Hi", model=model, **{"api_key": KEY, **given})
 
 
 def row(*dialects: str, **fields: Any) -> Provider:

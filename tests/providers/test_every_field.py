@@ -84,6 +84,8 @@ HOSTS = [
     *("zai", "llama_cpp"),
 ]
 MODEL = "some-model"
+# What a host does not keep would be kept by Remember.
+CHAIN = presets.responses.without("remember")
 
 
 def explained(host: str, dialect: str, name: str, value: Any, **more: Any) -> tuple[Explanation, Explanation]:
@@ -96,8 +98,8 @@ def explained(host: str, dialect: str, name: str, value: Any, **more: Any) -> tu
     if name == "stream_options":
         base["stream"] = True
     return (
-        presets.responses.explain("Hi", **base, **{name: value}, **more),
-        presets.responses.explain("Hi", **base),
+        CHAIN.explain("Hi", **base, **{name: value}, **more),
+        CHAIN.explain("Hi", **base),
     )
 
 

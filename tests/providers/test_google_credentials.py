@@ -12,8 +12,11 @@ from cloud_accounts import GEMINI, ask, google, grant_of
 from conftest import Mode
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from google.auth import compute_engine
+from google.auth.compute_engine import _metadata
+from google.oauth2 import service_account
 from google.oauth2.credentials import Credentials
-from loopback import Server
+from loopback import Connection, Server
 from replay_server import Answer, path_of, replaying
 
 from antiphon import presets
@@ -154,6 +157,25 @@ def test_a_key_file_gives_tokens(form: str, pem: str, mode: Mode, tmp_path: Path
     assert "jwt-bearer" in grant_of(accounts.requests[0])
 
 
+def test_a_machine_of_googles_is_its_own_login(monkeypatch: pytest.MonkeyPatch, mode: Mode) -> None:
+    """What the metadata server says is read by the names of its headers, in whatever case."""
+
+    def serve(connection: Connection) -> None:
+        while (received := connection.request()) is not None:
+            said: Any = {"access_token": "machine", "expires_in": 3600, "token_type": "Bearer"}
+            if "token" not in received.line:
+                said = {"aliases": ["default"], "email": "robot@pro-1.example", "scopes": []}
+            head = {"Content_Type": "application/json", "Metadata_Flavor": "Google"}
+            connection.answer(json.dumps(said).encode(), **head)
+
+    given: Any = compute_engine.Credentials
+    with Server(serve) as metadata, replaying(OK) as host:
+        monkeypatch.setattr(_metadata, "_GCE_METADATA_HOST", f"127.0.0.1:{metadata.port}")
+        mode.run(lambda: ask(mode, host.url, MODEL, api_key=given(), **WHERE))
+
+    assert tokens(host) == ["Bearer machine"]
+
+
 def test_a_key_file_is_read_once_for_all_calls_of_a_client(pem: str) -> None:
     logins = Logins()
     with google("robot", "again") as accounts:
@@ -239,6 +261,20 @@ def test_the_environment_says_project_and_location() -> None:
     with pytest.raises(InvalidParameter, match="needs a project") as caught:
         find_access(row, {"api_key": "t"}, {}, dialect="gemini")
     assert "vertex_project=" in (caught.value.hint or "")
+
+
+def test_a_key_file_says_the_project_where_nothing_else_does(pem: str) -> None:
+    row = catalog.find("vertex_ai")
+    with google("robot") as accounts:
+        written = a_key_file(accounts, pem)
+        made: Any = service_account.Credentials.from_service_account_info
+        for given in ({"vertex_credentials": written}, {"vertex_credentials": Secret(json.dumps(written))}):
+            assert "/projects/pro-1/" in find_access(row, given, {}, dialect="gemini").base_url
+        assert "/projects/pro-1/" in find_access(row, {"api_key": made(written)}, {}, dialect="gemini").base_url
+        for named in ({"vertex_project": "mine"}, {}):
+            environ = {} if named else {"VERTEXAI_PROJECT": "mine"}
+            access = find_access(row, {"vertex_credentials": written, **named}, environ, dialect="gemini")
+            assert "/projects/mine/" in access.base_url
 
 
 def test_a_login_goes_to_googles_hosts_only() -> None:

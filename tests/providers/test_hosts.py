@@ -9,7 +9,7 @@ from conftest import Mode
 from replay_server import Answer, path_of, replaying
 
 import antiphon
-from antiphon import InvalidParameter, MissingKey, UnsupportedOperation, UnsupportedParameter, presets
+from antiphon import InvalidParameter, MissingKey, NotFoundError, UnsupportedOperation, UnsupportedParameter, presets
 from antiphon.pipeline.items import Message
 from antiphon.pipeline.params import CreateParams
 from antiphon.pipeline.wire import loads
@@ -339,9 +339,12 @@ def test_a_server_of_ones_own_needs_no_key(row: Provider) -> None:
 @pytest.mark.parametrize("row", [row for row in ROWS if "previous_response_id" in row.unsupported], ids=by_name)
 def test_what_a_stateless_host_would_forget_is_refused(row: Provider) -> None:
     call = {"model": f"{row.name}/m", "api_key": KEY}
+    forgetful = presets.responses.without("remember")
 
     for dialect in (None, *row.dialects):
         with pytest.raises(UnsupportedParameter, match="previous_response_id"):
+            forgetful.explain("Hi", previous_response_id="resp_1", dialect=dialect, **call)
+        with pytest.raises(NotFoundError, match=f"resp_1 of {row.name} is not kept here"):
             presets.responses.explain("Hi", previous_response_id="resp_1", dialect=dialect, **call)
     with pytest.raises(UnsupportedOperation, match=f"{row.name} does not serve get"):
         antiphon.get_responses("resp_1", custom_llm_provider=row.name, api_key=KEY)

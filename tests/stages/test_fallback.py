@@ -22,6 +22,7 @@ from antiphon.pipeline.errors import (
 )
 from antiphon.pipeline.grammar import check_grammar
 from antiphon.pipeline.http import HttpRequest
+from antiphon.pipeline.wire import loads
 from antiphon.providers.scripted import ScriptedHost
 
 BUSY = {"status": 429, "body": {"error": {"message": "slow down"}}}
@@ -33,6 +34,7 @@ WRONG = {"status": 400, "body": {"error": {"message": "wrong"}}}
 def keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "key-of-openai")
     monkeypatch.setenv("XAI_API_KEY", "key-of-xai")
+    monkeypatch.setenv("GROQ_API_KEY", "key-of-groq")
 
 
 def chain_with(*targets: Any, **settings: Any) -> Chain:
@@ -214,16 +216,34 @@ def test_a_stream_goes_to_another_target_until_its_first_content(mode: Mode, wit
     mode.run(body)
 
 
-def test_a_conversation_that_one_target_keeps_goes_nowhere_else(mode: Mode) -> None:
+@pytest.mark.parametrize("first", ["openai/gpt-5", "groq/m"])
+def test_a_conversation_that_is_remembered_goes_on_at_the_next_target(mode: Mode, first: str) -> None:
+    host = ScriptedHost(["Hello.", BUSY, "And on."])
+    chain = client_of(host, chain_with("xai/grok")).chain
+
+    async def body() -> None:
+        begun = await mode.call(chain, "Hi", model=first)
+        response = await mode.call(chain, "And?", model=first, previous_response_id=begun.id)
+
+        assert response.output_text == "And on."
+        assert response.previous_response_id == begun.id
+        sent = loads(host.requests[-1].body or b"")
+        assert [item["role"] for item in sent["input"]] == ["user", "assistant", "user"]
+
+    mode.run(body)
+
+
+@pytest.mark.parametrize("given", [{"conversation": "conv_1"}, {"previous_response_id": "resp_1"}])
+def test_what_only_its_host_knows_goes_nowhere_else(mode: Mode, given: dict[str, Any]) -> None:
     host = ScriptedHost([BUSY, "Never."])
     chain = client_of(host, chain_with("xai/grok")).chain
 
-    async def body() -> RateLimitError:
+    async def body() -> None:
         with pytest.raises(RateLimitError) as caught:
-            await mode.call(chain, "Hi", model="openai/gpt-5", previous_response_id="resp_1")
-        return caught.value
+            await mode.call(chain, "Hi", model="openai/gpt-5", **given)
+        assert caught.value.__notes__ == [f"no other target was asked: {next(iter(given))} is known to this one only"]
 
-    assert mode.run(body).__notes__ == ["no other target was asked: previous_response_id is known to this one only"]
+    mode.run(body)
 
 
 def test_no_target_is_asked_when_the_time_is_over(mode: Mode) -> None:
@@ -284,3 +304,20 @@ def test_a_target_without_key_is_an_error_of_its_own(mode: Mode, monkeypatch: py
         return caught.value
 
     assert mode.run(body).__notes__ == ["asked before: openai/gpt-5: RateLimitError: slow down"]
+
+
+def test_hooks_are_told_of_each_further_target(mode: Mode, streamed: bool) -> None:
+    seen: list[Any] = []
+    host = ScriptedHost([BUSY, BROKEN, "Here you are."])
+    client = Client(chain_with("xai/grok", "openai/gpt-5-mini"), transport=host, hooks=[seen.append])
+
+    async def body() -> None:
+        await mode.response(client.chain, "Hi", streamed=streamed, model="openai/gpt-5")
+
+    mode.run(body)
+
+    told = [(signal.failed, signal.next, signal.error) for signal in seen if signal.name == "fallback.scheduled"]
+    assert told == [
+        ("openai/gpt-5", "xai/grok", "RateLimitError"),
+        ("xai/grok", "openai/gpt-5-mini", "InternalServerError"),
+    ]

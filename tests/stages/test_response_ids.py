@@ -20,9 +20,9 @@ from antiphon.pipeline.errors import (
     APIError,
     InvalidModel,
     InvalidParameter,
+    NotFoundError,
     StreamInterrupted,
     UnknownProvider,
-    UnsupportedParameter,
 )
 from antiphon.providers.response_ids import ResponseId, decode_id, deployment_of, encode_id
 from antiphon.testing import ScriptedClient, ScriptedHost, message, scripted
@@ -308,12 +308,12 @@ def test_an_alias_is_the_same_provider(mode: Mode) -> None:
 Bad = tuple[dict[str, Any], type[Exception], str]
 REFUSED: dict[str, Bad] = {
     "another provider": (
-        {"model": "local/smollm2", "previous_response_id": encode_id("resp_1", "openai")},
+        {"model": "groq/m", "previous_response_id": encode_id("resp_1", "openai")},
         InvalidParameter,
-        "previous_response_id belongs to openai, and the call goes to local",
+        "previous_response_id belongs to openai, and the call goes to groq",
     ),
     "another provider, by LiteLLM": (
-        {"model": "local/smollm2", "previous_response_id": litellm("openai", "resp_1")},
+        {"model": "groq/m", "previous_response_id": litellm("openai", "resp_1")},
         InvalidParameter,
         "belongs to openai",
     ),
@@ -349,8 +349,8 @@ REFUSED: dict[str, Bad] = {
     ),
     "a host that keeps nothing": (
         {"model": "local/smollm2", "previous_response_id": "resp_1", "api_base": "http://host.invalid/v1"},
-        UnsupportedParameter,
-        "local does not take previous_response_id",
+        NotFoundError,
+        "response resp_1 of local is not kept here",
     ),
 }
 

@@ -11,7 +11,7 @@ from conftest import Mode
 
 from antiphon import presets
 from antiphon.pipeline.chain import Chain
-from antiphon.pipeline.errors import InvalidParameter, UnsupportedParameter
+from antiphon.pipeline.errors import InvalidParameter, UnsupportedOperation, UnsupportedParameter
 from antiphon.pipeline.function_stages import before
 from antiphon.pipeline.request import Request
 from antiphon.pipeline.secret import Secret
@@ -135,6 +135,35 @@ def test_a_header_may_be_a_secret(mode: Mode) -> None:
         await mode.call(client.chain, model="openai/m", extra_headers={"x-token": Secret("canary")})
 
         assert dict(client.host.requests[0].headers)["x-token"] == Secret("canary")
+
+    mode.run(body)
+
+
+def test_what_is_kept_here_needs_a_stage_that_reads_it(mode: Mode) -> None:
+    async def body() -> None:
+        client = scripted("Hello.", chain=presets.responses.without("remember"))
+        with pytest.raises(UnsupportedOperation, match="no stage of this chain reads it") as caught:
+            await mode.either(
+                lambda: client.get_responses("resp_apk1_" + 32 * "0"),
+                lambda: client.aget_responses("resp_apk1_" + 32 * "0"),
+            )
+
+        assert "place Remember after Resolve" in str(caught.value)
+        assert client.requests == []
+
+    mode.run(body)
+
+
+@pytest.mark.parametrize("given", [{"model": "groq/m"}, {"model": "openai/m", "api_base": "https://eu.example/v1"}])
+def test_what_others_keep_is_not_gone_on_from_without_it(mode: Mode, given: dict[str, Any]) -> None:
+    async def body() -> None:
+        client = scripted({"id": "resp_1"}, chain=presets.responses.without("remember"))
+        first = await mode.call(client.chain, model="openai/m")
+        with pytest.raises(InvalidParameter, match=r"belongs to openai|kept at another address") as caught:
+            await mode.call(client.chain, previous_response_id=first.id, **given)
+
+        assert caught.value.param == "previous_response_id"
+        assert len(client.requests) == 1
 
     mode.run(body)
 

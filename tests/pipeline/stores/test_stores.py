@@ -167,9 +167,9 @@ def test_appending_nothing_tells_the_length_and_makes_nothing(store: Store) -> N
 
 def test_a_log_expires_as_a_whole(store: Store) -> None:
     store.append("/v/1", [b"a"])
-    store.append("/v/1", [b"b"], ttl_s=0.05)
-    store.append("/v/1", [b"c"])
-    time.sleep(0.1)
+    store.append("/v/1", [b"b"], ttl_s=0.4)
+    store.append("/v/1", [b"c"])  # before it expires, on a busy machine too
+    time.sleep(0.5)
 
     assert store.log("/v/1") == []
     assert store.append("/v/1", [b"d"], start=0) == 1
@@ -341,7 +341,8 @@ def test_adding_up_with_expect_loses_no_turn(make_store: MakeStore) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-def test_both_sides_of_a_fork_go_on(store: Store, kind: str) -> None:
+def test_both_sides_of_a_fork_go_on(make_store: MakeStore, kind: str) -> None:
+    store = make_store(timeout_s=30)
     store.write("/v/1", b"before")
     stop = threading.Event()
 
@@ -386,7 +387,7 @@ def test_processes_that_open_a_new_place_at_once_all_succeed(make_store: MakeSto
             try:
                 os.close(opens)
                 os.read(gate, 1)  # ends when the parent closes the other side
-                make_store().append("/v/log", [b"x"])
+                make_store(timeout_s=30).append("/v/log", [b"x"])
                 status = 0
             finally:
                 os._exit(status)

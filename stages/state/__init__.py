@@ -1,0 +1,1 @@
+"""What the stage Remember is made of: records, histories, turns, background responses, pages, compaction."""
