@@ -373,7 +373,7 @@ def test_images_are_told_of_in_words_where_the_host_takes_none(mode: Mode) -> No
             }
             register(row, replace=True)
             call = docs(chat_body(chat_calling(("see", "{}"))), chat_body(chat_calling(text="ok")), server=Shelf(see))
-            response = await call(mode, streamed=False, tools=[mcp("docs")], model="plain_text/m")
+            response = await call(mode, streamed=False, tools=[mcp("docs")], model="plain_text/m", dialect="chat")
 
             assert response.output_text == "ok"
             assert response.meta is not None
