@@ -179,3 +179,21 @@ def test_tools_are_told_of_without_content_unless_asked(mode: Mode, streamed: bo
             assert ended["find"].duration_s >= 0.02
 
     mode.run(body)
+
+
+def test_with_state_kept_here_the_answer_to_a_question_is_enough(mode: Mode, streamed: bool) -> None:
+    async def body() -> None:
+        docs, clock = Shelf(find, drop), Shelf(now)
+        call = talk(*BRIDGED, mcp_servers={"docs": docs, "clock": clock})
+        ask = {"streamed": streamed, "model": "cerebras/m", "dialect": "chat", "tools": TOOLS}
+        first = await call(mode, "Tidy up", **ask)
+        (request,) = [item for item in first.output if isinstance(item, McpApprovalRequest)]
+        yes = {"type": "mcp_approval_response", "approval_request_id": request.id, "approve": True}
+        second = await call(mode, [yes], previous_response_id=first.id, **ask)
+
+        assert second.output_text == "Gone."
+        assert docs.called == [("find", {"text": "x"}), ("drop", {"table": "t"})]
+        told = [each["content"] for each in call.requests[2]["messages"] if each["role"] == "tool"]
+        assert told == ["found x", "noon", "dropped t"]
+
+    mode.run(body)
