@@ -204,6 +204,17 @@ def test_a_call_may_bring_servers_which_are_kept_for_the_next_one(mode: Mode) ->
     mode.run(body)
 
 
+def test_servers_that_calls_bring_are_kept_in_bounds(mode: Mode) -> None:
+    async def body() -> None:
+        call = talk("ok")
+        for _ in range(70):
+            await call(mode, streamed=False, tools=[mcp("docs")], mcp_servers={"docs": Shelf(find)})
+        assert len(call.requests) == 70
+        await mode.close(call.client)
+
+    mode.run(body)
+
+
 def test_a_registry_of_ones_own_serves_many_clients(mode: Mode) -> None:
     async def body() -> None:
         servers = McpServers({"docs": Shelf(find)})
