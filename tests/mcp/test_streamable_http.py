@@ -12,7 +12,7 @@ import anyio
 import pytest
 from conftest import Mode
 from loopback import Connection, open_descriptors, serving
-from mcp_calls import connected
+from mcp_calls import Caller, connected
 from scripted_mcp import ADD, Post, ScriptedMcp, default_answer, scripted_mcp
 
 from antiphon.mcp import (
@@ -409,6 +409,32 @@ def test_a_session_that_is_lost_twice_is_an_error_and_not_the_end(mode: Mode, ru
 
                 assert host.count("tools/call") == 2
                 assert await server.add() == "3"
+
+    run(body)
+
+
+def test_a_server_that_was_away_for_a_moment_is_found_again(mode: Mode, run: Any) -> None:
+    away = [True]
+
+    def begin(post: Post) -> None:
+        if away[0]:
+            post.connection.answer(b"nothing is deployed here", "404 Not Found")
+        elif post.message["method"] == "initialize":
+            post.answer({"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "serverInfo": {"name": "s"}})
+        else:
+            post.error(-32601)
+
+    async def body() -> None:
+        away[0] = True
+        with scripted_mcp({"server/discover": begin, "initialize": begin}) as host:
+            servers = connect(host.url)
+            server = Caller(mode, servers)
+            for _ in range(2):
+                with pytest.raises(McpProtocolError, match=r"HTTP 404, nothing is deployed here"):
+                    await server.add()
+            away[0] = False
+            assert await server.add() == "3"
+            await mode.close(servers)
 
     run(body)
 
