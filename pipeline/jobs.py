@@ -68,8 +68,7 @@ class Job(Generic[T]):
         self._task: Task | None = None
 
     def begin(self, runtime: Runtime, post: Callable[[Job[T], T | None, BaseException | None, float], None]) -> None:
-        """Start it; `post` gets how it ended, and when."""
-        self.began_at = runtime.now()
+        """Start it, now that `began_at` is set; `post` gets how it ended, and when."""
         self.ends_at = self.began_at + self.limit_s
 
         async def run() -> None:
@@ -153,9 +152,10 @@ class Jobs(Generic[T]):
         while self._waiting and len(self.running) < self._limit:
             job = self._waiting.popleft()
             self.running.append(job)
-            job.begin(self._runtime, self._post)
-            if self._on_begin is not None:
+            job.began_at = self._runtime.now()
+            if self._on_begin is not None:  # before, since in sync calls it runs at once, in a thread
                 self._on_begin(job)
+            job.begin(self._runtime, self._post)
 
     def _give_up(self, job: Job[T]) -> Job[T]:
         job.stop()

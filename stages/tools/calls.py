@@ -83,7 +83,8 @@ class Runner(msgspec.Struct, frozen=True, kw_only=True):
         context = ToolContext(self.context, item.call_id, self.model, self.metadata)
         try:
             call = function.bind(item.arguments, context)
-            output = result_output(await runtime.foreign(call) if function.is_async else await runtime.call(call))
+            with self.context.inside(item.call_id):
+                output = result_output(await runtime.foreign(call) if function.is_async else await runtime.call(call))
         except ToolError as error:
             return msgspec.structs.replace(refused(str(error) or "the tool failed", "failed"), error="ToolError")
         except AntiphonError:
@@ -104,7 +105,11 @@ class Runner(msgspec.Struct, frozen=True, kw_only=True):
             arguments = object_of(item.arguments)
             if asks and (why := await self._why_not(tool, arguments)) is not None:
                 return refused(why)
-            result = await tool.connection.call_tool(tool.info.name, arguments, timeout_s=run_s)
+            trace = self.context.trace_headers(item.call_id)
+            with self.context.inside(item.call_id):
+                result = await tool.connection.call_tool(
+                    tool.info.name, arguments, timeout_s=run_s, meta=dict(trace) if trace else None
+                )
         except ToolError as error:
             return refused(str(error), "failed")
         except AntiphonError as error:

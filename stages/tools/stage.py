@@ -122,7 +122,7 @@ class Tools(Stage, frozen=True):
 
         params, options = request.params, request.options
         assert isinstance(params, CreateParams)
-        memory = around.memory = around.memory or _new_memory()
+        memory = around.remembering()
         is_chained = params.previous_response_id is not None or params.conversation is not None
         most = options.get("max_tool_rounds", self.max_rounds)
         if most < 1:
@@ -150,7 +150,9 @@ class Tools(Stage, frozen=True):
     async def _offer(self, request: Request, tools: Any, choice: Any, around: _Surroundings) -> Offer:
         from .offer import make_offer
 
-        servers = around.servers(request.options.get("mcp_servers"))
+        servers, old = around.servers(request.options.get("mcp_servers"))
+        if old is not None:
+            await request.context.runtime.call(old.close)
         return await make_offer(
             tools,
             choice,
@@ -198,7 +200,7 @@ class _Surroundings:
 
     __slots__ = ("_lock", "_of_calls", "_scope", "memory")
 
-    _MOST = 16  # registries of calls
+    _MOST = 64  # registries of calls
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
@@ -206,27 +208,39 @@ class _Surroundings:
         self._of_calls: dict[Any, McpServers] = {}
         self.memory: Memory | None = None
 
-    def servers(self, of_call: Any) -> McpServers:
-        """Return the servers that a call may use: those of the client, and those that the call brings.
+    def remembering(self) -> Memory:
+        """Return the memory, made with the first conversation."""
+        from .history import Memory
 
-        Connections to the latter are kept for the next call that brings the same.
+        with self._lock:
+            if self.memory is None:
+                self.memory = Memory()
+            return self.memory
+
+    def servers(self, of_call: Any) -> tuple[McpServers, McpServers | None]:
+        """Return the servers that a call may use, and those of an old call that are to be closed in their favour.
+
+        The former are those of the client and those that the call brings; a registry that it brings stands for both.
+        Connections to a call's servers are kept for the next call that brings the same.
         """
         from ...mcp.registry import McpServers
 
+        if isinstance(of_call, McpServers):
+            return of_call, None
         given: Any = self._scope.resources.get("mcp_servers")
-        if of_call is None or isinstance(of_call, McpServers):
-            if of_call is not None or isinstance(given, McpServers):
-                return of_call or given
-            return self._scope.shared("mcp_servers", lambda: McpServers(given or {}))
+        if not isinstance(given, McpServers):
+            given = self._scope.shared("mcp_servers", lambda: McpServers(given or {}))
+        if of_call is None:
+            return given, None
         if not isinstance(of_call, Mapping):
             raise InvalidParameter(
                 f"mcp_servers is {type(of_call).__name__}; a mapping of names to servers is expected",
                 param="mcp_servers",
                 hint='mcp_servers={"docs": "https://docs.example/mcp"}',
             )
-        return self._beside(self.servers(None), of_call)
+        return self._beside(given, of_call)
 
-    def _beside(self, servers: McpServers, of_call: Mapping[str, Any]) -> McpServers:
+    def _beside(self, servers: McpServers, of_call: Mapping[str, Any]) -> tuple[McpServers, McpServers | None]:
         key = tuple(sorted((name, _key_of(server)) for name, server in of_call.items()))
         with self._lock:
             found = self._of_calls.pop(key, None)
@@ -236,9 +250,7 @@ class _Surroundings:
                 found = servers.beside(of_call)
             self._of_calls[key] = found
             old = self._of_calls.pop(next(iter(self._of_calls))) if len(self._of_calls) > self._MOST else None
-        if old is not None:
-            old.close()
-        return found
+        return found, old
 
     def _close(self) -> None:
         with self._lock:
@@ -256,12 +268,6 @@ def _key_of(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return ("list", tuple(_key_of(each) for each in value))
     return (type(value).__name__, repr(value) if isinstance(value, str | bool | int | float) else str(id(value)))
-
-
-def _new_memory() -> Memory:
-    from .history import Memory
-
-    return Memory()
 
 
 def _by_last_id(request: Request, memory: Memory) -> Request:

@@ -149,9 +149,6 @@ WITH_THE_MODEL = {
     "mcp_client": OFFLINE["mcp_client"],
 }
 
-# Started by others.
-SERVERS = {"weather_server"}
-
 TOOL = [
     r"^  weather offers:  get_weather$",
     r"^  the model calls: get_weather\(\{\"city\": ?\"Paris\"\}\)$",

@@ -304,3 +304,28 @@ def test_filters_say_which_tools_need_an_approval(require: Any, reads: bool, wri
 def test_a_filter_that_cannot_be_read_is_refused(require: Any) -> None:
     with pytest.raises(InvalidParameter, match=r"tools\[0\]\.require_approval"):
         needs_approval(require, READS, "tools[0]")
+
+
+def test_an_approver_that_fails_ends_the_call_with_its_error(mode: Mode, streamed: bool) -> None:
+    seen: list[str] = []
+
+    def approve(request: ApprovalRequest) -> bool:
+        raise LookupError("no such user")
+
+    async def body() -> None:
+        seen.clear()
+        shelf = Shelf(find)
+        call = docs(calling(("find", {"text": "x"})), "never", shelf=shelf)
+        with pytest.raises(LookupError, match="no such user"):
+            await call(
+                mode,
+                streamed=streamed,
+                tools=[mcp("docs", "always")],
+                approve=approve,
+                hooks=[lambda signal: seen.append(signal.name)],
+            )
+
+        assert shelf.called == []
+        assert seen.count("tool.start") == seen.count("tool.end") == seen.count("call.end") == 1
+
+    mode.run(body)

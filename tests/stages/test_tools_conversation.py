@@ -12,7 +12,7 @@ from tool_calls import Shelf, calling, chat_body, chat_calling, chat_completion,
 
 from antiphon.pipeline import events as ev
 from antiphon.pipeline.items import McpApprovalRequest
-from antiphon.testing import message
+from antiphon.testing import message, scripted
 
 
 @pytest.fixture(autouse=True)
@@ -179,3 +179,45 @@ def test_tools_are_told_of_without_content_unless_asked(mode: Mode, streamed: bo
             assert ended["find"].duration_s >= 0.02
 
     mode.run(body)
+
+
+def test_with_state_kept_here_the_answer_to_a_question_is_enough(mode: Mode, streamed: bool) -> None:
+    async def body() -> None:
+        docs, clock = Shelf(find, drop), Shelf(now)
+        call = talk(*BRIDGED, mcp_servers={"docs": docs, "clock": clock})
+        ask: dict[str, Any] = {"streamed": streamed, "model": "cerebras/m", "dialect": "chat", "tools": TOOLS}
+        first = await call(mode, "Tidy up", **ask)
+        (request,) = [item for item in first.output if isinstance(item, McpApprovalRequest)]
+        yes = {"type": "mcp_approval_response", "approval_request_id": request.id, "approve": True}
+        second = await call(mode, [yes], previous_response_id=first.id, **ask)
+
+        assert second.output_text == "Gone."
+        assert docs.called == [("find", {"text": "x"}), ("drop", {"table": "t"})]
+        told = [each["content"] for each in call.requests[2]["messages"] if each["role"] == "tool"]
+        assert told == ["found x", "noon", "dropped t"]
+
+    mode.run(body)
+
+
+def test_what_a_tool_does_is_found_below_it(mode: Mode) -> None:
+    from antiphon import CallStarted
+
+    seen: list[Any] = []
+    inner = scripted("inner", hooks=[seen.append])
+
+    def look_up() -> str:
+        """Ask another model."""
+        return inner.responses("Hi", "openai/m").output_text
+
+    async def body() -> None:
+        seen.clear()
+        call = talk(calling(("look_up", {})), "ok")
+        response = await call(mode, streamed=False, tools=[look_up])
+
+        assert outputs(call.requests[1]) == ["inner"]
+        (started,) = [each for each in seen if isinstance(each, CallStarted)]
+        assert response.meta is not None
+        assert started.parent_id == response.meta.call_id
+
+    mode.run(body)
+    inner.close()

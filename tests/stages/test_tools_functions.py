@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import threading
 import time
@@ -719,5 +720,105 @@ def test_tokens_of_functions_are_counted(mode: Mode) -> None:
 
         assert counted.input_tokens == 7
         assert client.requests[0]["tools"][0]["name"] == "add"
+
+    mode.run(body)
+
+
+def test_an_async_function_that_takes_too_long_is_cancelled_in_every_mode(mode: Mode) -> None:
+    stopped = threading.Event()
+
+    @tool(timeout_s=0.1)
+    async def hang() -> str:
+        try:
+            await (anyio.sleep(30) if mode.name == "trio" else asyncio.sleep(30))
+        except BaseException:
+            stopped.set()
+            raise
+        return "late"
+
+    async def body() -> None:
+        call = talk(calling(("hang", {})), "sorry")
+        response = await call(mode, streamed=False, tools=[hang])
+
+        assert response.output_text == "sorry"
+        await mode.either(lambda: stopped.wait(5), lambda: anyio.sleep(0.1))
+        assert stopped.is_set()
+
+    mode.run(body)
+
+
+def test_a_stream_that_is_dropped_stops_its_tools(mode: Mode) -> None:
+    stopped = threading.Event()
+
+    def quick() -> str:
+        return "quick"
+
+    async def slow(ctx: ToolContext) -> str:
+        try:
+            await ctx.runtime.sleep(30)
+        except BaseException:
+            stopped.set()
+            raise
+        return "late"
+
+    async def body() -> None:
+        client = scripted(calling(("quick", {}), ("slow", {})), "never", chain=CHAIN)
+        stream = await mode.call(client.chain, "Hi", model="openai/m", stream=True, tools=[quick, slow])
+        while True:
+            event = await mode.next(stream)
+            if isinstance(event, ev.OutputItemDone) and event.item and event.item.type == "function_call_output":
+                break
+        del stream, event
+        gc.collect()
+
+        await mode.either(lambda: stopped.wait(5), lambda: anyio.sleep(0.1))
+        assert stopped.is_set()
+        await mode.close(client)
+
+    mode.run(body)
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ({"store": False, "reasoning": {"effort": "low"}}, ["reasoning.encrypted_content"]),
+        ({"store": False}, None),
+        ({"reasoning": {"effort": "low"}}, None),
+        (
+            {
+                "store": False,
+                "reasoning": {"effort": "low"},
+                "include": ["reasoning.encrypted_content", "message.output_text.logprobs"],
+            },
+            ["reasoning.encrypted_content", "message.output_text.logprobs"],
+        ),
+    ],
+)
+def test_reasoning_that_the_host_does_not_keep_travels_with_us(mode: Mode, given: dict[str, Any], sent: Any) -> None:
+    async def body() -> None:
+        call = talk(calling(("add", {"a": 1, "b": 2})), "3")
+        await call(mode, streamed=False, tools=[add], **given)
+
+        assert [request.get("include") for request in call.requests] == [sent, sent]
+
+    mode.run(body)
+
+
+def test_an_id_alone_is_no_reason_to_run_a_call_twice(mode: Mode, streamed: bool) -> None:
+    ran: list[int] = []
+
+    def act(n: int) -> str:
+        ran.append(n)
+        return "done"
+
+    async def body() -> None:
+        ran.clear()
+        same = {**function_call("act", {"n": 1}, "call_0")}
+        other = {**function_call("act", {"n": 2}, "call_0")}
+        call = talk(calling(same), calling(other), "ok")
+        response = await call(mode, streamed=streamed, tools=[act])
+
+        assert ran == [1, 2]
+        assert response.output_text == "ok"
 
     mode.run(body)

@@ -30,6 +30,7 @@ from antiphon import InvalidParameter, Timeouts, check_grammar, presets
 from antiphon.mcp import McpError, McpServerError, McpServers, ToolResult, UnknownMcpServer
 from antiphon.pipeline import events as ev
 from antiphon.pipeline.items import McpCall, McpListTools
+from antiphon.providers.catalog import register
 from antiphon.testing import function_call, message, scripted
 
 
@@ -203,6 +204,17 @@ def test_a_call_may_bring_servers_which_are_kept_for_the_next_one(mode: Mode) ->
     mode.run(body)
 
 
+def test_servers_that_calls_bring_are_kept_in_bounds(mode: Mode) -> None:
+    async def body() -> None:
+        call = talk("ok")
+        for _ in range(70):
+            await call(mode, streamed=False, tools=[mcp("docs")], mcp_servers={"docs": Shelf(find)})
+        assert len(call.requests) == 70
+        await mode.close(call.client)
+
+    mode.run(body)
+
+
 def test_a_registry_of_ones_own_serves_many_clients(mode: Mode) -> None:
     async def body() -> None:
         servers = McpServers({"docs": Shelf(find)})
@@ -357,20 +369,33 @@ def test_results_of_every_kind_reach_model_and_response(mode: Mode, streamed: bo
     mode.run(body)
 
 
+@pytest.mark.usefixtures("own_catalogue")
 def test_images_are_told_of_in_words_where_the_host_takes_none(mode: Mode) -> None:
     def see() -> list[dict[str, Any]]:
         return [*texts("see"), {"type": "image", "data": "aGk=", "mimeType": "image/png"}]
 
     async def body() -> None:
-        call = docs(chat_body(chat_calling(("see", "{}"))), chat_body(chat_calling(text="ok")), server=Shelf(see))
-        response = await call(mode, streamed=False, tools=[mcp("docs")], model="cerebras/m", dialect="chat")
+        for images in ("", "url"):
+            row = {
+                "name": "plain_text",
+                "base_url": "https://h.example/v1",
+                "dialects": ["chat"],
+                "chat": {"images": images},
+            }
+            register(row, replace=True)
+            call = docs(chat_body(chat_calling(("see", "{}"))), chat_body(chat_calling(text="ok")), server=Shelf(see))
+            response = await call(mode, streamed=False, tools=[mcp("docs")], model="plain_text/m", dialect="chat")
 
-        assert response.output_text == "ok"
-        assert response.meta is not None
-        said = call.requests[1]["messages"]
-        if response.meta.dropped:
-            assert "images in results of tools" in [each.name for each in response.meta.dropped]
-            assert said[-1]["content"] == "see\n[an image, which cannot be shown here]"
+            assert response.output_text == "ok"
+            assert response.meta is not None
+            dropped = [each.name for each in response.meta.dropped]
+            (told,) = [said["content"] for said in call.requests[1]["messages"] if said["role"] == "tool"]
+            if images:
+                assert dropped == []
+                assert call.requests[1]["messages"][-1]["content"][-1]["type"] == "image_url"
+            else:
+                assert dropped == ["images in results of tools"]
+                assert told == "see\n[an image, which cannot be shown here]"
 
     mode.run(body)
 
@@ -431,14 +456,13 @@ def test_arguments_that_are_no_object_never_reach_the_server(mode: Mode, argumen
     mode.run(body)
 
 
+@pytest.mark.parametrize("mode", ["asyncio", "trio"], indirect=True)  # a server that blocks is in test_tools_servers
 def test_a_tool_that_hangs_is_given_up(mode: Mode, streamed: bool) -> None:
     class Hanging(Shelf):
         async def call_tool(self, name: str, arguments: dict[str, Any]) -> Any:
             await anyio.sleep(30)
 
     async def body() -> None:
-        if not mode.is_async:
-            return  # a blocking object of this process cannot be stopped; see the functions' tests
         server = {"server": Hanging(find), "tool_timeout_s": 0.1}
         call = docs(calling(("find", {})), "sorry", server=server)
         began = time.monotonic()
@@ -451,14 +475,13 @@ def test_a_tool_that_hangs_is_given_up(mode: Mode, streamed: bool) -> None:
     mode.run(body)
 
 
+@pytest.mark.parametrize("mode", ["asyncio", "trio"], indirect=True)
 def test_the_calls_own_limit_for_tools_holds_too(mode: Mode) -> None:
     class Hanging(Shelf):
         async def call_tool(self, name: str, arguments: dict[str, Any]) -> Any:
             await anyio.sleep(30)
 
     async def body() -> None:
-        if not mode.is_async:
-            return
         call = docs(calling(("find", {})), "sorry", server=Hanging(find))
         await call(mode, streamed=False, tools=[mcp("docs")], timeout=Timeouts(tool=0.1))
 
@@ -697,6 +720,20 @@ def test_a_connector_cannot_be_called_from_here() -> None:
             mcp_execute="local",
             tools=[{"type": "mcp", "server_label": "c", "connector_id": "connector_dropbox"}],
         )
+
+
+def test_what_has_no_effect_here_is_reported(mode: Mode) -> None:
+    async def body() -> None:
+        call = docs("ok")
+        tool = mcp("docs", server_description="Docs.", defer_loading=True, headers={"X-Key": "k"})
+        response = await call(mode, streamed=False, tools=[tool])
+
+        assert response.meta is not None
+        assert [each.name for each in response.meta.dropped] == [
+            *("tools[0].server_description", "tools[0].defer_loading", "tools[0].headers")
+        ]
+
+    mode.run(body)
 
 
 def test_a_paused_turn_is_gone_on_with(mode: Mode, streamed: bool) -> None:

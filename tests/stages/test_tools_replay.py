@@ -23,10 +23,10 @@ GROUPS: dict[str, dict[str, Any]] = {
     "json-reused-tool-call-ids-gpt-5-5": {"model": "openai/m"},
     "stream-reused-tool-call-ids-stream": {"model": "openai/m"},
     "stream-tools-streaming-variant-d": {"model": "openai/m", "dialect": "chat"},
-    "json-crusoe-tool-calling": {"model": "crusoe/m"},
+    "json-crusoe-tool-calling": {"model": "crusoe/m", "dialect": "chat"},
     "json-compatible-api-with-tool-calls-without-id": {"model": "gemini/m", "dialect": "chat"},
-    "json-snowflake-thinking": {"model": "snowflake/m", "api_base": "https://snowflake.example/v1"},
-    "json-strict-true-tool-native-output": {"model": "anthropic/m"},
+    "json-snowflake-thinking": {"model": "snowflake/m", "dialect": "chat", "api_base": "https://snowflake.example/v1"},
+    "json-strict-true-tool-native-output": {"model": "anthropic/m", "dialect": "anthropic"},
 }
 # After which the user says something.
 MOST = {"json-reused-tool-call-ids-gpt-5-5": 3}
