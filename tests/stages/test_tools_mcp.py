@@ -778,5 +778,5 @@ def test_one_call_functions_have_litellms_name_too(mode: Mode) -> None:
 def test_the_stage_stands_between_resolve_and_retry() -> None:
     names = [stage.name for stage in presets.responses]
 
-    assert names[names.index("resolve") + 1] == "tools"
+    assert names[names.index("remember") + 1] == "tools"
     assert names[names.index("tools") + 1] == "retry"
