@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .pipeline.function_stages import on_stream_event as on_stream_event
     from .pipeline.function_stages import stage as stage
     from .pipeline.grammar import check_grammar as check_grammar
+    from .pipeline.hook_queue import in_background as in_background
     from .pipeline.params import NULL as NULL
     from .pipeline.params import CancelParams as CancelParams
     from .pipeline.params import CompactParams as CompactParams
@@ -51,9 +52,19 @@ if TYPE_CHECKING:
     from .pipeline.response import Response as Response
     from .pipeline.secret import FromEnv as FromEnv
     from .pipeline.secret import Secret as Secret
+    from .pipeline.signals import AttemptEnded as AttemptEnded
+    from .pipeline.signals import AttemptStarted as AttemptStarted
+    from .pipeline.signals import CacheHit as CacheHit
+    from .pipeline.signals import CacheMissed as CacheMissed
+    from .pipeline.signals import CacheStored as CacheStored
     from .pipeline.signals import CallEnded as CallEnded
     from .pipeline.signals import CallStarted as CallStarted
+    from .pipeline.signals import FallbackScheduled as FallbackScheduled
+    from .pipeline.signals import ParameterDropped as ParameterDropped
+    from .pipeline.signals import ResponseSettled as ResponseSettled
+    from .pipeline.signals import RetryScheduled as RetryScheduled
     from .pipeline.signals import Signal as Signal
+    from .pipeline.signals import StreamFirstEvent as StreamFirstEvent
     from .pipeline.signals import ToolEnded as ToolEnded
     from .pipeline.signals import ToolStarted as ToolStarted
     from .pipeline.stage import Option as Option
@@ -89,13 +100,17 @@ if TYPE_CHECKING:
     from .prebuilt import responses_api_with_mcp as responses_api_with_mcp
     from .providers.aws_signature import AwsCredentials as AwsCredentials
     from .stages import presets as presets
+    from .stages.cost import Cost as Cost
     from .stages.defaults import Defaults as Defaults
     from .stages.dispatch import Dispatch as Dispatch
     from .stages.fallback import Fallback as Fallback
     from .stages.guard import Guard as Guard
+    from .stages.litellm_callbacks import LiteLLMCallbacks as LiteLLMCallbacks
     from .stages.log import Log as Log
     from .stages.log import configure_logging as configure_logging
+    from .stages.metrics import Metrics as Metrics
     from .stages.observe import Observe as Observe
+    from .stages.opentelemetry import OpenTelemetry as OpenTelemetry
     from .stages.parse_output import ParseOutput as ParseOutput
     from .stages.reask import Reask as Reask
     from .stages.record import Record as Record
@@ -108,6 +123,9 @@ if TYPE_CHECKING:
     from .stages.route import Route as Route
     from .stages.tools.approvals import ApprovalRequest as ApprovalRequest
     from .stages.tools.stage import Tools as Tools
+    from .stages.trace import Trace as Trace
+    from .stages.trace import read_trace as read_trace
+    from .stages.trace_page import render_trace as render_trace
     from .stages.transform import Transform as Transform
     from .stages.validate import Validate as Validate
 
@@ -122,6 +140,7 @@ _HOMES = {
     "pipeline.event_stream": ["EventStream", "finally_"],
     "pipeline.explain": ["Explanation"],
     "pipeline.grammar": ["check_grammar"],
+    "pipeline.hook_queue": ["in_background"],
     "pipeline.params": [
         "CancelParams",
         "CompactParams",
@@ -136,7 +155,23 @@ _HOMES = {
     "pipeline.request": ["Handler", "Request"],
     "pipeline.response": ["Response"],
     "pipeline.secret": ["FromEnv", "Secret"],
-    "pipeline.signals": ["CallEnded", "CallStarted", "Signal", "ToolEnded", "ToolStarted"],
+    "pipeline.signals": [
+        "AttemptEnded",
+        "AttemptStarted",
+        "CacheHit",
+        "CacheMissed",
+        "CacheStored",
+        "CallEnded",
+        "CallStarted",
+        "FallbackScheduled",
+        "ParameterDropped",
+        "ResponseSettled",
+        "RetryScheduled",
+        "Signal",
+        "StreamFirstEvent",
+        "ToolEnded",
+        "ToolStarted",
+    ],
     "pipeline.function_stages": ["after", "before", "on_stream_event", "stage"],
     "pipeline.stage": ["Option", "Scope", "Stage"],
     "pipeline.stores.store": ["Entry", "Store", "key_of", "open_store"],
@@ -163,13 +198,17 @@ _HOMES = {
         "responses",
         "responses_api_with_mcp",
     ],
+    "stages.cost": ["Cost"],
+    "stages.litellm_callbacks": ["LiteLLMCallbacks"],
     "providers.aws_signature": ["AwsCredentials"],
     "stages.defaults": ["Defaults"],
     "stages.dispatch": ["Dispatch"],
     "stages.fallback": ["Fallback"],
     "stages.guard": ["Guard"],
     "stages.log": ["Log", "configure_logging"],
+    "stages.metrics": ["Metrics"],
     "stages.observe": ["Observe"],
+    "stages.opentelemetry": ["OpenTelemetry"],
     "stages.parse_output": ["ParseOutput"],
     "stages.reask": ["Reask"],
     "stages.record": ["Record"],
@@ -179,6 +218,8 @@ _HOMES = {
     "stages.resolve": ["Resolve"],
     "stages.response_ids": ["ResponseIds"],
     "stages.retry": ["Retry"],
+    "stages.trace": ["Trace", "read_trace"],
+    "stages.trace_page": ["render_trace"],
     "stages.route": ["Route"],
     "stages.tools.approvals": ["ApprovalRequest"],
     "stages.tools.stage": ["Tools"],

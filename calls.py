@@ -9,11 +9,11 @@ from .keywords import translate
 from .pipeline.chain import Chain
 from .pipeline.errors import InvalidParameter
 from .pipeline.event_stream import EventStream
+from .pipeline.hook_queue import Hook
 from .pipeline.params import Null, Operation
 from .pipeline.reply import Reply
 from .pipeline.response import CompactedResponse, DeletedResponse, InputTokens, ItemPage, Response
 from .pipeline.secret import Secret
-from .pipeline.signals import Sink
 from .pipeline.stores.store import Store
 from .pipeline.timeouts import Timeouts
 
@@ -31,7 +31,7 @@ class StoredKeywords(TypedDict, total=False):
     timeout: float | Timeouts | None
     num_retries: int | None
     max_retries: int | None
-    hooks: Sequence[Sink] | None
+    hooks: Sequence[Hook] | None
     trace: bool | None
     state_store: str | Store | None
 
@@ -100,6 +100,8 @@ class ResponsesKeywords(StoredKeywords, total=False):
     max_tool_rounds: int | None
     mock_response: str | Mapping[str, Any] | Response | Exception | None
     drop: Literal["report", "error", "ignore"] | None
+    input_cost_per_token: float | None
+    output_cost_per_token: float | None
     # LiteLLM's, under another name here; see keywords.py for all of them
     headers: dict[str, Any] | None
     reasoning_effort: str | None

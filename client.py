@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from .calls import Calls
 from .pipeline.chain import Chain
 from .pipeline.engine import Engine
-from .pipeline.signals import Sink
+from .pipeline.hook_queue import Hook
 from .pipeline.timeouts import Timeouts
 from .stages import presets
 
@@ -27,7 +27,7 @@ class Client(Calls):
     Args:
         chain: what every call goes through; what is bound to it by `chain.bind(model=...)` counts as default.
         timeouts: the limits of calls that do not bring their own.
-        hooks: plain functions that get the signals of every call.
+        hooks: functions that get the signals of every call, plain or async; see `in_background` for slow ones.
         transport: your own `httpx.Client` (for sync calls) or `httpx.AsyncClient` (for async calls), or httpx2's; it is
             not closed with this client.
         blocking: how sync calls run stages: "step" in place; "portal" on an event loop in a thread, so that stages may
@@ -37,6 +37,7 @@ class Client(Calls):
         verify: False, a CA file or folder, or an `ssl.SSLContext`, instead of the usual certificate check.
         proxy: a proxy's address; "env" reads HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY; None uses none.
         tenant: whose data stores keep apart.
+        hook_limit: signals that may wait for hooks which run beside their calls; further ones are dropped.
         mcp_servers: MCP servers that calls may use by name: a mapping of names to URLs, commands as in mcp.json files,
             or objects of this process; or an `antiphon.mcp.McpServers`, which stays its maker's to close.
         state_store: where responses are kept: a store, or the URL of one, e.g. "sqlite:///responses.db".
@@ -47,7 +48,7 @@ class Client(Calls):
         chain: Chain = presets.responses,
         *,
         timeouts: Timeouts = Timeouts(),  # noqa: B008  frozen
-        hooks: Iterable[Sink] = (),
+        hooks: Iterable[Hook] = (),
         transport: object = None,
         blocking: Literal["step", "portal"] = "step",
         max_connections: int = 1000,
@@ -55,12 +56,14 @@ class Client(Calls):
         verify: bool | str | ssl.SSLContext = True,
         proxy: str | None = "env",
         tenant: str | None = None,
+        hook_limit: int = 1000,
         mcp_servers: Any = None,
         state_store: str | Store | None = None,
     ) -> None:
         self.engine = Engine(
             timeouts=timeouts,
             hooks=hooks,
+            hook_limit=hook_limit,
             transport=transport,
             blocking=blocking,
             tenant=tenant,
@@ -78,6 +81,28 @@ class Client(Calls):
     def hook_errors(self) -> int:
         """How many times a hook of this client's calls has failed."""
         return self.engine.hook_errors
+
+    @property
+    def hook_drops(self) -> int:
+        """How many signals never reached the hook that they were queued for, see `hook_limit`."""
+        return self.engine.hook_drops
+
+    def flush(self, timeout_s: float = 5.0) -> bool:
+        """Wait until hooks that run beside their calls have done what is queued now (sync).
+
+        Async hooks of async calls belong to their event loop: wait for them there, by `aflush`.
+
+        Args:
+            timeout_s: wait so long at the most, seconds.
+
+        Returns:
+            Whether they have.
+        """
+        return self.engine.flush(timeout_s)
+
+    async def aflush(self) -> None:
+        """Wait until all hooks, those on this event loop too, have done what is queued now (async)."""
+        await self.engine.aflush()
 
     def close(self) -> None:
         """Close what sync calls opened, and what stages own. Idempotent; no call runs afterwards."""

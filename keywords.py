@@ -39,9 +39,7 @@ DROPPED: Final = {
     "secret_fields": "there is no proxy in front",
     "user_api_key_auth": "there is no proxy in front",
     "shared_session": "connections are pooled by the client",
-    "input_cost_per_token": "prices are not computed here yet",
-    "output_cost_per_token": "prices are not computed here yet",
-    "cost_per_second": "prices are not computed here yet",
+    "cost_per_second": "prices are per token here, see the stage Cost",
 }
 """Accepted, without effect, and reported in `reply.meta.dropped` with this reason."""
 
@@ -99,7 +97,7 @@ def translate(keywords: dict[str, Any]) -> tuple[dict[str, Any], list[Dropped]]:
 
 
 # API parameters: the usual keywords, which mean what they say.
-_PLAIN = frozenset().union(*NAMES.values()) | {"api_key", "api_base", "timeout", "extra_body"}
+_PLAIN = frozenset().union(*NAMES.values()) | {"api_key", "api_base", "timeout", "extra_body", "hooks"}
 
 
 def _translated(keywords: dict[str, Any]) -> tuple[dict[str, Any], list[Dropped]]:

@@ -156,11 +156,6 @@ class McpServer(msgspec.Struct, frozen=True, kw_only=True, eq=False, weakref=Tru
             return _shown_url(self.url)
         return self.command if self.command is not None else type(self.server).__name__
 
-    @property
-    def is_modern_only(self) -> bool:
-        """Whether the revision without sessions is the only one allowed."""
-        return self.protocol == MODERN
-
     def __repr__(self) -> str:
         shown = {
             name: value
@@ -184,6 +179,7 @@ def is_tool_server(value: object) -> bool:
 
 
 _HTTP = re.compile(r"https?://", re.IGNORECASE)
+_WORDS = re.compile(r"(/[A-Za-z_-]{0,20}){0,3}")
 
 # What mcp.json files of other programs call our fields. Sources: documentation of Claude Code, VS Code, Cursor,
 # Windsurf (serverUrl) and Gemini CLI (httpUrl), from memory, 2026-11.
@@ -226,4 +222,5 @@ def _shown_url(url: str) -> str:
     except ValueError:
         return "a URL that cannot be read"
     host = f"[{parts.hostname}]" if parts.hostname and ":" in parts.hostname else parts.hostname
-    return f"{parts.scheme}://{host}{port}{parts.path}" + ("?…" if parts.query else "")
+    path = parts.path if _WORDS.fullmatch(parts.path) else "/…"  # some servers take a key in their path
+    return f"{parts.scheme}://{host}{port}{path}" + ("?…" if parts.query else "")

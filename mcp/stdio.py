@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from ..pipeline.errors import SetupError
 from ..pipeline.process import Process
-from ..pipeline.secret import Secret
+from ..pipeline.secret import Secret, mask
 from .endpoint import Headers
 from .errors import McpConnectionError, McpError, McpProtocolError
 from .negotiation import Agreement
@@ -243,7 +243,8 @@ class Stdio:
             todos = self._session.receive(line)
         except McpProtocolError:
             # Real servers print to their standard output what belongs elsewhere.
-            log.debug("server %s printed %r", self._name, line[:200])
+            text = mask(line[:200].decode("utf-8", "replace"), self._server.env.values())
+            log.debug("server %s printed %r", self._name, text)
             return
         for todo in todos:
             await self._react(todo)
@@ -262,7 +263,7 @@ class Stdio:
         last = process.errors.splitlines()[-1:] if process.errors else []
         error = died(self._name, method, how)
         if last:
-            error.hint = f"its last words: {last[0][:300]}"
+            error.hint = f"its last words: {mask(last[0], self._server.env.values())[:300]}"
         return error
 
     def _too_long(self, method: str) -> McpError:

@@ -32,6 +32,9 @@ log = logging.getLogger("antiphon.mcp")
 _PROBE_S = 10.0
 _META = "io.modelcontextprotocol/"
 
+# Refusals that may mean: another server than we took it for.
+_ELSE = (400, 404, 405)
+
 Transport = StreamableHttp | HttpSse | Stdio
 
 
@@ -74,12 +77,7 @@ class Wire:
         self._start: _Start | None = None
         self._asks: dict[jsonrpc.RequestId, Task] = {}
         self.known = known
-        kind: type[StreamableHttp] | type[HttpSse] | type[Stdio] = StreamableHttp
-        if server.command is not None:
-            kind = Stdio
-        elif server.transport == "sse":
-            kind = HttpSse
-        self._transport: Transport = kind(name, server, runtime, self._session, self._react)
+        self._transport = self._make_transport()
 
     @property
     def agreement(self) -> Agreement | None:
@@ -116,9 +114,10 @@ class Wire:
                     start = self._start = _Start(self._runtime.event())
             if leads:
                 await self._lead(start, limit)
-            elif not await start.over.wait(max(limit.ends_at - self._runtime.now(), 0.0)):
+                return
+            if not await start.over.wait(max(limit.ends_at - self._runtime.now(), 0.0)):
                 raise timed_out(self.name, "initialize", limit)
-            elif start.error is not None and not isinstance(start.error, McpTimeoutError):
+            if start.error is not None and not isinstance(start.error, McpTimeoutError):
                 raise start.error  # whoever had less time than we have is no measure for us
 
     async def _lead(self, start: _Start, limit: Limit) -> None:
@@ -127,8 +126,11 @@ class Wire:
         except BaseException as error:
             if isinstance(error, AntiphonError):
                 start.error = error
-            self._transport.agreement = None
-            await self._transport.close()
+            transport = self._transport
+            transport.agreement = None
+            if isinstance(transport, HttpSse):
+                self._transport = self._make_transport()  # it was the way out; the next time begins at the front again
+            await transport.close()
             raise
         finally:
             with self._lock:
@@ -164,7 +166,7 @@ class Wire:
             self._abandon(call, "the time is up")
             raise
         except AntiphonError as error:
-            if isinstance(error, McpProtocolError) and error.status is not None:
+            if isinstance(error, McpProtocolError) and error.status in _ELSE:
                 transport.agreement = None  # it may be another server by now; the next request finds out
             raise
         except BaseException:
@@ -198,6 +200,14 @@ class Wire:
         self._cancel_asks()
         self._transport.shut()
 
+    def _make_transport(self) -> Transport:
+        kind: type[StreamableHttp] | type[HttpSse] | type[Stdio] = StreamableHttp
+        if self._server.command is not None:
+            kind = Stdio
+        elif self._server.transport == "sse":
+            kind = HttpSse
+        return kind(self.name, self._server, self._runtime, self._session, self._react)
+
     @property
     def _is_ready(self) -> bool:
         return self._transport.agreement is not None and self._transport.is_open
@@ -216,7 +226,10 @@ class Wire:
             except McpError as error:
                 if self._is_older_transport(error, negotiation):
                     self._transport = HttpSse(self.name, self._server, self._runtime, self._session, self._react)
-                    await self._begin(limit)
+                    try:
+                        await self._begin(limit)
+                    except McpProtocolError as other:  # it does not speak that either
+                        raise error from other
                     return
                 if self._died_of_the_question(error, negotiation):
                     await transport.start()
@@ -256,7 +269,7 @@ class Wire:
             and self._server.transport == "auto"
             and negotiation.step == "initialize"
             and isinstance(error, McpProtocolError)
-            and error.status in (400, 404, 405)
+            and error.status in _ELSE
         )
 
     def _died_of_the_question(self, error: McpError, negotiation: Negotiation) -> bool:

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
 
-from .context import CallContext
 from .errors import ChainError, StageError
 from .event_stream import EventStream
 from .function_stages import FunctionStage
-from .reply import Reply
+from .reply import Reply, StageTime
 from .request import Handler, Request
 from .response import CompactedResponse, DeletedResponse, InputTokens, ItemPage, Response
 from .stage import Option, Scope, Stage, StageFunction
@@ -32,9 +31,10 @@ class Built:
         traced: the same with the time of each stage noted in the context.
         states: what the stages' `setup` made, by the identity of the built stage.
         options: the call options that the stages read.
+        wants_stage_times: whether one of the stages asks for the time of each.
     """
 
-    __slots__ = ("handler", "options", "stages", "states", "traced")
+    __slots__ = ("handler", "options", "stages", "states", "traced", "wants_stage_times")
 
     def __init__(self, chain: Chain, options: dict[str, Option], scope_of: Callable[[str], Scope]) -> None:
         check(chain)
@@ -46,6 +46,7 @@ class Built:
             state = stage.setup(scope_of(f"{chain.name}[{index}] {stage.name}"))
             if state is not None:
                 self.states[id(stage)] = state
+        self.wants_stage_times = any(getattr(stage, "wants_stage_times", False) for stage in self.stages)
         self.handler = link(self.stages)
         self.traced = link(self.stages, traced=True)
 
@@ -193,17 +194,8 @@ def _timed(call: StageFunction, index: int, name: str) -> StageFunction:
             return await call(request, next_)
         finally:
             waited_s = context.waited_s - waited - waited_inside
-            _note(context, index, name, time.perf_counter() - began - inside - waited_s, waited_s)
+            left, start = time.perf_counter(), context.traced_at
+            own_s = left - began - inside - waited_s
+            context.note_stage(index, StageTime(name, own_s, 1, waited_s, began - start, left - start))
 
     return timed
-
-
-def _note(context: CallContext, index: int, name: str, own_s: float, waited_s: float) -> None:
-    times = context.stage_times
-    if times is None:
-        return
-    with context.lock:
-        entry = times.setdefault(index, [name, 0.0, 0, 0.0])
-        entry[1] += own_s
-        entry[2] += 1
-        entry[3] += waited_s

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from msgspec.structs import replace
@@ -13,16 +15,21 @@ from .errors import StageError
 from .http import Headers
 from .params import Operation
 from .reply import Attempt, Dropped, Meta, StageTime
-from .signals import Signal, Sink
+from .signals import ParameterDropped, Signal, Sink
 from .timeouts import Timeouts
 
 if TYPE_CHECKING:
+    from .hook_queue import HookQueue
     from .request import Target
     from .runtime import Runtime
 
 T = TypeVar("T")
 
 _NO_HEADERS = Headers()
+_NOTHING: Mapping[str, str] = {}
+
+# Id of the watched call inside which code runs, so that a call made there knows its parent.
+surrounding: ContextVar[str | None] = ContextVar("antiphon_call", default=None)
 
 
 class Owner(Protocol):
@@ -30,6 +37,11 @@ class Owner(Protocol):
 
     def hook_failed(self, error: Exception) -> None:
         """Count and report an observer's error; never raises."""
+        ...
+
+    @property
+    def hook_queue(self) -> HookQueue:
+        """What hooks that run beside the call have still to do."""
         ...
 
     def next_call_id(self) -> str:
@@ -47,11 +59,19 @@ class CallContext:
         dry: True in `explain`: nothing is sent, stored or logged.
         scratch: stages' own notes, by any key of theirs; take `lock` around read-then-write.
         drive: runs a coroutine to its end in a sync call; unused in async ones.
+        parent_id: id of the watched call inside which this one was made.
+        cost, cost_source: what the attempts have cost so far, see `add_cost`.
+        propagator: what knows the headers that carry a trace on, see `trace_headers`.
+        attach: makes the span of the call, or of this tool, the current one; returns what undoes that; see `inside`.
     """
 
     __slots__ = (
         "_id",
+        "_repeated_sinks",
+        "attach",
         "attempts",
+        "cost",
+        "cost_source",
         "drive",
         "dropped",
         "dry",
@@ -62,6 +82,8 @@ class CallContext:
         "notes",
         "operation",
         "owner",
+        "parent_id",
+        "propagator",
         "request_id",
         "runtime",
         "scratch",
@@ -72,6 +94,8 @@ class CallContext:
         "status",
         "target",
         "timeouts",
+        "traced_at",
+        "unpriced",
         "upstream_id",
         "waited_s",
     )
@@ -101,15 +125,23 @@ class CallContext:
         self.scratch: dict[Any, Any] = {}
         self.attempts: list[Attempt] = []
         self.dropped: list[Dropped] = []
+        self.stage_times: dict[int, StageTime] | None = None
+        self.traced_at = 0.0
         self.notes: list[str] = []
         self.upstream_id: str | None = None
-        self.stage_times: dict[int, list[Any]] | None = None
         self.waited_s = 0.0
         self.target: Target | None = None
         self.status: int | None = None
         self.headers: Headers | None = None
         self.request_id: str | None = None
         self.first_event_s: float | None = None
+        self.cost: float | None = None
+        self.cost_source: str | None = None
+        self.unpriced = False
+        self.propagator: Callable[[str | None], Mapping[str, str]] | None = None
+        self.attach: Callable[[str | None], Callable[[], None]] | None = None
+        self.parent_id = surrounding.get()
+        self._repeated_sinks: list[Sink] = []
         self._id: str | None = None
 
     @property
@@ -146,11 +178,96 @@ class CallContext:
             with self.lock:
                 self.waited_s += time.perf_counter() - began
 
+    def trace_stages(self) -> None:
+        """Have the time of each stage noted from here on."""
+        self.stage_times = {}
+        self.traced_at = time.perf_counter() - (self.runtime.now() - self.started_at)
+
+    def note_stage(self, index: int, visit: StageTime) -> None:
+        """Add one visit of the stage at this index of a traced call's chain."""
+        if (times := self.stage_times) is None:
+            return
+        with self.lock:
+            before = times.get(index)
+            times[index] = visit if before is None else before.joined(visit)
+
     def drop(self, name: str, reason: str) -> None:
         """Report that something of the call does not reach the host; the same once, however many attempts there are."""
         dropped = Dropped(name, reason)
-        if dropped not in self.dropped:
-            self.dropped.append(dropped)
+        if dropped in self.dropped:
+            return
+        self.dropped.append(dropped)
+        if self.sinks:
+            self.emit(
+                ParameterDropped(call_id=self.id, operation=self.operation, at_s=self.runtime.now(), dropped=dropped)
+            )
+
+    def add_cost(self, dollars: float | None, source: str | None) -> None:
+        """Add what an attempt has cost; once it is None, unknown, the cost of the call stays unknown.
+
+        Args:
+            dollars: US dollars; None where the attempt was not free and nobody knows its price.
+            source: who says so.
+        """
+        with self.lock:
+            if dollars is None or self.unpriced:
+                self.unpriced, self.cost, self.cost_source = True, None, None
+                return
+            self.cost = dollars if self.cost is None else self.cost + dollars
+            self.cost_source = source if self.cost_source in (None, source) else "mixed"
+
+    def trace_headers(self, tool_call_id: str | None = None) -> Mapping[str, str]:
+        """Return what carries the trace of this call on to others, e.g. {"traceparent": ...}; empty when nobody traces.
+
+        For HTTP headers, and unchanged for `params._meta` of an MCP request. Source: SEP-414 of the Model Context
+        Protocol, which takes the names of W3C Trace Context.
+
+        Args:
+            tool_call_id: of the running tool that asks, so that what it causes is found below it.
+        """
+        return _NOTHING if self.propagator is None else self.propagator(tool_call_id)
+
+    @contextmanager
+    def inside(self, tool_call_id: str | None = None) -> Generator[None]:
+        """Make this call the parent of what code of this block does: calls it makes, spans it opens.
+
+        For code that runs after `call_next` has returned, e.g. a tool between two events of a stream. The block must
+        not yield to anybody.
+
+        Args:
+            tool_call_id: of the running tool, to be the parent of spans in the call's place.
+        """
+        before = surrounding.get()
+        surrounding.set(self.id)
+        detach = None if self.attach is None else self.attach(tool_call_id)
+        try:
+            yield
+        finally:
+            if detach is not None:
+                detach()
+            surrounding.set(before)
+
+    def subscribe(self, sinks: tuple[Sink, ...]) -> None:
+        """Send all further signals of this call to these, once each however often one is subscribed."""
+        if not self.sinks:  # the usual case
+            self.sinks = sinks
+            return
+        with self.lock:
+            new = tuple(sink for sink in sinks if sink not in self.sinks)
+            self._repeated_sinks += (sink for sink in sinks if sink not in new)
+            self.sinks += new
+
+    def unsubscribe(self, sinks: tuple[Sink, ...]) -> None:
+        """Take one subscription of each back."""
+        if self.sinks is sinks:
+            self.sinks = ()
+            return
+        with self.lock:
+            for sink in sinks:
+                if sink in self._repeated_sinks:
+                    self._repeated_sinks.remove(sink)
+                else:
+                    self.sinks = tuple(one for one in self.sinks if one != sink)
 
     def note(self, text: str) -> None:
         """Tell the caller something that is no error, in a sentence; the same once."""
@@ -174,11 +291,8 @@ class CallContext:
         context._id = self.id
         context.sinks = self.sinks
         context.target = self.target
+        context.propagator, context.attach = self.propagator, self.attach
         return context
-
-    def subscribe(self, sink: Sink) -> None:
-        """Send all further signals of this call to `sink`."""
-        self.sinks = (*self.sinks, sink)
 
     def emit(self, signal: Signal) -> None:
         """Hand a signal to every sink. A sink's error is counted and reported, never raised here."""
@@ -199,15 +313,15 @@ class CallContext:
             status=self.status,
             request_id=self.request_id,
             headers=_NO_HEADERS if self.headers is None else self.headers,
-            attempts=tuple([replace(attempt) for attempt in self.attempts]),
+            attempts=tuple([replace(one) if one.outcome == "open" else one for one in self.attempts]),
             dropped=tuple(self.dropped),
             notes=tuple(self.notes),
             upstream_id=self.upstream_id,
             duration_s=self.runtime.now() - self.started_at,
             first_event_s=self.first_event_s,
-            stages=() if self.stage_times is None else _stage_times(self.stage_times),
+            cost=self.cost,
+            cost_source=self.cost_source,
+            stages=()
+            if self.stage_times is None
+            else tuple([self.stage_times[index] for index in sorted(self.stage_times)]),
         )
-
-
-def _stage_times(times: dict[int, list[Any]]) -> tuple[StageTime, ...]:
-    return tuple(StageTime(*times[index]) for index in sorted(times))

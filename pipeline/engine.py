@@ -8,22 +8,25 @@ import itertools
 import os
 import threading
 import weakref
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from .build import Built
 from .context import CallContext
 from .errors import AntiphonError, CallError, InvalidParameter, SetupError, UnknownKeyword, did_you_mean
 from .event_stream import EventStream
+from .hook_queue import FLUSH_S, Hook, HookQueue, runs_in_place, wants_stage_times
 from .params import NAMES, PARAMS, Null, Operation, Params
 from .reply import Dropped, Reply
 from .request import Handler, Request
 from .runtime import AsyncRuntime, Portal, Runtime, SyncRuntime, drive
+from .secret import mask
 from .signals import Sink
-from .stage import Option
+from .stage import Option, Stage
 from .tasks import LoopTask, ThreadTask
 from .timeouts import Timeouts
-from .watch import fan_out, watch
+from .watch import watch
 
 if TYPE_CHECKING:
     from .chain import Chain
@@ -51,6 +54,7 @@ class Engine:
         timeouts: the limits of calls that do not bring their own.
         transport: the user's own httpx (or compatible) client, for sync or for async calls; never closed here.
         hooks: functions that get the signals of every call.
+        hook_limit: signals that may wait for hooks which run beside their calls.
         tenant: whose data stores keep apart.
         blocking: how sync calls run async stages: "step" drives them in place, "portal" runs them on an event loop in
             a thread of its own, so that stages may await foreign async libraries.
@@ -63,7 +67,8 @@ class Engine:
         *,
         timeouts: Timeouts = Timeouts(),  # noqa: B008  frozen
         transport: object = None,
-        hooks: Iterable[Sink] = (),
+        hooks: Iterable[Hook] = (),
+        hook_limit: int = 1000,
         tenant: str | None = None,
         blocking: Literal["step", "portal"] = "step",
         network: dict[str, Any] | None = None,
@@ -76,7 +81,7 @@ class Engine:
         self.resources: Mapping[str, object] = {
             name: thing for name, thing in (resources or {}).items() if thing is not None
         }
-        self.hooks = _plain_hooks(hooks)
+        self.hooks = _checked_hooks(hooks)
         self.blocking = blocking
         self.hook_errors = 0
         self._network = network or {}
@@ -85,6 +90,10 @@ class Engine:
         self._transports: dict[bool, Transport] = {}
         self._sync = SyncRuntime(lambda: self._transport(False))
         self._async = AsyncRuntime(lambda: self._transport(True))
+        self._hook_queue: HookQueue | None = None
+        self._hook_limit = hook_limit
+        self._sinks = {runtime.is_async: self._sinks_of(self.hooks, runtime) for runtime in (self._sync, self._async)}
+        self._wants_times = any(map(wants_stage_times, self.hooks))
         self._built: dict[int, tuple[weakref.ref[Chain], Built]] = {}
         self._shared: dict[str, Any] = {}
         self._closers: list[Callable[[], object]] = []
@@ -165,11 +174,21 @@ class Engine:
         )
         request = Request(operation=operation, params=params, options=options, context=context)
         handler = built.handler
-        if options.get("trace"):
-            context.stage_times = {}
+        sinks, wants_times = self._sinks[runtime.is_async], self._wants_times or built.wants_stage_times
+        if "hooks" in options:
+            hooks = options["hooks"]
+            if all(hook.__class__ is FunctionType and runs_in_place(hook) for hook in hooks):  # the usual ones
+                sinks = (*sinks, *hooks)
+            else:
+                sinks = (*sinks, *self._sinks_of(_checked_hooks(hooks), runtime))
+                wants_times = wants_times or any(map(wants_stage_times, hooks))
+        if wants_times or options.get("trace"):
+            context.trace_stages()
             handler = built.traced
-        hooks = (*self.hooks, *_plain_hooks(options["hooks"])) if "hooks" in options else self.hooks
-        return (_watched(handler, fan_out(hooks)) if hooks else handler), request
+        return (_watched(handler, sinks) if sinks else handler), request
+
+    def _sinks_of(self, hooks: tuple[Hook, ...], runtime: Runtime) -> tuple[Sink, ...]:
+        return tuple([self.hook_queue.sink(hook, runtime) for hook in hooks])
 
     def _build(self, chain: Chain) -> Built:
         found = self._built.get(id(chain))
@@ -194,12 +213,43 @@ class Engine:
         return f"call_{self._prefix}{next(self._count):06x}"
 
     def hook_failed(self, error: Exception) -> None:
-        """Count an observer's error; the first one is reported by a warning on stderr's logger."""
+        """Count an observer's error; the first one is reported by a warning of the logger "antiphon"."""
         self.hook_errors += 1
         if self.hook_errors == 1:
             import logging
 
-            logging.getLogger("antiphon").warning("a hook failed: %r; further failures are only counted", error)
+            said = mask(repr(error))
+            logging.getLogger("antiphon").warning("a hook failed: %s; further failures are only counted", said)
+
+    @property
+    def hook_queue(self) -> HookQueue:
+        """What hooks that run beside their calls have still to do."""
+        if self._hook_queue is None:
+            with self._lock:
+                if self._hook_queue is None:
+                    self._hook_queue = HookQueue(self._hook_limit, self.hook_failed, self._open_portal)
+        return self._hook_queue
+
+    @property
+    def hook_drops(self) -> int:
+        """How many signals never reached the hook that they were queued for."""
+        return 0 if self._hook_queue is None else self._hook_queue.dropped
+
+    def flush(self, timeout_s: float = FLUSH_S) -> bool:
+        """Block until hooks that run in threads have done what is queued now; return whether they have."""
+        if self._hook_queue is None:
+            return True
+        if self.blocking == "portal" and self._portal is not None:
+            self._portal.run(self._aflush_within(timeout_s))
+        return self._hook_queue.flush(timeout_s)
+
+    async def aflush(self) -> None:
+        """Wait until all hooks, those on the running event loop too, have done what is queued now."""
+        if self._hook_queue is not None:
+            await self._hook_queue.aflush(self._async)
+
+    async def _aflush_within(self, timeout_s: float) -> None:
+        await self._async.race([self.aflush, lambda: self._async.sleep(timeout_s)])
 
     def shared(self, key: str, make: Callable[[], T]) -> T:
         """Return the engine's one object of this key.
@@ -254,6 +304,9 @@ class Engine:
             if self._closed:
                 return
             self._closed = True
+        if self._hook_queue is not None:
+            self._hook_queue.close()
+        with self._lock:
             closers, self._closers = self._closers[::-1], []
             transport, portal = self._transports.get(False), self._portal
             self._built.clear()
@@ -273,12 +326,14 @@ class Engine:
 
     async def aclose(self) -> None:
         """Close everything, the running event loop's connections included. Idempotent."""
+        if self._hook_queue is not None:
+            await self._aflush_within(FLUSH_S)
         for task in self._async.tasks.cancel():
             if isinstance(task, LoopTask) and task.is_here:
                 await task.wait()
         for thing in list(self._shared.values()):
             leave: Any = getattr(thing, "aclose", None)
-            if callable(leave):
+            if leave is not None:
                 await leave(self._async)
         pool = self._transports.get(True)
         if pool is not None and self._given is None:
@@ -301,9 +356,9 @@ async def _finish(handler: Handler, request: Request, *, sync: bool = True) -> R
     return reply
 
 
-def _watched(handler: Handler, sink: Sink) -> Handler:
-    async def watched(request: Request) -> Reply:
-        return await watch(request, handler, sink)
+def _watched(handler: Handler, sinks: tuple[Sink, ...]) -> Handler:
+    def watched(request: Request) -> Awaitable[Reply]:
+        return watch(request, handler, *sinks)
 
     return watched
 
@@ -315,15 +370,17 @@ def _not_sync(coroutine: Coroutine[Any, Any, Any]) -> Any:
     )
 
 
-def _plain_hooks(hooks: Iterable[Sink]) -> tuple[Sink, ...]:
-    found = tuple(hooks)
+def _checked_hooks(hooks: Iterable[Hook]) -> tuple[Hook, ...]:
+    found: tuple[Any, ...] = tuple(hooks)
     for hook in found:
-        if not callable(hook) or inspect.iscoroutinefunction(hook):
-            what = f"async function {hook.__name__}" if callable(hook) else type(hook).__name__
+        if not callable(hook) or inspect.isclass(hook) or isinstance(hook, Stage):
+            what = f"the class {hook.__name__}" if inspect.isclass(hook) else type(hook).__name__
             raise InvalidParameter(
-                f"hooks holds {what}; plain functions of one signal are expected",
+                f"hooks holds {what}; functions of one signal are expected",
                 param="hooks",
-                hint="put what a hook sees into a queue that a task of yours reads",
+                hint="a stage goes into the chain: presets.responses.before(0, ...)"
+                if isinstance(hook, Stage)
+                else None,
             )
     return found
 

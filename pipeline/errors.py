@@ -57,11 +57,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from .reply import Meta
     from .response import Response
+    from .secret import Secret
 
 
 class AntiphonError(Exception):
@@ -118,6 +119,24 @@ class AntiphonError(Exception):
     def attempts(self) -> int:
         """How many times the host was asked in this call, the failed one included."""
         return len(self.meta.attempts) if self.meta else 0
+
+    def hide(self, secrets: Iterable[Secret | str]) -> None:
+        """Mask these in all that the error says."""
+        from .secret import mask  # which raises errors of this tree
+
+        hidden = list(secrets)
+
+        def masked(value: Any) -> Any:
+            if isinstance(value, str):
+                return mask(value, hidden)
+            if isinstance(value, dict):
+                return {masked(name): masked(one) for name, one in value.items()}
+            return [masked(one) for one in value] if isinstance(value, list) else value
+
+        for name, value in vars(self).items():
+            if isinstance(value, (str, dict, list)):
+                setattr(self, name, masked(value))
+        self.args = tuple(masked(value) for value in self.args)
 
     def __str__(self) -> str:
         facts = [

@@ -337,15 +337,26 @@ class EventStream:
         """Let go of the connection at once, from any thread, without waiting and without an outcome."""
         self._source.abort()
 
-    def __del__(self) -> None:
-        # Dropped without an end: say so, and free the socket at once. Nothing can be awaited here.
-        if getattr(self, "outcome", True) is None:
+    def drop(self) -> None:
+        """Let go of the stream at once, where nothing can be awaited: its socket is shut, its end is told."""
+        if not self._closed:
+            self._closed = self._ended = True
             self._source.abort()
+        if self.outcome is None:
+            self._ready.clear()
             self._settle(Outcome("abandoned", self._snapshot.response()))
+
+    def __del__(self) -> None:
+        if not getattr(self, "_closed", True):
+            self.drop()
 
     def leave(self, *, sync: bool) -> None:
         """Say that the stream leaves the chain, and in which mode its consumer made the call."""
         self._for_sync = sync
+
+    def belongs_to(self, context: CallContext) -> bool:
+        """Tell whether it is a stream of this call."""
+        return self._context is context
 
     # --- inside ----------------------------------------------------------------------------------------------------
 
@@ -466,14 +477,19 @@ class EventStream:
             return
         self.outcome = outcome
         callbacks, self._callbacks = self._callbacks, []
+        interrupt: BaseException | None = None
         for fn in callbacks:
             try:
                 fn(outcome)
             except Exception as error:
                 self._context.owner.hook_failed(error)
+            except BaseException as error:  # Ctrl-C in one of them keeps the end from no other
+                interrupt = error
         self._meta = self._context.meta()
         if isinstance(outcome.error, AntiphonError) and outcome.error.meta is None:
             outcome.error.meta = self._meta
+        if interrupt is not None:
+            raise interrupt
 
 
 async def committed(reply: Reply, request: Request) -> Reply:

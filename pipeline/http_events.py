@@ -65,9 +65,11 @@ class HttpEvents:
         return []
 
     async def close(self) -> None:
-        if self._decoder.is_done and not self._ended:
-            await self._drain()
-        await self._exchange.close()
+        try:
+            if self._decoder.is_done and not self._ended:
+                await self._drain()
+        finally:  # also when that is interrupted
+            await self._exchange.close()
 
     async def _drain(self) -> None:
         """Read what is left after the terminal event, usually nothing."""

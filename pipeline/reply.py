@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import msgspec
 
 from .http import Headers
-from .response import CompactedResponse, DeletedResponse, InputTokens, ItemPage, Response
+from .response import CompactedResponse, DeletedResponse, InputTokens, ItemPage, Response, Usage
 
 if TYPE_CHECKING:
     from .event_stream import EventStream
@@ -64,12 +64,26 @@ class StageTime(msgspec.Struct, frozen=True):
         calls: how often it was entered; more than once inside Retry.
         waited_s: seconds in which this stage waited for the host: Dispatch for an answer's head or whole, Retry for a
             stream's first content. What the reader of a stream waits for afterwards belongs to no stage.
+        entered_s, left_s: when it was entered first and left last, seconds since the call's start.
     """
 
     name: str
     own_s: float
     calls: int
     waited_s: float = 0.0
+    entered_s: float = 0.0
+    left_s: float = 0.0
+
+    def joined(self, later: StageTime) -> StageTime:
+        """Return the time of both visits of this stage."""
+        return StageTime(
+            self.name,
+            self.own_s + later.own_s,
+            self.calls + later.calls,
+            self.waited_s + later.waited_s,
+            min(self.entered_s, later.entered_s),
+            max(self.left_s, later.left_s),
+        )
 
 
 class Meta(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,6 +101,8 @@ class Meta(msgspec.Struct, frozen=True, kw_only=True):
         upstream_id: the host's own id of the response, where the reply has another.
         duration_s: seconds so far; of the whole call once it has ended.
         first_event_s: seconds from the call's start to a stream's first event.
+        cost: US dollars of all attempts so far; None where it is not known.
+        cost_source: who says so: "host", or the name of the price list; "mixed" when attempts differ.
         stages: time per stage, outermost first; only with the call option `trace=True`.
     """
 
@@ -103,6 +119,8 @@ class Meta(msgspec.Struct, frozen=True, kw_only=True):
     upstream_id: str | None = None
     duration_s: float = 0.0
     first_event_s: float | None = None
+    cost: float | None = None
+    cost_source: str | None = None
     stages: tuple[StageTime, ...] = ()
 
 
@@ -120,6 +138,17 @@ class Outcome(msgspec.Struct, frozen=True):
     kind: OutcomeKind
     response: Response | None = None
     error: BaseException | None = None
+
+    def __repr__(self) -> str:
+        # Neither what was said nor an exception's text: signals are printed and logged.
+        response = f", response={self.response.id!r}" if self.response is not None else ""
+        error = f", error={type(self.error).__name__}" if self.error is not None else ""
+        return f"Outcome({self.kind!r}{response}{error})"
+
+    @property
+    def usage(self) -> Usage | None:
+        """Tokens as the host reported them, of a partial response too; None when it did not."""
+        return self.response.usage if self.response is not None else None
 
     @classmethod
     def of_error(cls, error: BaseException) -> Outcome:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from .errors import APIError
     from .events import Event
     from .reply import PlainReply, Reply
+
+_CREDENTIAL = re.compile(r"auth|key|token|secret|cookie", re.IGNORECASE)
 
 Handler: TypeAlias = "Callable[[Request], Awaitable[Reply]]"
 Drop: TypeAlias = Callable[[str, str], None]
@@ -156,6 +159,18 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     def model(self) -> str | None:
         """The model as the caller wrote it; None for operations on a stored response."""
         return getattr(self.params, "model", None)
+
+    def secrets(self) -> list[Secret | str]:
+        """Return what of the call must not be shown: keys and credential headers, given or found."""
+        found: list[Secret | str] = [value for value in self.options.values() if isinstance(value, Secret)]
+        target = self.target or self.context.target
+        if target is not None:
+            found += [] if target.api_key is None else [target.api_key]
+            found += [value for _, value in target.headers if isinstance(value, Secret)]
+        headers = self.options.get("extra_headers")
+        if isinstance(headers, Mapping):
+            found += [str(value) for name, value in headers.items() if _CREDENTIAL.search(str(name))]
+        return found
 
     def __repr__(self) -> str:
         # Neither content nor the values of options, among which credentials may be.

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from .errors import InvalidParameter, SuspendedInSync
 from .http import Exchange, HttpRequest, Transport
-from .tasks import LoopTask, Task, Tasks, ThreadTask, report
+from .tasks import LoopTask, Task, Tasks, ThreadTask, report, running_loop
 from .timeouts import Pace
 
 if TYPE_CHECKING:
@@ -85,6 +85,10 @@ class Runtime(Protocol):
 
         It sees the caller's context variables. An error that it raises is logged; nobody else would learn of it.
         """
+        ...
+
+    def place(self) -> object | None:
+        """Return the event loop that runs the caller; None in sync calls, and outside of any loop."""
         ...
 
     def event(self) -> Event:
@@ -170,6 +174,9 @@ class SyncRuntime:
             scope.abort()
 
         return ThreadTask(run, cancel, self.tasks, name)
+
+    def place(self) -> None:
+        return None
 
     def event(self) -> Event:
         return _ThreadEvent()
@@ -471,6 +478,13 @@ class AsyncRuntime:
 
     def spawn(self, job: Job[object], name: str) -> Task:
         return LoopTask(job, self.tasks, name)
+
+    def place(self) -> object | None:
+        try:
+            place: object = running_loop()
+        except RuntimeError:
+            return None
+        return place
 
     def event(self) -> Event:
         return _LoopEvent()

@@ -146,7 +146,7 @@ class LoopTask:
         self._scope = anyio.CancelScope()
         self._done = anyio.Event()
         self._tasks = tasks
-        self._loop = _running_loop()
+        self._loop = running_loop()
         tasks.add(self)
         trio: Any = sys.modules.get("trio")
         if trio is not None and isinstance(self._loop, trio.lowlevel.TrioToken):
@@ -171,7 +171,7 @@ class LoopTask:
     @property
     def is_here(self) -> bool:
         """Whether it belongs to the event loop that runs now."""
-        return self._loop is _running_loop()
+        return self._loop is running_loop()
 
     @property
     def is_done(self) -> bool:
@@ -187,7 +187,8 @@ class LoopTask:
         await self._done.wait()
 
 
-def _running_loop() -> Any:
+def running_loop() -> Any:
+    """Return what stands for the event loop that runs now (asyncio or trio); RuntimeError when none does."""
     trio: Any = sys.modules.get("trio")
     if trio is not None and trio.lowlevel.in_trio_task():
         return trio.lowlevel.current_trio_token()

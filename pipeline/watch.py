@@ -1,78 +1,126 @@
-"""Watching a call: one `call.start`, exactly one `call.end`, whatever happens in between."""
+"""Watching a call: one `call.start`, exactly one `call.end`, whatever happens in between.
+
+Where a call can end: with a plain reply or an error (here), at a stream's last event, by closing it, by dropping it
+without a word (the garbage collector closes it), by an exception of its reader, by Ctrl-C between any two steps, and by
+cancellation at any wait. All but the first two are the stream's to notice; it tells `on_end` once.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import traceback
+from contextvars import copy_context
 
-from .context import CallContext
-from .event_stream import finally_
+from .context import CallContext, surrounding
+from .event_stream import EventStream
 from .reply import Outcome, Reply
 from .request import Handler, Request
-from .signals import CallEnded, CallStarted, Signal, Sink
+from .response import Response
+from .signals import CallEnded, CallStarted, ParameterDropped, Signal, Sink
 
 
-async def watch(request: Request, call_next: Handler, sink: Sink) -> Reply:
-    """Run the rest of the chain and tell `sink` of its start, of the signals inside it, and of its one end.
+async def watch(request: Request, call_next: Handler, *sinks: Sink, ends_only: bool = False) -> Reply:
+    """Run the rest of the chain and tell `sinks` of its start, of the signals inside it, and of its one end.
 
-    Plain or streamed, failed, cancelled, left early or dropped: the end comes exactly once. The sink's errors are
-    counted by the client and never reach the call.
+    After the end they get nothing more of this call, but for what a background response has still to say. They see the
+    context variables of the caller, also when the stream is read, or dropped, somewhere else. Their errors are counted
+    by the client and never reach the call, nor the other sinks.
+
+    Args:
+        ends_only: spare the making of all signals but the end, and what a background response has still to say.
     """
     context = request.context
     if context.dry:
         return await call_next(request)
-    if sink not in context.sinks:
-        context.subscribe(sink)
-    began = context.runtime.now()
-    model = request.model
-    start = CallStarted(
-        call_id=context.id, operation=context.operation, at_s=began, model=model, streamed=request.streamed
-    )
-    _tell(context, sink, start)
+    seen = _Watch(context, request, sinks)
+    before = surrounding.get()
+    surrounding.set(context.id)
+    try:
+        if not ends_only:
+            seen.begin()
+        reply = await call_next(request)
+        if isinstance(reply, EventStream):
+            caller = copy_context()
+            reply.on_end(lambda outcome: caller.run(seen.end, outcome))
+        else:
+            seen.end(Outcome.of_response(reply) if isinstance(reply, Response) else _COMPLETED)
+        return reply
+    except BaseException as error:
+        _let_go(error, context)
+        seen.end(Outcome.of_error(error))
+        raise
+    finally:
+        surrounding.set(before)  # no token: a task that is collected may be closed in another context
 
-    def ended(outcome: Outcome) -> None:
-        usage = outcome.response.usage if outcome.response is not None else None
-        end = CallEnded(
+
+_COMPLETED = Outcome("completed")
+
+
+def _let_go(error: BaseException, context: CallContext) -> None:
+    """End the streams of this call that only the error keeps: those of stages that raised while they held one.
+
+    A caught error's traceback keeps its frames, and these their streams, for as long as the caller looks at it.
+    """
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        for value in frame.f_locals.values():
+            if isinstance(value, EventStream) and value.belongs_to(context):
+                value.drop()
+
+
+class _Watch:
+    """What sinks are told of one call, or of the part of it that stands inside a stage."""
+
+    __slots__ = ("_begun", "_context", "_over", "_request", "_sinks")
+
+    def __init__(self, context: CallContext, request: Request, sinks: tuple[Sink, ...]) -> None:
+        self._context = context
+        self._request = request
+        self._sinks = sinks
+        self._begun = self._over = False
+
+    def begin(self) -> None:
+        self._begun = True
+        context, request = self._context, self._request
+        context.subscribe(self._sinks)
+        start = CallStarted(
             call_id=context.id,
             operation=context.operation,
             at_s=context.runtime.now(),
-            outcome=outcome,
-            meta=context.meta(),
-            usage=usage,
-            model=model,
+            model=request.model,
             streamed=request.streamed,
+            parent_id=context.parent_id,
         )
-        _tell(context, sink, end)
+        self._tell(start)
+        for dropped in context.dropped:  # by whoever stands outside
+            self._tell(
+                ParameterDropped(call_id=context.id, operation=context.operation, at_s=start.at_s, dropped=dropped)
+            )
 
-    try:
-        reply = await call_next(request)
-    except BaseException as error:
-        ended(Outcome.of_error(error))
-        raise
-    finally_(reply, ended)
-    return reply
+    def end(self, outcome: Outcome) -> None:
+        if self._over:
+            return
+        self._over = True
+        context, request = self._context, self._request
+        meta = context.meta()
+        end = CallEnded(
+            call_id=meta.call_id,
+            operation=context.operation,
+            at_s=context.started_at + meta.duration_s,
+            outcome=outcome,
+            meta=meta,
+            model=request.model,
+            streamed=request.streamed,
+            parent_id=context.parent_id,
+        )
+        goes_on = outcome.kind == "accepted"
+        if self._begun and not goes_on:
+            context.unsubscribe(self._sinks)
+        elif goes_on and not self._begun:
+            context.subscribe(self._sinks)
+        self._tell(end)
 
-
-def fan_out(sinks: Iterable[Sink]) -> Sink:
-    """Return one sink that tells many; the error of one does not keep a signal from the others."""
-    sinks = tuple(sinks)
-    if len(sinks) == 1:
-        return sinks[0]
-
-    def tell(signal: Signal) -> None:
-        errors: list[Exception] = []
-        for sink in sinks:
+    def _tell(self, signal: Signal) -> None:
+        for sink in self._sinks:
             try:
                 sink(signal)
             except Exception as error:
-                errors.append(error)
-        if errors:
-            raise errors[0]
-
-    return tell
-
-
-def _tell(context: CallContext, sink: Sink, signal: Signal) -> None:
-    try:
-        sink(signal)
-    except Exception as error:
-        context.owner.hook_failed(error)
+                self._context.owner.hook_failed(error)

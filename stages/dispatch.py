@@ -71,15 +71,18 @@ async def _proven(request: Request, target: Target, wire: HttpRequest, proof: An
 async def _attempt(request: Request, target: Target, wire: HttpRequest) -> Reply:
     context = request.context
     context.target = target
-    attempt = _Attempt(context, target)
+    if context.propagator is not None:
+        wire = _traced(wire, context)
+    attempt = _Attempt(request, target)
     try:
+        attempt.begin()
         reply = await _exchange(request, target, wire, attempt)
+        finally_(reply, attempt.end)
     except BaseException as error:
         attempt.end(Outcome.of_error(error))
         if isinstance(error, AntiphonError):
             error.meta = None  # an unasked stream has set it before the attempt was over; the call's end sets it
         raise
-    finally_(reply, attempt.end)
     return reply.stamp(context.meta()) if isinstance(reply, Response) else reply
 
 
@@ -96,7 +99,7 @@ async def _exchange(request: Request, target: Target, wire: HttpRequest, attempt
             stream = EventStream(
                 HttpEvents(exchange, pace, dialect.stream_decoder(request), context.runtime.now),
                 context,
-                error_of=lambda event: _with_facts(dialect.event_error(event, request), target, context),
+                error_of=lambda event: _with_facts(dialect.event_error(event, request), request, target),
             )
             # Some servers stream unasked; whoever did not ask gets the plain reply.
             return stream if request.streamed else await stream.finish()
@@ -109,6 +112,13 @@ async def _exchange(request: Request, target: Target, wire: HttpRequest, attempt
     return reply
 
 
+def _traced(wire: HttpRequest, context: CallContext) -> HttpRequest:
+    """Return the request with the headers that carry the call's trace on, but for those that it brings itself."""
+    there = {name.lower() for name, _ in wire.headers}
+    more = tuple((name, value) for name, value in context.trace_headers().items() if name.lower() not in there)
+    return replace(wire, headers=(*wire.headers, *more))
+
+
 def _is_event_stream(exchange: Exchange) -> bool:
     content_type: str = exchange.headers.get("content-type", "")
     return content_type.lstrip().lower().startswith(_STREAMS)
@@ -117,28 +127,32 @@ def _is_event_stream(exchange: Exchange) -> bool:
 _STREAMS = ("text/event-stream", "application/vnd.amazon.eventstream")
 
 
-def _with_facts(error: E, target: Target, context: CallContext) -> E:
-    """Say in an error whom it is about, and which answer."""
+def _with_facts(error: E, request: Request, target: Target) -> E:
+    """Say in an error whom it is about, and which answer; hide what the caller's own headers gave away."""
     if isinstance(error, AntiphonError):
+        context = request.context
         error.provider = error.provider or target.provider
         error.model = error.model or target.model
         if isinstance(error, APIError):
             error.request_id = error.request_id or context.request_id
             if isinstance(error, APIResponseError):
                 error.status = error.status or context.status
+        if "extra_headers" in request.options:  # the dialects know the target's key, and not these
+            error.hide(request.secrets())
     return error
 
 
 class _Attempt:
     """Keeps the record of one attempt in the context, and tells observers of its start and its one end.
 
-    The record in the context is this object's own and changes; whoever is handed it gets a copy.
+    The record in the context is this object's own and changes until the end; whoever is handed it before gets a copy.
     """
 
-    __slots__ = ("_context", "_record", "_started", "_target")
+    __slots__ = ("_context", "_record", "_request", "_started", "_target")
 
-    def __init__(self, context: CallContext, target: Target) -> None:
-        self._context = context
+    def __init__(self, request: Request, target: Target) -> None:
+        self._request = request
+        self._context = context = request.context
         self._target = target
         self._started = context.runtime.now()
         context.status = context.request_id = context.headers = context.first_event_s = None
@@ -146,6 +160,9 @@ class _Attempt:
             number = len(context.attempts) + 1
             self._record = Attempt(number=number, provider=target.provider, model=target.model)
             context.attempts.append(self._record)
+
+    def begin(self) -> None:
+        context = self._context
         if context.sinks:
             attempt = replace(self._record)
             context.emit(
@@ -166,20 +183,22 @@ class _Attempt:
         note(record, "connect_s", exchange.connect_s)
 
     def end(self, outcome: Outcome) -> None:
-        context = self._context
-        _with_facts(outcome.error, self._target, context)  # one that broke a stream has met none of them yet
+        context, record = self._context, self._record
+        if record.outcome != "open":
+            return
+        _with_facts(outcome.error, self._request, self._target)  # one that broke a stream has met none of them yet
         now = context.runtime.now()
         first_s = context.first_event_s
-        record = self._record
-        note(record, "outcome", outcome.kind)
         note(record, "duration_s", now - self._started)
         if outcome.error is not None:
             note(record, "error", type(outcome.error).__name__)
         if first_s is not None:
             note(record, "first_event_s", first_s + context.started_at - self._started)
+        note(record, "outcome", outcome.kind)
         if context.sinks:
-            attempt = replace(record)
-            context.emit(AttemptEnded(call_id=context.id, operation=context.operation, at_s=now, attempt=attempt))
+            context.emit(
+                AttemptEnded(call_id=context.id, operation=context.operation, at_s=now, attempt=record, outcome=outcome)
+            )
 
 
 # OpenAI and most; Anthropic; AWS; Azure. Source: provider references, read 2026-11.

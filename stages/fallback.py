@@ -11,6 +11,7 @@ from ..pipeline.errors import AntiphonError, StageError, did_you_mean
 from ..pipeline.event_stream import committed
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request
+from ..pipeline.signals import FallbackScheduled
 from ..pipeline.stage import Option, Scope, Stage
 from ..providers.response_ids import GIVEN, is_hosts_conversation, is_kept
 
@@ -70,13 +71,15 @@ class Fallback(Stage, frozen=True):
             try:
                 return await committed(await call_next(asked), asked)
             except AntiphonError as error:
+                failure = type(error).__name__
                 for line in failed:
                     error.add_note(line)
                 if aim is None or not self._goes_on(request, error, rules):
                     raise
                 failed.append(f"asked before: {asked.model}: {type(error).__name__}: {error.message}")
             request.context.dropped[:] = dropped  # what is told in the end is what did not reach who answers
-            asked = aim.at(request, "it belongs to the first target, which failed")
+            before, asked = asked, aim.at(request, "it belongs to the first target, which failed")
+            _tell(before, asked, failure)
         raise AssertionError("the loop returns or raises")
 
     def _goes_on(self, request: Request, error: AntiphonError, rules: _Rules) -> bool:
@@ -86,6 +89,21 @@ class Fallback(Stage, frozen=True):
         if kept is not None:
             error.add_note(f"no other target was asked: {kept} is known to this one only")
         return kept is None
+
+
+def _tell(before: Request, asked: Request, failure: str) -> None:
+    context = asked.context
+    if context.sinks:
+        context.emit(
+            FallbackScheduled(
+                call_id=context.id,
+                operation=context.operation,
+                at_s=context.runtime.now(),
+                failed=before.model or "",
+                next=asked.model or "",
+                error=failure,
+            )
+        )
 
 
 def _kept_there(request: Request, *, is_remembered: bool) -> str | None:

@@ -2,136 +2,270 @@
 
 from __future__ import annotations
 
-import functools
-import logging
-import sys
-from typing import Any, TextIO
+import hashlib
+from functools import partial
+from typing import Literal
 
+from ..pipeline.logging_output import DEBUG, ERROR, INFO, Line, configure_logging, is_enabled, write
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request
+from ..pipeline.response import Response
 from ..pipeline.secret import mask
-from ..pipeline.signals import AttemptEnded, CallEnded, RetryScheduled, Signal
+from ..pipeline.signals import (
+    AttemptEnded,
+    CacheHit,
+    CallEnded,
+    FallbackScheduled,
+    ResponseSettled,
+    RetryScheduled,
+    Signal,
+    ToolEnded,
+)
 from ..pipeline.stage import Stage
 from ..pipeline.watch import watch
+from ..pipeline.wire import encode
 
-_LOGGER = "antiphon"
+__all__ = ["Log", "configure_logging"]
 
 
 class Log(Stage, frozen=True):
-    """Write one wide line at the end of each call, and at debug level one for each attempt and retry.
+    """Write one wide line at the end of each call, and at debug level one for each attempt, repeat and tool.
 
     Silent, and free, until logging for "antiphon" is enabled at info level: by `antiphon.configure_logging()` or by
-    the standard library's `logging`. Lines carry ids, names, numbers and outcomes, never content or keys.
+    the standard library's `logging`. Lines carry ids, names, numbers and outcomes, and what the caller bound by
+    `structlog.contextvars`; never keys, and no content unless asked.
+
+    Args:
+        content: "none"; "hash" for digests of input and output, by which equal ones are found; "full" for both as
+            they are, but for what looks like a key.
     """
+
+    content: Literal["none", "hash", "full"] = "none"
 
     sets = ()
 
     async def __call__(self, request: Request, call_next: Handler) -> Reply:
-        if not _stdlib_logger().isEnabledFor(logging.INFO):
+        if not is_enabled(INFO):
             return await call_next(request)
-        return await watch(request, call_next, _write)
+        # Only the end matters then; but of a background response the later end too, for which one has to listen.
+        ends_only = not is_enabled(DEBUG) and not request.param("background")
+        return await watch(request, call_next, partial(_write, request, self.content), ends_only=ends_only)
 
 
-def configure_logging(level: str | int = "INFO", *, json: bool = False, stream: TextIO | None = None) -> None:
-    """Show the library's log lines on `stream` (stderr by default). Calling it again replaces the former setting.
-
-    Args:
-        level: "INFO" for one line a call, "DEBUG" for attempts and retries too.
-        json: one JSON object a line, else key=value text.
-        stream: where to.
-    """
-    logger = _stdlib_logger()
-    for handler in [handler for handler in logger.handlers if isinstance(handler, _Handler)]:
-        logger.removeHandler(handler)
-    handler = _Handler(stream or sys.stderr)
-    handler.setFormatter(_formatter(json))
-    logger.addHandler(handler)
-    logger.setLevel(level)
-    logger.propagate = False
-
-
-class _Handler(logging.StreamHandler):  # type: ignore[type-arg]
-    """Marks the handler that `configure_logging` added."""
-
-
-@functools.cache
-def _stdlib_logger() -> logging.Logger:
-    return logging.getLogger(_LOGGER)
-
-
-@functools.cache
-def _structlog_logger() -> Any:
-    # structlog is loaded with the first line that is really written: its import costs as much as httpx's.
-    import structlog
-
-    return structlog.wrap_logger(
-        _stdlib_logger(),
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.stdlib.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=True,
-    )
-
-
-def _formatter(json: bool) -> logging.Formatter:
-    import structlog
-
-    render: Any = (
-        structlog.processors.JSONRenderer()
-        if json
-        else structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"])
-    )
-    return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[structlog.stdlib.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True)],
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
-    )
-
-
-def _write(signal: Signal) -> None:
+def _write(request: Request, content: str, signal: Signal) -> None:
     if isinstance(signal, CallEnded):
-        level = "error" if signal.kind == "failed" else "info"
-        getattr(_structlog_logger(), level)("call", **_call_fields(signal))
-    elif not _stdlib_logger().isEnabledFor(logging.DEBUG):
-        return
-    elif isinstance(signal, AttemptEnded):
-        attempt = signal.attempt
-        _structlog_logger().debug("attempt", call_id=signal.call_id, **_present(attempt.__struct_fields__, attempt))
-    elif isinstance(signal, RetryScheduled):
-        _structlog_logger().debug(
-            "retry",
-            call_id=signal.call_id,
-            attempt=signal.attempt,
-            delay_s=round(signal.delay_s, 3),
-            error=signal.error,
+        write(_call(request, content, signal))
+    elif isinstance(signal, ResponseSettled):
+        usage = signal.usage
+        write(
+            _SettledLine(
+                level=INFO,
+                event="settled",
+                call_id=signal.call_id,
+                response_id=signal.response_id,
+                outcome=signal.outcome,
+                input_tokens=None if usage is None else usage.input_tokens,
+                output_tokens=None if usage is None else usage.output_tokens,
+            )
         )
+    elif is_enabled(DEBUG) and (line := _detail(signal)) is not None:
+        write(line)
 
 
-def _present(names: tuple[str, ...], value: object) -> dict[str, Any]:
-    return {name: found for name in names if (found := getattr(value, name)) is not None}
+class _CallLine(Line, kw_only=True):
+    operation: str
+    outcome: str
+    provider: str | None = None
+    model: str | None = None
+    streamed: bool = False
+    status: int | None = None
+    duration_ms: float
+    first_event_ms: float | None = None
+    attempts: int
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost: float | None = None
+    request_id: str | None = None
+    parent_id: str | None = None
+    dropped: list[str] | None = None
+    error: str | None = None
+    message: str | None = None
+    instructions: str | None = None
+    input: str | None = None
+    output: str | None = None
+    instructions_sha256: str | None = None
+    input_sha256: str | None = None
+    output_sha256: str | None = None
 
 
-def _call_fields(signal: CallEnded) -> dict[str, Any]:
-    meta, usage, error = signal.meta, signal.usage, signal.outcome.error
-    fields: dict[str, Any] = {
-        "call_id": signal.call_id,
-        "operation": signal.operation,
-        "outcome": signal.kind,
-        "provider": meta.provider,
-        "model": meta.model or signal.model,
-        "streamed": signal.streamed or None,
-        "status": meta.status,
-        "duration_ms": round(meta.duration_s * 1000, 1),
-        "first_event_ms": None if meta.first_event_s is None else round(meta.first_event_s * 1000, 1),
-        "attempts": len(meta.attempts),
-        "input_tokens": usage.input_tokens if usage is not None else None,
-        "output_tokens": usage.output_tokens if usage is not None else None,
-        "request_id": meta.request_id,
-        "dropped": [item.name for item in meta.dropped] or None,
-        "error": None if error is None else type(error).__name__,
-        "message": None if error is None else mask(getattr(error, "message", "") or str(error))[:500] or None,
+class _SettledLine(Line, kw_only=True):
+    response_id: str
+    outcome: str
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+
+
+class _AttemptLine(Line, kw_only=True):
+    number: int
+    provider: str
+    model: str
+    outcome: str
+    error: str | None = None
+    status: int | None = None
+    request_id: str | None = None
+    duration_ms: float | None = None
+    queued_ms: float | None = None
+    connect_ms: float | None = None
+    first_event_ms: float | None = None
+
+
+class _RetryLine(Line, kw_only=True):
+    attempt: int
+    delay_s: float
+    error: str
+
+
+class _FallbackLine(Line, kw_only=True):
+    failed: str
+    next: str
+    error: str
+
+
+class _CacheLine(Line, kw_only=True):
+    key: str
+    age_s: float | None = None
+
+
+class _ToolLine(Line, kw_only=True):
+    tool: str
+    tool_call_id: str
+    kind: str
+    outcome: str
+    duration_ms: float
+    server: str | None = None
+    error: str | None = None
+
+
+def _call(request: Request, content: str, signal: CallEnded) -> _CallLine:
+    meta, outcome = signal.meta, signal.outcome
+    usage, error = outcome.usage, outcome.error
+    line = _CallLine(
+        level=ERROR if outcome.kind == "failed" else INFO,
+        event="call",
+        call_id=signal.call_id,
+        operation=signal.operation,
+        outcome=outcome.kind,
+        provider=meta.provider,
+        model=meta.model or signal.model,
+        streamed=signal.streamed,
+        status=meta.status,
+        duration_ms=round(meta.duration_s * 1000, 1),
+        first_event_ms=_ms(meta.first_event_s),
+        attempts=len(meta.attempts),
+        input_tokens=None if usage is None else usage.input_tokens,
+        output_tokens=None if usage is None else usage.output_tokens,
+        cost=meta.cost,
+        request_id=meta.request_id,
+        parent_id=signal.parent_id,
+        dropped=[item.name for item in meta.dropped] if meta.dropped else None,
+    )
+    if error is not None:
+        line.error = type(error).__name__
+        line.message = mask(getattr(error, "message", "") or str(error), request.secrets())[:500] or None
+    if content != "none":
+        for name, value in _content(request, outcome.response, content).items():
+            setattr(line, name, value)
+    return line
+
+
+def _detail(signal: Signal) -> Line | None:
+    """Return the line of a signal that is told at debug level only."""
+    call_id = signal.call_id
+    match signal:
+        case AttemptEnded():
+            one = signal.attempt
+            return _AttemptLine(
+                level=DEBUG,
+                event="attempt",
+                call_id=call_id,
+                number=one.number,
+                provider=one.provider,
+                model=one.model,
+                outcome=one.outcome,
+                error=one.error,
+                status=one.status,
+                request_id=one.request_id,
+                duration_ms=_ms(one.duration_s),
+                queued_ms=_ms(one.queued_s),
+                connect_ms=_ms(one.connect_s),
+                first_event_ms=_ms(one.first_event_s),
+            )
+        case RetryScheduled():
+            delay_s = round(signal.delay_s, 3)
+            return _RetryLine(
+                level=DEBUG,
+                event="retry",
+                call_id=call_id,
+                attempt=signal.attempt,
+                delay_s=delay_s,
+                error=signal.error,
+            )
+        case FallbackScheduled():
+            return _FallbackLine(
+                level=DEBUG,
+                event="fallback",
+                call_id=call_id,
+                failed=signal.failed,
+                next=signal.next,
+                error=signal.error,
+            )
+        case CacheHit():
+            return _CacheLine(level=DEBUG, event="cache_hit", call_id=call_id, key=signal.key, age_s=signal.age_s)
+        case ToolEnded():
+            return _ToolLine(
+                level=DEBUG,
+                event="tool",
+                call_id=call_id,
+                tool=signal.tool,
+                tool_call_id=signal.tool_call_id,
+                kind=signal.kind,
+                outcome=signal.outcome,
+                duration_ms=round(signal.duration_s * 1000, 1),
+                server=signal.server,
+                error=signal.error,
+            )
+        case _:
+            return None
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 1)
+
+
+def _content(request: Request, response: Response | None, how: str) -> dict[str, str]:
+    """Return the call's input and output, or their digests."""
+    secrets = request.secrets()
+    found = {
+        "instructions": request.param("instructions"),
+        "input": request.param("input"),
+        "output": _output(response),
     }
-    return {name: value for name, value in fields.items() if value is not None}
+    shown: dict[str, str] = {}
+    for name, value in found.items():
+        if value is None:
+            continue
+        text = value if isinstance(value, str) else encode(value).decode()
+        if how == "full":
+            shown[name] = mask(text, secrets)
+        else:
+            shown[f"{name}_sha256"] = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return shown
+
+
+def _output(response: Response | None) -> object:
+    """Return the text where that is all, else the items."""
+    if response is None or not response.output:
+        return None
+    if all(item.type == "message" for item in response.output):
+        return response.output_text
+    return list(response.output)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ..pipeline.chain import Chain
+from .cost import Cost
 from .dispatch import Dispatch
 from .log import Log
 from .parse_output import ParseOutput
@@ -26,6 +27,7 @@ responses: Final = Chain(
         Remember(),  # state where the host has none: previous_response_id, get, delete, background
         Tools(),  # what the model calls of MCP servers and Python functions is run, and it is asked again
         Retry(),  # passing failures are repeated; streams until their first content
+        Cost(),  # what each attempt has cost, where the host says so
         Transform(),  # the call in the target's format
         Dispatch(),  # HTTP, and the answer decoded
     ],

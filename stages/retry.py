@@ -61,11 +61,12 @@ class Retry(Stage, frozen=True):
 
         context = request.context
         failed: list[AntiphonError] = [error]
+        replies: list[Reply] = []  # tenacity's own cycles would keep what it returns, and a dropped stream open
 
-        async def attempt() -> Reply:
+        async def attempt() -> None:
             if failed:
                 raise failed.pop()  # the first failure, which has happened already
-            return await committed(await call_next(request), request)
+            replies.append(await committed(await call_next(request), request))
 
         last_attempt = tenacity.stop_after_attempt(self._attempts(request))
 
@@ -96,8 +97,8 @@ class Retry(Stage, frozen=True):
             before_sleep=tell,
             reraise=True,
         )
-        reply: Reply = await retrying(attempt)
-        return reply
+        await retrying(attempt)
+        return replies.pop()
 
     def delay_s(self, attempt: int, error: BaseException | None) -> float:
         """Return the wait after the `attempt`th failure (from 1), seconds: the host's wish, else random backoff."""

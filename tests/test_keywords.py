@@ -106,6 +106,7 @@ def test_every_renamed_keyword_reaches_the_call(mode: Mode, name: str) -> None:
         "reasoning_effort": "low",
         "drop_params": True,
         "stream_timeout": 30,
+        "max_agentic_loops": 3,
         "use_chat_completions_api": True,
         "vertex_ai_project": "p",
         "vertex_ai_location": "l",

@@ -9,6 +9,7 @@ import pytest
 
 import antiphon
 from antiphon import Stage, Timeouts, errors
+from antiphon.pipeline.signals import SIGNALS
 from antiphon.providers import catalog
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -47,6 +48,12 @@ def test_the_section_of_a_stage_names_its_settings_and_options(stage: type[Stage
 
     names = [*stage.__struct_fields__, *(option.name for option in stage.options)]
     assert [name for name in names if f"`{name}`" not in text] == []
+
+
+def test_every_signal_has_a_row() -> None:
+    text = section("observability.md", "Signals")
+
+    assert [name for name, kind in SIGNALS.items() if f"`{name}`" not in text or f"`{kind.__name__}`" not in text] == []
 
 
 def test_every_time_limit_has_a_row_with_its_default() -> None:

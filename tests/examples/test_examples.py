@@ -60,6 +60,10 @@ OFFLINE = {
         r"  call\.start\n  attempt\.start\n  attempt\.end\n  call\.end\n",
         r"  completed after 0\.\d+ s, \d+ tokens, 1 attempt\n  abandoned after ",
     ],
+    "spans": [
+        r"^chat scripted/echo: gen_ai\.usage\.output_tokens=\d+, antiphon\.outcome=completed, session\.id=s1\n"
+        r"chat scripted/echo: antiphon\.outcome=abandoned\nmy work: ",
+    ],
     "credentials": [
         r"^Welcome back\. after \[401, 200\] with \[\"yesterday's\", \"today's\"\]$",
         r"^AwsCredentials\(access_key_id='AKIAEXAMPLE', secret_access_key=Secret\(\*\*\*\), session_token=None\)$",
@@ -128,6 +132,7 @@ WITH_THE_MODEL = {
     "chain_file": [r"^support$", r"atempts", r"\w+"],
     "fallback": [r"\w+", r"^asked: openai \(failed\), local \((completed|incomplete)\)$", r"\w+"],
     "hooks": [r"  attempt\.start\n  attempt\.end\n  call\.end\n", r"\d+ tokens, 1 attempt\n  abandoned after "],
+    "spans": [r"^chat local/smollm2: .*outcome=\w+, session\.id=s1\nchat local/smollm2: .*abandoned\nmy work: "],
     "state": [
         r"^second answer: .*\w",
         r"^  user: My name is Ada\.\n  assistant: .*\w",

@@ -113,7 +113,8 @@ def test_the_official_sdk_keeps_its_name_beside_the_installed_wheel(release: Rel
     lines = run(sys.executable, "-P", "-c", program, cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}).splitlines()
 
     top = {path.name for path in tmp_path.iterdir()}
-    assert {name for name in top if not name.endswith(".dist-info")} == {"antiphon"}
+    assert {name for name in top if not name.endswith(".dist-info")} == {"antiphon", "bin"}
+    assert [path.name for path in (tmp_path / "bin").iterdir()] == ["antiphon"]
     assert lines == [
         str(tmp_path / "antiphon" / "__init__.py"),
         str(tmp_path / "antiphon" / "mcp" / "__init__.py"),

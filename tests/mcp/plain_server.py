@@ -48,10 +48,8 @@ def call(request_id: Any, params: dict[str, Any]) -> None:
             text(request_id, "x" * given["size"])
         case "slow":
             threading.Timer(given["seconds"], text, (request_id, "done")).start()
-        case "hang":
-            pass
         case "die":
-            print("I am dying", file=sys.stderr, flush=True)
+            print("I am dying", os.environ.get("KEY", ""), file=sys.stderr, flush=True)
             os._exit(3)
         case "env":
             text(request_id, json.dumps(dict(os.environ)))
@@ -69,7 +67,7 @@ def call(request_id: Any, params: dict[str, Any]) -> None:
         case "pid":
             text(request_id, str(os.getpid()))
         case _:
-            text(request_id, "no such tool")
+            pass
     if "changing" in HABITS:
         send({"method": "notifications/tools/list_changed"})
 

@@ -185,3 +185,4 @@ def test_no_secret_is_shown() -> None:
 
     assert "hush" not in repr(server) + str(server) + repr(program) + server.where
     assert "example.com/mcp" in repr(server)
+    assert McpServer(url="https://example.com/api/s/9f86d081884c7d65/mcp").where == "https://example.com/…"

@@ -179,6 +179,27 @@ def test_a_dead_server_fails_the_call_at_once_and_is_started_again(mode: Mode, r
     run(body)
 
 
+def test_the_last_words_of_a_server_do_not_tell_its_secrets(mode: Mode, run: Any) -> None:
+    async def body() -> None:
+        async with connected(mode, {**plain_server(), "env": {"KEY": "hush"}}) as server:
+            with pytest.raises(McpConnectionError, match=r"I am dying \*\*\*"):
+                await server.call("die")
+
+    run(body)
+
+
+def test_a_handler_that_fails_is_an_error_for_the_server(
+    mode: Mode, run: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def body() -> None:
+        async with connected(mode, plain_server(), elicit=lambda params: 1 / 0) as server:
+            assert json.loads((await server.call("ask")).text)["code"] == -32603
+
+    run(body)
+
+    assert "the handler of elicitation/create" in caplog.text
+
+
 def test_a_server_that_died_between_two_calls_is_started_again(mode: Mode, run: Any) -> None:
     async def body() -> None:
         async with connected(mode, plain_server()) as server:

@@ -12,17 +12,19 @@ import anyio
 import pytest
 from conftest import Mode
 from loopback import Connection, open_descriptors, serving
-from mcp_calls import connected
+from mcp_calls import Caller, connected
 from scripted_mcp import ADD, Post, ScriptedMcp, default_answer, scripted_mcp
 
 from antiphon.mcp import (
     McpConnectionError,
     McpProtocolError,
     McpServerError,
+    McpServers,
     McpTimeoutError,
     ToolInfo,
     connect,
 )
+from antiphon.pipeline.engine import Engine
 
 
 async def arrived(mode: Mode, host: ScriptedMcp, method: str) -> bool:
@@ -301,6 +303,31 @@ def test_a_redirect_to_another_origin_is_an_error(mode: Mode, run: Any) -> None:
     run(body)
 
 
+@pytest.mark.parametrize("backend", ["sync", "asyncio"])
+def test_the_users_own_http_client_carries_it(backend: Any) -> None:
+    import httpx
+
+    mode = Mode(backend)
+    client: Any = httpx.AsyncClient() if mode.is_async else httpx.Client()
+    engine = Engine(transport=client)
+
+    async def body() -> None:
+        with scripted_mcp() as host:
+            servers = McpServers({"demo": host.url})
+            connection = await servers.connection(
+                "demo", servers.servers["demo"], engine.runtime(is_async=mode.is_async)
+            )
+            assert (await connection.call_tool("add", {"a": 1, "b": 2})).text == "3"
+            await connection.close()
+            if mode.is_async:
+                await client.aclose()
+            else:
+                client.close()
+            servers.close()
+
+    mode.run(body)
+
+
 # --- sessions ---------------------------------------------------------------------------------------------------------
 
 
@@ -382,6 +409,32 @@ def test_a_session_that_is_lost_twice_is_an_error_and_not_the_end(mode: Mode, ru
 
                 assert host.count("tools/call") == 2
                 assert await server.add() == "3"
+
+    run(body)
+
+
+def test_a_server_that_was_away_for_a_moment_is_found_again(mode: Mode, run: Any) -> None:
+    away = [True]
+
+    def begin(post: Post) -> None:
+        if away[0]:
+            post.connection.answer(b"nothing is deployed here", "404 Not Found")
+        elif post.message["method"] == "initialize":
+            post.answer({"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "serverInfo": {"name": "s"}})
+        else:
+            post.error(-32601)
+
+    async def body() -> None:
+        away[0] = True
+        with scripted_mcp({"server/discover": begin, "initialize": begin}) as host:
+            servers = connect(host.url)
+            server = Caller(mode, servers)
+            for _ in range(2):
+                with pytest.raises(McpProtocolError, match=r"HTTP 404, nothing is deployed here"):
+                    await server.add()
+            away[0] = False
+            assert await server.add() == "3"
+            await mode.close(servers)
 
     run(body)
 

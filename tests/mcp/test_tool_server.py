@@ -144,14 +144,14 @@ class Dumped:
         return self.fields
 
 
-@pytest.mark.parametrize("answer", [[WIRE], (WIRE,), {"tools": [WIRE]}, {"add": WIRE}, [Dumped(**WIRE)]], ids=str)
+@pytest.mark.parametrize("answer", [[WIRE], (WIRE,), {"tools": [WIRE]}, {"add": WIRE}, [Dumped(**WIRE)]])
 def test_lists_of_tools_are_read_in_many_forms(answer: Any) -> None:
     (tool,) = tools_of(answer)
 
     assert (tool.name, tool.annotations) == ("add", {"readOnlyHint": True})
 
 
-@pytest.mark.parametrize("answer", ["text", 7, None, [7], [{"inputSchema": {}}]], ids=str)
+@pytest.mark.parametrize("answer", ["text", 7, None, [7], [{"inputSchema": {}}]])
 def test_what_is_no_list_of_tools_is_an_error(answer: Any) -> None:
     with pytest.raises(ValueError, match=r"tool|list"):
         tools_of(answer)
@@ -185,7 +185,6 @@ class FastResult:
         ({"sum": 3}, ToolResult(content=({"type": "text", "text": '{"sum":3}'},))),
         ([], ToolResult(content=({"type": "text", "text": "[]"},))),
     ],
-    ids=repr,
 )
 def test_results_are_read_in_many_forms(answer: Any, result: ToolResult) -> None:
     assert result_of(answer) == result

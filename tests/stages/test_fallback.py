@@ -304,3 +304,20 @@ def test_a_target_without_key_is_an_error_of_its_own(mode: Mode, monkeypatch: py
         return caught.value
 
     assert mode.run(body).__notes__ == ["asked before: openai/gpt-5: RateLimitError: slow down"]
+
+
+def test_hooks_are_told_of_each_further_target(mode: Mode, streamed: bool) -> None:
+    seen: list[Any] = []
+    host = ScriptedHost([BUSY, BROKEN, "Here you are."])
+    client = Client(chain_with("xai/grok", "openai/gpt-5-mini"), transport=host, hooks=[seen.append])
+
+    async def body() -> None:
+        await mode.response(client.chain, "Hi", streamed=streamed, model="openai/gpt-5")
+
+    mode.run(body)
+
+    told = [(signal.failed, signal.next, signal.error) for signal in seen if signal.name == "fallback.scheduled"]
+    assert told == [
+        ("openai/gpt-5", "xai/grok", "RateLimitError"),
+        ("xai/grok", "openai/gpt-5-mini", "InternalServerError"),
+    ]

@@ -775,7 +775,7 @@ def test_one_call_functions_have_litellms_name_too(mode: Mode) -> None:
     mode.run_calls(body)
 
 
-def test_the_stage_stands_between_resolve_and_retry() -> None:
+def test_the_stage_stands_between_remember_and_retry() -> None:
     names = [stage.name for stage in presets.responses]
 
     assert names[names.index("remember") + 1] == "tools"

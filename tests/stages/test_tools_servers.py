@@ -113,7 +113,7 @@ def test_a_list_that_changes_is_asked_for_again(mode: Mode) -> None:
     async def body() -> None:
         call = talk(calling(("add-0", {})), "no answer", "ok", mcp_servers={"calc": plain_server("legacy", "changing")})
         for _ in range(2):  # the server has no "add-0", answers nothing, and tells of another list
-            await call(mode, streamed=False, tools=[mcp("calc")], timeout=Timeouts(tool=0.1))
+            await call(mode, streamed=False, tools=[mcp("calc")], timeout=Timeouts(tool=0.5))
 
         assert [request["tools"][0]["name"] for request in call.requests] == ["add-0", "add-0", "add-1"]
         await mode.close(call.client)
