@@ -25,7 +25,8 @@ with tempfile.TemporaryDirectory() as folder:
     # Another client, which could be another process, finds them in the store.
     with antiphon.Client(state_store=url) as client:
         for item in client.list_input_items(second.id, order="asc"):
-            print(f"  {item.role}: {item.text}")
+            if item.type == "message":
+                print(f"  {item.role}: {item.text}")
 
         # In the background: back at once, and there to be polled, or streamed from its beginning.
         begun = client.responses(

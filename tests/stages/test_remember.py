@@ -194,6 +194,28 @@ def test_calls_stay_with_their_results(mode: Mode) -> None:
     mode.run(body)
 
 
+@pytest.mark.parametrize("background", [None, True])
+def test_functions_that_are_run_here_are_part_of_the_turn(mode: Mode, background: bool | None) -> None:
+    def weather(city: str) -> str:
+        """Say what the weather is like."""
+        return f"Sunny in {city}."
+
+    async def body() -> None:
+        client = scripted({"output": [function_call("weather", {"city": "Rome"}, "c")]}, "It is sunny.", "Bye.")
+        first = await mode.call(client.chain, "Weather?", tools=[weather], background=background, **GROQ)
+        if background:
+            first = await do(mode, client, "poll_responses", first.id, interval_s=0.02)
+        await mode.call(client.chain, "Thanks.", previous_response_id=first.id, **GROQ)
+
+        assert first.output_text == "It is sunny."
+        kinds = [item["type"] for item in client.requests[-1]["input"]]
+        assert kinds == ["message", "function_call", "function_call_output", "message", "message"]
+        assert texts(client) == ["Weather?", "weather", "Sunny in Rome.", "It is sunny.", "Thanks."]
+        await mode.close(client)
+
+    mode.run(body)
+
+
 def test_items_of_the_model_go_back_as_they_came(mode: Mode) -> None:
     async def body() -> None:
         odd = {"type": "of_tomorrow", "id": "x_1", "new": [1, {"a": None}]}
