@@ -38,6 +38,11 @@ class Line(msgspec.Struct, omit_defaults=True, kw_only=True):
     event: str
     call_id: str
 
+    def present(self) -> dict[str, Any]:
+        """Return the fields that are written."""
+        values = ((name, getattr(self, name)) for name in self.__struct_fields__)
+        return {name: value for name, value in values if value is not None and value is not False and value != ""}
+
 
 def write(line: Line) -> None:
     """Write a line whose level is enabled."""
@@ -46,8 +51,8 @@ def write(line: Line) -> None:
         line.timestamp, line.level = _now(), _NAMES[line.level]
         output.write(line, _bound())
         return
-    fields = {name: value for name in line.__struct_fields__[3:] if (value := getattr(line, name)) is not None}
-    _stdlib_lines().log(line.level, line.event, **fields)
+    fields = line.present()
+    _stdlib_lines().log(fields.pop("level"), fields.pop("event"), **fields)
 
 
 def configure_logging(level: str | int = "INFO", *, json: bool = False, stream: TextIO | None = None) -> None:
@@ -85,12 +90,12 @@ class _Output:
 
     def write(self, line: Line, more: dict[str, Any] | None) -> None:
         if more:
-            own = {name: value for name, value in msgspec.structs.asdict(line).items() if value is not None}
+            own = line.present()
             text = render({**own, **more, **own}, self._json)
         elif self._json:
             text = _encode(line).decode()
         else:
-            text = render(msgspec.structs.asdict(line), json=False)
+            text = render(line.present(), json=False)
         # What a handler does: one write under its lock, an error of the stream reported, never raised.
         with self._lock:
             try:
@@ -121,9 +126,8 @@ class _Formatter(logging.Formatter):
 
 
 def render(fields: dict[str, Any], json: bool) -> str:
-    """Return one line of JSON, or of key=value text; what is None is left out."""
-    shown = {name: value for name, value in fields.items() if value is not None}
-    return _encode(shown).decode() if json else " ".join([f"{name}={value!r}" for name, value in shown.items()])
+    """Return one line of JSON, or of key=value text."""
+    return _encode(fields).decode() if json else " ".join([f"{name}={value!r}" for name, value in fields.items()])
 
 
 _output: _Output | None = None

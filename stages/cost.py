@@ -61,8 +61,13 @@ class Cost(Stage, frozen=True):
         """Add what the answer cost to the call's cost; return whether that has changed it."""
         context = request.context
         before = context.cost
-        if len(bytes(response.usage_json)) <= len(b"null"):  # not said
+        usage = bytes(response.usage_json)
+        if len(usage) <= len(b"null"):  # not said
             return False
+        if self.prices is None and b"cost" not in usage and _OWN[0] not in request.options:  # nearly always
+            context.unpriced = True
+            if before is None:
+                return False
         cost, source = reported_cost(response), "host"
         if cost is None:
             cost, source = self._priced(request, response)
