@@ -241,7 +241,8 @@ def test_betas_of_the_call_and_of_its_features_are_sent_together(mode: Mode) -> 
     tool = {"type": "mcp", "server_label": "d", "server_url": "https://mcp.example", "require_approval": "never"}
     with replaying(Answer.json(b'{"content":[]}')) as server:
         extra = {"Anthropic-Beta": "context-1m-2025-08-07", "anthropic-version": "2024-01-01"}
-        mode.run_calls(lambda: ask(mode, server.url, max_output_tokens=1, tools=[tool], extra_headers=extra))
+        call = {"max_output_tokens": 1, "tools": [tool], "mcp_execute": "native", "extra_headers": extra}
+        mode.run_calls(lambda: ask(mode, server.url, **call))
 
     headers = server.requests[0].headers
     assert headers["anthropic-beta"] == "context-1m-2025-08-07,mcp-client-2025-04-04"

@@ -85,7 +85,7 @@ HOSTS = [
 ]
 MODEL = "some-model"
 # What a host does not keep would be kept by Remember.
-CHAIN = presets.responses.without("remember")
+CHAIN = presets.responses.without("remember", "tools")
 
 
 def explained(host: str, dialect: str, name: str, value: Any, **more: Any) -> tuple[Explanation, Explanation]:

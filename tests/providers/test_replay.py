@@ -104,6 +104,7 @@ def keywords(exchange: Exchange, url: str) -> dict[str, Any]:
         "api_base": url + exchange.path.removesuffix("/responses"),
         "api_key": KEY,
         "num_retries": 0,
+        "mcp_execute": "native",
     }
 
 
