@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from functools import cache
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import anyio
@@ -100,6 +102,18 @@ def own_catalogue() -> Iterator[None]:
     before = catalog._catalogue
     yield
     catalog._catalogue = before
+
+
+@cache
+def _replays_recordings(path: Path) -> bool:
+    return "recordings import" in path.read_text("utf-8")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of files that replay recordings: they are most of all tests, and of the codecs alone."""
+    for item in items:
+        if _replays_recordings(item.path):
+            item.add_marker("recorded")
 
 
 @pytest.fixture(autouse=True)
