@@ -206,7 +206,12 @@ def _with_agreed_id(request: Request, provider: str, deployment: str, base_url: 
 
 
 # LiteLLM's routing prefixes.
-_PREFIXES = (("chat_completions/", "chat"), ("responses/", "responses"))
+_PREFIXES = (
+    ("chat_completions/", "chat"),
+    ("responses/", "responses"),
+    ("converse/", "converse"),  # with the next one: of Bedrock
+    ("invoke/", "anthropic"),
+)
 
 
 _NOTHING: Mapping[str, str] = {}

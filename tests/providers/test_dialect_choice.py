@@ -287,6 +287,16 @@ def test_litellms_other_prefix_means_the_responses_api(model: str) -> None:
     assert (found.dialect, found.model) == ("responses", model.rpartition("/")[2])
 
 
+@pytest.mark.parametrize(("prefix", "dialect"), [("converse", "converse"), ("invoke", "anthropic")])
+def test_litellms_prefixes_of_bedrock_choose_its_formats(
+    prefix: str, dialect: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+    found = explained(f"bedrock/{prefix}/anthropic.claude-sonnet-4-5-v1:0")
+
+    assert (found.dialect, found.model) == (dialect, "anthropic.claude-sonnet-4-5-v1:0")
+
+
 @pytest.mark.parametrize("model", ["openai/responses/", "openai/chat_completions/"])
 def test_a_model_that_ends_after_a_prefix_is_refused(model: str) -> None:
     with pytest.raises(antiphon.InvalidModel, match="ends after"):
