@@ -23,7 +23,7 @@ from antiphon.pipeline.errors import (
 from antiphon.pipeline.grammar import check_grammar
 from antiphon.pipeline.http import HttpRequest
 from antiphon.pipeline.wire import loads
-from antiphon.providers.scripted import ScriptedHost
+from antiphon.providers.scripted import ScriptedHost, function_call
 
 BUSY = {"status": 429, "body": {"error": {"message": "slow down"}}}
 BROKEN = {"status": 500, "body": {"error": {"message": "broken"}}}
@@ -321,3 +321,35 @@ def test_hooks_are_told_of_each_further_target(mode: Mode, streamed: bool) -> No
         ("openai/gpt-5", "xai/grok", "RateLimitError"),
         ("xai/grok", "openai/gpt-5-mini", "InternalServerError"),
     ]
+
+
+def test_a_tool_that_has_run_does_not_run_again_for_the_next_target(mode: Mode, streamed: bool) -> None:
+    ran: list[str] = []
+
+    def look_up(word: str) -> str:
+        """Look up a word."""
+        ran.append(word)
+        return "found"
+
+    calls = {"output": [function_call("look_up", {"word": "sea"}, "call_1")]}
+    host = ScriptedHost([calls, BROKEN, "It was found."])
+    client = client_of(host, chain_with("xai/grok"))
+
+    async def body() -> Any:
+        call: dict[str, Any] = {"model": "openai/gpt-5", "tools": [look_up]}
+        if not streamed:
+            return await mode.call(client.chain, "Look", **call)
+        stream = await mode.call(client.chain, "Look", stream=True, **call)
+        with pytest.raises(InternalServerError) as caught:  # what the tool found has been shown
+            await mode.events(stream)
+        return caught.value.response
+
+    response = mode.run(body)
+
+    types = [item.type for item in response.output]
+    assert ran == ["sea"]
+    assert types[:2] == ["function_call", "function_call_output"]
+    if not streamed:
+        assert (types[2:], response.output_text) == (["message"], "It was found.")
+        assert b"found" in (host.requests[2].body or b"")
+        assert host.requests[2].url.startswith("https://api.x.ai/")
