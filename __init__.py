@@ -100,6 +100,8 @@ if TYPE_CHECKING:
     from .prebuilt import responses_api_with_mcp as responses_api_with_mcp
     from .providers.aws_signature import AwsCredentials as AwsCredentials
     from .stages import presets as presets
+    from .stages.cache import Cache as Cache
+    from .stages.concurrency_limit import ConcurrencyLimit as ConcurrencyLimit
     from .stages.cost import Cost as Cost
     from .stages.defaults import Defaults as Defaults
     from .stages.dispatch import Dispatch as Dispatch
@@ -198,6 +200,8 @@ _HOMES = {
         "responses",
         "responses_api_with_mcp",
     ],
+    "stages.cache": ["Cache"],
+    "stages.concurrency_limit": ["ConcurrencyLimit"],
     "stages.cost": ["Cost"],
     "stages.litellm_callbacks": ["LiteLLMCallbacks"],
     "providers.aws_signature": ["AwsCredentials"],

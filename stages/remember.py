@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Final, Literal
@@ -16,10 +15,10 @@ from ..pipeline.params import CompactParams, CreateParams, GetParams, ListInputI
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request
 from ..pipeline.response import DeletedResponse, Response
-from ..pipeline.secret import Secret
 from ..pipeline.stage import Option, Scope, Stage
+from ..pipeline.stores.given import masked, store_of
 from ..pipeline.stores.memory import MemoryStore
-from ..pipeline.stores.store import Store, open_store
+from ..pipeline.stores.store import Store
 from ..pipeline.tasks import Task
 from ..providers.response_ids import GIVEN, is_kept
 from .state import background_calls
@@ -76,8 +75,7 @@ class Remember(Stage, frozen=True):
     sets = ()
 
     def __post_init__(self) -> None:
-        if isinstance(self.state_store, str) and "@" in self.state_store:  # it holds a password
-            msgspec.structs.force_setattr(self, "state_store", Secret(self.state_store))
+        msgspec.structs.force_setattr(self, "state_store", masked(self.state_store))
 
     def setup(self, scope: Scope) -> object:
         return _Stores(scope, self.state_store)
@@ -108,25 +106,11 @@ class _Stores:
     def store_of(self, asked: object) -> Store:
         """Return the store of a call that asks for this one, or for none."""
         if asked is not None:
-            return self._opened(asked)
+            return store_of(asked, self._scope)
         if self._usual is None:
             given = self._given or self._scope.resources.get("state_store") or os.environ.get(STORE_ENV, "").strip()
-            self._usual = self._opened(given) if given else self._scope.shared("state_store", _in_memory)
+            self._usual = store_of(given, self._scope) if given else self._scope.shared("state_store", _in_memory)
         return self._usual
-
-    def _opened(self, given: object) -> Store:
-        if callable(given):  # such as FromEnv
-            given = given()
-        if isinstance(given, Secret):
-            given = given.reveal()
-        if isinstance(given, str):  # a store that was opened here is closed with the client
-            return self._scope.shared(f"state_store {given}", functools.partial(open_store, given))
-        if not (hasattr(given, "read") and hasattr(given, "append")):
-            raise SetupError(
-                f"state_store is {type(given).__name__}; a store or its URL is expected",
-                hint='e.g. state_store="sqlite:///responses.db"; store=False is the API\'s own and keeps nothing',
-            )
-        return given  # type: ignore[return-value]
 
 
 def _in_memory() -> MemoryStore:

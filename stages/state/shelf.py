@@ -12,7 +12,7 @@ import msgspec
 
 from ...pipeline.errors import NotFoundError, StoreConflict
 from ...pipeline.runtime import Runtime
-from ...pipeline.stores.memory import MemoryStore
+from ...pipeline.stores.given import ask
 from ...pipeline.stores.store import Store, key_of
 from ...providers.response_ids import is_kept
 from .records import Record, Turn, read
@@ -163,10 +163,7 @@ class Shelf:
 
     async def do(self, fn: Callable[..., T], *args: object) -> T:
         """Run blocking code that uses the store, in the mode of the call."""
-        # A store in memory answers sooner than a thread could be asked.
-        if isinstance(self.store, MemoryStore):
-            return fn(*args)
-        return await self._runtime.call(fn, *args)
+        return await ask(self.store, self._runtime, fn, *args)
 
 
 def shown(ref: str) -> str:

@@ -253,7 +253,7 @@ def test_a_null_is_written_as_json_only() -> None:
 WRONG = {
     'stages = ["retyr"]': [
         'chain "chain", stages[0]: unknown stage "retyr"; did you mean "retry"?',
-        "known: cost, defaults, dispatch, ",
+        ", dispatch, fallback, ",
     ],
     'name = "a"\nstages = ["log", { use = "retry", attempts = "five" }]': [
         "chain \"a\", stages[1] retry: attempts='five': Expected `int`, got `str`"
