@@ -24,6 +24,7 @@ from inspect import CO_COROUTINE, iscoroutinefunction
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from .errors import SetupError
 from .signals import Signal, Sink
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ class HookQueue:
         return put
 
     def _lane(self, runtime: Runtime) -> _LoopLane | None:
-        place = runtime.place()
+        place = _loop_of(runtime)
         if place is None:
             return None
         lane = self._loops.get(place)
@@ -132,7 +133,7 @@ class HookQueue:
 
     async def aflush(self, runtime: Runtime) -> None:
         """Wait until the hooks of this event loop, and the hook thread, have done what is queued now."""
-        lane = self._loops.get(runtime.place())
+        lane = self._loops.get(_loop_of(runtime))
         if lane is not None and lane.last is not None:
             await lane.last.wait()
         if not self._thread.is_idle:
@@ -141,6 +142,16 @@ class HookQueue:
     def close(self, wait_s: float = FLUSH_S) -> None:
         """Do what is queued, for so many seconds at the most, and end the thread. Blocks."""
         self._thread.close(wait_s)
+
+
+def _loop_of(runtime: Runtime) -> object | None:
+    """Return the event loop that runs the caller; None in sync calls, and where a stream is collected elsewhere."""
+    if not runtime.is_async:
+        return None
+    try:
+        return runtime.home()
+    except SetupError:
+        return None
 
 
 class _LoopLane:

@@ -11,12 +11,10 @@ Importing this module imports httpcore and anyio, which is slow; import it when 
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import socket
 import ssl
-import sys
 import threading
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Hashable, Iterable, Iterator
 from functools import lru_cache
@@ -565,24 +563,6 @@ class LoopSide:
         if self._guard is not None:
             guard, self._guard = self._guard, None
             step(guard.aclose())
-
-
-def running_loop() -> Any:
-    """Return what stands for the running loop: trio's token or the asyncio loop.
-
-    Raises:
-        SetupError: none runs in this thread.
-    """
-    trio = sys.modules.get("trio")
-    if trio is not None and trio.lowlevel.in_trio_task():
-        return trio.lowlevel.current_trio_token()
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        raise SetupError(
-            "an async transport was used outside of an event loop",
-            hint="use SlotTransport(is_async=False) in sync code",
-        ) from None
 
 
 def ssl_context(verify: Verify) -> ssl.SSLContext:

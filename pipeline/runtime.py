@@ -87,10 +87,6 @@ class Runtime(Protocol):
         """
         ...
 
-    def place(self) -> object | None:
-        """Return the event loop that runs the caller; None in sync calls, and outside of any loop."""
-        ...
-
     def event(self) -> Event:
         """Return an event, to be set by a task of this event loop, or in sync mode by any thread."""
         ...
@@ -112,7 +108,11 @@ class Runtime(Protocol):
         ...
 
     def home(self) -> Hashable:
-        """Return what things made here belong to: the running event loop, or in sync mode this process (its id)."""
+        """Return what things made here belong to: the running event loop, or in sync mode this process (its id).
+
+        Raises:
+            SetupError: async, and no event loop runs in this thread.
+        """
         ...
 
     def at_end(self, fn: Callable[[], object]) -> Callable[[], None]:
@@ -174,9 +174,6 @@ class SyncRuntime:
             scope.abort()
 
         return ThreadTask(run, cancel, self.tasks, name)
-
-    def place(self) -> None:
-        return None
 
     def event(self) -> Event:
         return _ThreadEvent()
@@ -479,13 +476,6 @@ class AsyncRuntime:
     def spawn(self, job: Job[object], name: str) -> Task:
         return LoopTask(job, self.tasks, name)
 
-    def place(self) -> object | None:
-        try:
-            place: object = running_loop()
-        except RuntimeError:
-            return None
-        return place
-
     def event(self) -> Event:
         return _LoopEvent()
 
@@ -506,13 +496,11 @@ class AsyncRuntime:
         return False
 
     def home(self) -> Hashable:
-        from .network import running_loop
-
         loop: Hashable = running_loop()
         return loop
 
     def at_end(self, fn: Callable[[], object]) -> Callable[[], None]:
-        from .network import LoopSide, running_loop
+        from .network import LoopSide
 
         side = LoopSide(running_loop())
         side.at_end(fn)

@@ -16,6 +16,8 @@ import weakref
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 
+from .errors import SetupError
+
 T = TypeVar("T")
 Work = Callable[[], Coroutine[Any, Any, object]]
 
@@ -188,10 +190,20 @@ class LoopTask:
 
 
 def running_loop() -> Any:
-    """Return what stands for the event loop that runs now (asyncio or trio); RuntimeError when none does."""
+    """Return what stands for the running event loop: trio's token or the asyncio loop.
+
+    Raises:
+        SetupError: none runs in this thread.
+    """
     trio: Any = sys.modules.get("trio")
     if trio is not None and trio.lowlevel.in_trio_task():
         return trio.lowlevel.current_trio_token()
     import asyncio
 
-    return asyncio.get_running_loop()
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise SetupError(
+            "an async transport was used outside of an event loop",
+            hint="use SlotTransport(is_async=False) in sync code",
+        ) from None

@@ -152,7 +152,7 @@ class SlotTransport:
             with self._lock:
                 home, self._process_home = self._process_home, None
         else:
-            from .network import running_loop
+            from .tasks import running_loop
 
             with self._lock:
                 home = self._homes.pop(running_loop(), None)
@@ -176,7 +176,7 @@ class SlotTransport:
         if not self.is_async:
             home = self._process_home
             return home if home is not None and self._pid == os.getpid() else self._new_process_home()
-        from .network import running_loop
+        from .tasks import running_loop
 
         loop = running_loop()
         found = self._homes.get(loop)
