@@ -147,7 +147,9 @@ PARAMS: Final[dict[Operation, type[Params]]] = {
 }
 """The parameters of each operation."""
 
-NAMES: Final = {operation: frozenset(kind.__struct_fields__) for operation, kind in PARAMS.items()}
+NAMES: Final[dict[Operation, frozenset[str]]] = {
+    operation: frozenset(kind.__struct_fields__) for operation, kind in PARAMS.items()
+}
 """Their names."""
 
 HAPPENS_ANYWAY: Final[dict[str, object]] = {

@@ -97,7 +97,7 @@ def test_betas_are_in_the_body_at_bedrock_and_in_a_header_elsewhere() -> None:
 
 def test_a_long_answer_is_asked_for_as_a_stream_there_too(mode: Mode) -> None:
     with replaying(streaming(START + TEXT + END)) as server:
-        call = {**WHERE, "dialect": "anthropic", "vertex_project": None}
+        call: dict[str, Any] = {**WHERE, "dialect": "anthropic", "vertex_project": None}
         response = mode.run(lambda: ask(mode, server.url, BEDROCK, **call))
 
     assert path_of(server.requests[0]).endswith("/invoke-with-response-stream")
