@@ -60,12 +60,14 @@ if TYPE_CHECKING:
     from .pipeline.signals import CallEnded as CallEnded
     from .pipeline.signals import CallStarted as CallStarted
     from .pipeline.signals import FallbackScheduled as FallbackScheduled
+    from .pipeline.signals import McpNotice as McpNotice
     from .pipeline.signals import ParameterDropped as ParameterDropped
     from .pipeline.signals import ResponseSettled as ResponseSettled
     from .pipeline.signals import RetryScheduled as RetryScheduled
     from .pipeline.signals import Signal as Signal
     from .pipeline.signals import StreamFirstEvent as StreamFirstEvent
     from .pipeline.signals import ToolEnded as ToolEnded
+    from .pipeline.signals import ToolProgress as ToolProgress
     from .pipeline.signals import ToolStarted as ToolStarted
     from .pipeline.stage import Option as Option
     from .pipeline.stage import Scope as Scope
@@ -166,12 +168,14 @@ _HOMES = {
         "CallEnded",
         "CallStarted",
         "FallbackScheduled",
+        "McpNotice",
         "ParameterDropped",
         "ResponseSettled",
         "RetryScheduled",
         "Signal",
         "StreamFirstEvent",
         "ToolEnded",
+        "ToolProgress",
         "ToolStarted",
     ],
     "pipeline.function_stages": ["after", "before", "on_stream_event", "stage"],

@@ -11,7 +11,7 @@ from . import handlers, jsonrpc
 from .endpoint import Headers
 from .errors import McpConnectionError, McpProtocolError, McpServerError, McpTimeoutError
 from .param_headers import NAMED_BY, WrongHeaders, encode_value, param_headers
-from .session import Limit, OnProgress
+from .session import Limit, OnNotice, OnProgress
 from .streamable_http import SessionLost
 from .tool_list import Pages, ToolList, read_tool_list
 from .tool_server import check_allowed
@@ -59,6 +59,7 @@ class Connection(Protocol):
         *,
         timeout_s: float | None = None,
         on_progress: OnProgress | None = None,
+        on_notice: OnNotice | None = None,
         meta: Mapping[str, Any] | None = None,
     ) -> ToolResult:
         """Run a tool. It is never run twice, unless the server's `idempotent` says that it may be.
@@ -66,6 +67,7 @@ class Connection(Protocol):
         Args:
             timeout_s: in place of the server's own limit, and for connecting too.
             on_progress: called with (progress, total, message) when the server tells how far it is. Must not wait.
+            on_notice: called with (method, params) of each notification that the server sends meanwhile. Must not wait.
             meta: sent as `_meta`.
 
         Raises:
@@ -164,8 +166,15 @@ class WireConnection:
         *,
         timeout_s: float | None = None,
         on_progress: OnProgress | None = None,
+        on_notice: OnNotice | None = None,
         meta: Mapping[str, Any] | None = None,
     ) -> ToolResult:
+        if on_notice is not None:
+            self._wire.listeners.append(on_notice)
+            try:
+                return await self.call_tool(name, arguments, timeout_s=timeout_s, on_progress=on_progress, meta=meta)
+            finally:
+                self._wire.listeners.remove(on_notice)
         check_allowed(self._server, self.name, name)
         params: dict[str, Any] = {"name": name, "arguments": dict(arguments)}
         if meta:

@@ -18,6 +18,7 @@ from . import jsonrpc
 from .errors import McpConnectionError, McpError, McpProtocolError, McpServerError, McpTimeoutError
 
 OnProgress = Callable[[float, float | None, str | None], object]
+OnNotice = Callable[[str, dict[str, Any]], object]
 """Called with (progress, total, message) while a request runs. Must not wait."""
 
 log = logging.getLogger("antiphon.mcp")

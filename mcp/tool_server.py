@@ -15,7 +15,7 @@ from ..pipeline.errors import AntiphonError, InvalidParameter, SuspendedInSync, 
 from ..pipeline.runtime import wants_loop
 from .callbacks import called
 from .errors import McpProtocolError, McpServerError
-from .session import Limit, OnProgress, timed_out
+from .session import Limit, OnNotice, OnProgress, timed_out
 from .types import ToolInfo, ToolResult
 
 if TYPE_CHECKING:
@@ -91,6 +91,7 @@ class ObjectConnection:
         *,
         timeout_s: float | None = None,
         on_progress: OnProgress | None = None,
+        on_notice: OnNotice | None = None,
         meta: Mapping[str, Any] | None = None,
     ) -> ToolResult:
         check_allowed(self._server, self.name, name)

@@ -76,6 +76,7 @@ class Wire:
         self._lock = threading.Lock()
         self._start: _Start | None = None
         self._asks: dict[jsonrpc.RequestId, Task] = {}
+        self.listeners: list[Callable[[str, dict[str, Any]], object]] = []
         self.known = known
         self._transport = self._make_transport()
 
@@ -329,6 +330,8 @@ class Wire:
             self._asks.pop(ask.id, None)
 
     def _notified(self, method: str, params: dict[str, Any]) -> None:
+        for listener in tuple(self.listeners):
+            listener(method, params)
         if method == "notifications/tools/list_changed":
             self._on_list_changed()
         elif method == "notifications/message":

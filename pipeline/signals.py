@@ -248,6 +248,39 @@ class ToolEnded(_ToolSignal, frozen=True, kw_only=True):
     result: object = None
 
 
+class ToolProgress(_ToolSignal, frozen=True, kw_only=True):
+    """An MCP server tells how far a tool is. Told by the thread that reads the server, in async mode by its event loop.
+
+    Args:
+        progress, total: of it, in the server's own measure; `total` None where it does not know.
+        message: in the server's words; only where the Tools stage was told so.
+    """
+
+    name: ClassVar[str] = "tool.progress"
+
+    progress: float
+    total: float | None = None
+    message: str | None = None
+
+
+class McpNotice(Signal, frozen=True, kw_only=True):
+    """An MCP server has said something of itself while a tool of it ran. Told as `ToolProgress` is.
+
+    Args:
+        server: its label.
+        kind: "log", a message of its log; "list_changed", its tools are others now.
+        level: of a log message, e.g. "warning".
+        data: what the message says; only where the Tools stage was told so.
+    """
+
+    name: ClassVar[str] = "mcp.notice"
+
+    server: str
+    kind: Literal["log", "list_changed"]
+    level: str | None = None
+    data: object = None
+
+
 class ResponseSettled(Signal, frozen=True, kw_only=True):
     """A background response has come to its end, which its own call (outcome "accepted") did not wait for.
 
@@ -278,6 +311,8 @@ SIGNALS: dict[str, type[Signal]] = {
         CacheStored,
         ParameterDropped,
         ToolStarted,
+        ToolProgress,
+        McpNotice,
         ToolEnded,
         CallEnded,
         ResponseSettled,

@@ -20,6 +20,7 @@ from ..pipeline.signals import (
     CallEnded,
     CallStarted,
     FallbackScheduled,
+    McpNotice,
     ParameterDropped,
     ResponseSettled,
     RetryScheduled,
@@ -27,6 +28,7 @@ from ..pipeline.signals import (
     Sink,
     StreamFirstEvent,
     ToolEnded,
+    ToolProgress,
     ToolStarted,
 )
 from ..pipeline.stage import Scope, Stage
@@ -52,7 +54,8 @@ class Observe(Stage, frozen=True):
         on_fallback: `FallbackScheduled` (failed, next, error).
         on_cache: `CacheHit`, `CacheMissed`, `CacheStored` (key).
         on_dropped: `ParameterDropped` (dropped.name, dropped.reason).
-        on_tool_start, on_tool_end: one tool that this library ran.
+        on_tool_start, on_tool_progress, on_tool_end: one tool that this library ran.
+        on_mcp_notice: what an MCP server says of itself while its tool runs.
         on_response_settled: `ResponseSettled`, of a background response.
         only: names of the signals to tell of at all, e.g. ("call.*", "tool.end"); all when empty.
         when: takes a signal, returns whether to tell of it, e.g. `lambda signal: signal.operation == "create"`.
@@ -72,7 +75,9 @@ class Observe(Stage, frozen=True):
     on_cache: Hook | None = None
     on_dropped: Hook | None = None
     on_tool_start: Hook | None = None
+    on_tool_progress: Hook | None = None
     on_tool_end: Hook | None = None
+    on_mcp_notice: Hook | None = None
     on_response_settled: Hook | None = None
     only: tuple[str, ...] = ()
     when: Callable[[Signal], bool] | None = None
@@ -164,6 +169,8 @@ _HOOKS: dict[str, frozenset[type[Signal]]] = {
     "on_cache": frozenset({CacheHit, CacheMissed, CacheStored}),
     "on_dropped": frozenset({ParameterDropped}),
     "on_tool_start": frozenset({ToolStarted}),
+    "on_tool_progress": frozenset({ToolProgress}),
+    "on_mcp_notice": frozenset({McpNotice}),
     "on_tool_end": frozenset({ToolEnded}),
     "on_response_settled": frozenset({ResponseSettled}),
 }

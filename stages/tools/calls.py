@@ -14,7 +14,7 @@ from ...pipeline.context import CallContext
 from ...pipeline.errors import AntiphonError, APITimeoutError, SetupError, ToolFailed
 from ...pipeline.items import FunctionCall
 from ...pipeline.jobs import Job, Jobs
-from ...pipeline.signals import ToolEnded, ToolStarted
+from ...pipeline.signals import McpNotice, ToolEnded, ToolProgress, ToolStarted
 from ...pipeline.tool_function import ToolContext, ToolError, ToolFunction, object_of, result_output
 from .approvals import ApprovalRequest, Approve
 from .history import NOT_APPROVED
@@ -34,6 +34,7 @@ class Runner(msgspec.Struct, frozen=True, kw_only=True):
         approve: asked about calls that need an approval; None: the user is asked by an item of the response.
         on_error: what an exception of a function becomes: "tell" the model, or "raise" it.
         max_result_chars: the longest text that the model gets of one result.
+        content: whether signals carry what servers say.
     """
 
     context: CallContext
@@ -42,6 +43,7 @@ class Runner(msgspec.Struct, frozen=True, kw_only=True):
     approve: Approve | None = None
     on_error: Literal["tell", "raise"] = "tell"
     max_result_chars: int
+    content: bool = False
 
     def job(self, call: Call) -> Job[Said]:
         """Return a call as a job, whose tag it is; how it ended is `said(job)`."""
@@ -108,13 +110,48 @@ class Runner(msgspec.Struct, frozen=True, kw_only=True):
             trace = self.context.trace_headers(item.call_id)
             with self.context.inside(item.call_id):
                 result = await tool.connection.call_tool(
-                    tool.info.name, arguments, timeout_s=run_s, meta=dict(trace) if trace else None
+                    tool.info.name,
+                    arguments,
+                    timeout_s=run_s,
+                    meta=dict(trace) if trace else None,
+                    **(self._heard(tool, item) if self.context.sinks else {}),
                 )
         except ToolError as error:
             return refused(str(error), "failed")
         except AntiphonError as error:
             return failed(error, error.message)
         return self._said(tool, result)
+
+    def _heard(self, tool: McpTool, item: FunctionCall) -> dict[str, Any]:
+        """Return what hooks are told by of a server while its tool runs."""
+        context = self.context
+
+        def facts() -> dict[str, Any]:
+            return {"call_id": context.id, "operation": context.operation, "at_s": context.runtime.now()}
+
+        def on_progress(progress: float, total: float | None, message: str | None) -> None:
+            context.emit(
+                ToolProgress(
+                    **facts(),
+                    tool=tool.info.name,
+                    server=tool.label,
+                    tool_call_id=item.call_id,
+                    progress=progress,
+                    total=total,
+                    message=message if self.content else None,
+                )
+            )
+
+        def on_notice(method: str, params: dict[str, Any]) -> None:
+            if method == "notifications/tools/list_changed":
+                context.emit(McpNotice(**facts(), server=tool.label, kind="list_changed"))
+            elif method == "notifications/message":
+                data = params.get("data") if self.content else None
+                level = params.get("level")
+                level = level if isinstance(level, str) else None
+                context.emit(McpNotice(**facts(), server=tool.label, kind="log", level=level, data=data))
+
+        return {"on_progress": on_progress, "on_notice": on_notice}
 
     def _said(self, tool: McpTool, result: ToolResult) -> Said:
         found, cut = said(result, self.max_result_chars)

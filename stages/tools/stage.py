@@ -135,6 +135,7 @@ class Tools(Stage, frozen=True):
             approve=options.get("approve"),
             on_error=self.tool_errors,
             max_result_chars=self.max_result_chars,
+            content=self.signal_content,
         )
         return Rounds(
             request,

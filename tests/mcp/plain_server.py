@@ -58,6 +58,7 @@ def call(request_id: Any, params: dict[str, Any]) -> None:
             waiting["ask-1"] = request_id
         case "count":
             token = params["_meta"]["progressToken"]
+            send({"method": "notifications/message", "params": {"level": "info", "data": "counting"}})
             for number in (1, 2):
                 progress = {"progressToken": token, "progress": number, "total": 2, "message": f"at {number}"}
                 send({"method": "notifications/progress", "params": progress})

@@ -23,6 +23,7 @@ from antiphon.pipeline import events as ev
 from antiphon.pipeline.assembler import replay
 from antiphon.pipeline.items import McpCall
 from antiphon.pipeline.response import Response
+from antiphon.pipeline.signals import McpNotice, ToolProgress
 from antiphon.testing import message, scripted
 
 
@@ -112,11 +113,38 @@ def test_a_tool_that_hangs_is_given_up_and_the_server_lives_on(mode: Mode, strea
 def test_a_list_that_changes_is_asked_for_again(mode: Mode) -> None:
     async def body() -> None:
         call = talk(calling(("add-0", {})), "no answer", "ok", mcp_servers={"calc": plain_server("legacy", "changing")})
+        seen: list[Any] = []
         for _ in range(2):  # the server has no "add-0", answers nothing, and tells of another list
-            await call(mode, streamed=False, tools=[mcp("calc")], timeout=Timeouts(tool=0.5))
+            await call(mode, streamed=False, tools=[mcp("calc")], timeout=Timeouts(tool=0.5), hooks=[seen.append])
 
         assert [request["tools"][0]["name"] for request in call.requests] == ["add-0", "add-0", "add-1"]
+        assert "list_changed" in [signal.kind for signal in seen if isinstance(signal, McpNotice)]
         await mode.close(call.client)
+
+    mode.run(body)
+
+
+def test_hooks_are_told_what_a_server_says_while_its_tool_runs(mode: Mode, streamed: bool) -> None:
+    async def told(content: bool) -> list[Any]:
+        seen: list[Any] = []
+        chain = CHAIN.with_(tools={"signal_content": content})
+        call = talk(calling(("count", {})), "ok", chain=chain, mcp_servers={"calc": plain_server("legacy")})
+        await call(mode, streamed=streamed, tools=[mcp("calc")], hooks=[seen.append])
+        await mode.close(call.client)
+        return [signal for signal in seen if isinstance(signal, ToolProgress | McpNotice)]
+
+    async def body() -> None:
+        for content in (False, True):
+            signals = await told(content)
+            steps = [signal for signal in signals if isinstance(signal, ToolProgress)]
+            assert [(each.progress, each.total, each.server, each.tool) for each in steps] == [
+                (1, 2, "calc", "count"),
+                (2, 2, "calc", "count"),
+            ]
+            assert [each.message for each in steps] == (["at 1", "at 2"] if content else [None, None])
+            notice = next(each for each in signals if isinstance(each, McpNotice))
+            assert (notice.kind, notice.level, notice.server) == ("log", "info", "calc")
+            assert notice.data == ("counting" if content else None)
 
     mode.run(body)
 
