@@ -1,4 +1,4 @@
-"""Servers that others have written, started as their users start them; from npm, where it is there."""
+"""Servers that others have written, started as their users start them; those of npm where that is there."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from functools import cache
@@ -46,6 +47,36 @@ def installed() -> Path:
                 pytest.fail(done.stderr)
             pytest.skip(f"npm cannot install the servers: {done.stderr[-300:]}")
     return programs
+
+
+def of_python(name: str) -> str:
+    """Return a server of the development environment as a program."""
+    return str(Path(sys.executable).parent / name)
+
+
+# Program, arguments, a tool of it, what that is called with, whether it says that it could not, and a part of its text.
+PYTHON_SERVERS = {
+    "time": ("mcp-server-time", ["--local-timezone", "UTC"], "get_current_time", {"timezone": "UTC"}, False, "UTC"),
+    "git": ("mcp-server-git", ["--repository", "{repo}"], "git_status", {"repo_path": "{repo}"}, False, "main"),
+    "fetch": ("mcp-server-fetch", ["--ignore-robots-txt"], "fetch", {"url": "http://127.0.0.1:9/"}, True, ""),
+}
+
+
+@pytest.mark.parametrize("name", PYTHON_SERVERS)
+def test_a_server_for_python_serves(mode: Mode, run: Any, name: str, tmp_path: Path) -> None:
+    program, arguments, tool, given, fails, part = PYTHON_SERVERS[name]
+    subprocess.run(["git", "init", "-q", "-b", "main", str(tmp_path)], check=True)
+    filled = {key: value.replace("{repo}", str(tmp_path)) for key, value in given.items()}
+    server = {"command": of_python(program), "args": [each.replace("{repo}", str(tmp_path)) for each in arguments]}
+
+    async def body() -> None:
+        async with connected(mode, server) as client:
+            assert tool in await client.names()
+            result = await client.call(tool, filled, timeout_s=30)
+            assert (result.is_error, part in result.text) == (fails, True)
+            assert client.client.protocol_version == "2026-07-28"
+
+    run(body)
 
 
 def test_everything_over_pipes(mode: Mode, run: Any) -> None:
