@@ -125,6 +125,7 @@ def peak_of(mode: Mode, events: int) -> int:
     return peak
 
 
+@pytest.mark.slow
 def test_memory_is_bounded_while_the_user_keeps_nothing(mode: Mode) -> None:
     """The text is kept once, and up to 4,096 pieces of it apart; reads and decoding take a mebibyte.
 

@@ -16,6 +16,8 @@ from typing import NamedTuple
 import pytest
 from packaging.requirements import Requirement
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("mcp", "pipeline", "providers", "stages")
 

@@ -13,6 +13,7 @@ from store_servers import PostgresServer, RedisServer
 COMMAND = Path(__file__).parents[3] / "benchmarks" / "store_reliability.py"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the command forks, and this system has no fork")
 def test_what_was_acknowledged_outlives_its_writer(redis_server: RedisServer, postgres_server: PostgresServer) -> None:
     done = subprocess.run(
