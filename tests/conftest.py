@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar
 
 import anyio
 import pytest
+from hypothesis import HealthCheck, settings
 
 import antiphon
 from antiphon.pipeline.chain import Chain
@@ -20,6 +21,10 @@ from antiphon.pipeline.runtime import drive
 from antiphon.providers import catalog
 
 T = TypeVar("T")
+
+# How long an example takes depends on what else the machine does.
+settings.register_profile("any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any-machine")
 
 
 class Mode:

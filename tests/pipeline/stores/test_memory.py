@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import timeit
-
 import pytest
 
 from antiphon import InvalidParameter, StoreFull
@@ -83,18 +81,3 @@ def test_what_has_expired_gives_its_room_back_in_time() -> None:
 def test_a_store_without_room_is_refused(bound: dict[str, int]) -> None:
     with pytest.raises(InvalidParameter):
         MemoryStore(**bound)  # type: ignore[arg-type]
-
-
-def test_an_operation_takes_some_microseconds() -> None:
-    store = MemoryStore()
-    value = b"x" * 1000
-
-    def work() -> None:
-        store.write("/v/1", value)
-        store.read(["/v/1"])
-        store.append("/v/2", [value], ttl_s=60)
-        store.log("/v/2", 0, 1)
-
-    best = min(timeit.repeat(work, number=500, repeat=5)) / 500 / 4
-
-    assert best < 20e-6
