@@ -137,10 +137,10 @@ class SqliteStore:
             now = self._now()
             [(count,)] = connection.execute(
                 "SELECT count(*) FROM (SELECT key FROM entries"
-                " WHERE key IN (SELECT value FROM json_each(?1)) AND (expires IS NULL OR expires > ?2)"
+                " WHERE key IN (SELECT value FROM json_each(?)) AND (expires IS NULL OR expires > ?)"
                 " UNION SELECT key FROM logs"
-                " WHERE key IN (SELECT value FROM json_each(?1)) AND (expires IS NULL OR expires > ?2))",
-                (names, now),
+                " WHERE key IN (SELECT value FROM json_each(?)) AND (expires IS NULL OR expires > ?))",
+                (names, now, names, now),
             ).fetchall()
             connection.execute("DELETE FROM entries WHERE key IN (SELECT value FROM json_each(?))", (names,))
             connection.execute("DELETE FROM logs WHERE key IN (SELECT value FROM json_each(?))", (names,))

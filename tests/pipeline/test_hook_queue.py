@@ -162,7 +162,7 @@ def test_errors_beside_the_call_are_counted_and_reported_once(mode: Mode, caplog
         client.flush()
 
         assert client.hook_errors == 8
-        assert len(caplog.records) == 1
+        assert len([record for record in caplog.records if "a hook failed" in record.getMessage()]) == 1
         assert "abcdefghij" not in caplog.text
         await mode.close(client)
 
