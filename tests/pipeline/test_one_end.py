@@ -219,7 +219,6 @@ async def read(mode: Mode, stream: Any, plan: Plan) -> str:
             kind = Outcome.of_response(event.response).kind
     if plan.reader == "drops":
         del stream
-        gc.collect()  # behind a repeat it hangs on a cycle of frames, from Python 3.12 on
         return kind
     raised = {"fails": ZeroDivisionError, "is interrupted": KeyboardInterrupt}.get(plan.reader)
     with contextlib.suppress(ZeroDivisionError, KeyboardInterrupt):
@@ -319,6 +318,8 @@ def check_segments(signals: list[Any], *, once: bool) -> None:
 def test_every_call_ends_once_with_what_its_caller_saw(mode: Mode, plan: Plan) -> None:
     async def body() -> None:
         seen, told, client, host = await play(mode, plan)
+        if plan.reader == "drops":
+            gc.collect()  # behind a repeat the stream hangs on a cycle of frames, from Python 3.12 on
 
         check(plan, seen, told, client, host)
 
