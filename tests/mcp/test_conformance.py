@@ -41,12 +41,18 @@ SCENARIOS = [
 ]
 
 
+# Each worker of a test run installs its own.
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
+
+
 @cache
 def suite() -> tuple[str, str]:
     """Return the commands for Node and for the suite, installed when needed; skip where that is not possible."""
     if shutil.which("npm") is None:
         unavailable("npm is not installed")
-    folder = Path(os.environ.get("ANTIPHON_CONFORMANCE") or Path(tempfile.gettempdir()) / "antiphon-mcp-conformance")
+    folder = Path(
+        os.environ.get("ANTIPHON_CONFORMANCE") or Path(tempfile.gettempdir()) / f"antiphon-mcp-conformance-{WORKER}"
+    )
     script = folder / "node_modules" / "@modelcontextprotocol" / "conformance" / "dist" / "index.js"
     if not script.exists():
         packages = [SUITE]

@@ -26,10 +26,16 @@ PACKAGES = [
 ]
 
 
+# Each worker of a test run installs its own.
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
+
+
 @cache
 def installed() -> Path:
     """Return the folder of the servers' programs; installed when needed, skipped where that is not possible."""
-    folder = Path(os.environ.get("ANTIPHON_MCP_SERVERS") or Path(tempfile.gettempdir()) / "antiphon-mcp-servers")
+    folder = Path(
+        os.environ.get("ANTIPHON_MCP_SERVERS") or Path(tempfile.gettempdir()) / f"antiphon-mcp-servers-{WORKER}"
+    )
     programs = folder / "node_modules" / ".bin"
     if shutil.which("npm") is None or shutil.which("node") is None:
         pytest.skip("npm and node are not installed")
