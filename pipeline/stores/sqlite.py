@@ -291,7 +291,9 @@ def _opened(store: SqliteStore) -> sqlite3.Connection:
         store.path, timeout=store.timeout_s, isolation_level=None, check_same_thread=False, cached_statements=64
     )
     try:
+        connection.execute("BEGIN")  # what is asked must be of one moment: another process may be making the tables
         version = _version(store, connection)  # before anything is changed: it may be somebody else's file
+        connection.execute("COMMIT")
         _use_wal(store, connection)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")

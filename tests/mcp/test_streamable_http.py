@@ -826,8 +826,8 @@ def sse_only(connection: Connection) -> None:
         method, path = received.line.split()[:2]
         if method == "GET":
             connection.begin_stream()
+            streams.append(connection)  # first, since the answers to what is sent to the endpoint go this way
             connection.send_chunk(b"event: endpoint\r\ndata: /messages?id=1\r\n\r\n")
-            streams.append(connection)
             connection.wait_for_close()
         elif path == "/mcp":
             connection.answer(b"not here", "404 Not Found")
