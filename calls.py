@@ -2,114 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, TypedDict, Unpack, cast, overload
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar, Unpack, cast, overload
 
+from .call_keywords import GetKeywords, ListKeywords, ResponsesKeywords, StoredKeywords
 from .keywords import translate
 from .pipeline.chain import Chain
 from .pipeline.errors import InvalidParameter
 from .pipeline.event_stream import EventStream
-from .pipeline.hook_queue import Hook
-from .pipeline.params import Null, Operation
+from .pipeline.params import Operation
 from .pipeline.reply import Reply
-from .pipeline.response import CompactedResponse, DeletedResponse, InputTokens, ItemPage, Response
-from .pipeline.secret import Secret
-from .pipeline.stores.store import Store
-from .pipeline.timeouts import Timeouts
+from .pipeline.response import CompactedResponse, DeletedResponse, InputTokens, ItemPage, ParsedResponse, Response
 
-
-class StoredKeywords(TypedDict, total=False):
-    """Keywords of the calls on a stored response, and of every other call."""
-
-    api_key: str | Secret | Callable[[], str | Secret] | None
-    api_base: str | None
-    base_url: str | None
-    custom_llm_provider: str | None
-    extra_headers: dict[str, Any] | None
-    extra_query: dict[str, Any] | None
-    extra_body: dict[str, Any] | None
-    timeout: float | Timeouts | None
-    num_retries: int | None
-    max_retries: int | None
-    hooks: Sequence[Hook] | None
-    trace: bool | None
-    state_store: str | Store | None
-
-
-class GetKeywords(StoredKeywords, total=False):
-    """Keywords of `get_responses`."""
-
-    include: list[str] | None
-    starting_after: int | None
-    include_obfuscation: bool | None
-    text_format: Any  # a class or a JSON schema
-    output_mode: Literal["auto", "native", "tool", "prompt"] | None
-
-
-class ListKeywords(StoredKeywords, total=False):
-    """Keywords of `list_input_items`."""
-
-    after: str | None
-    before: str | None
-    limit: int | None
-    order: Literal["asc", "desc"] | None
-    include: list[str] | None
-
-
-class ResponsesKeywords(StoredKeywords, total=False):
-    """Keywords of `responses` and `aresponses`; None means "not given", `antiphon.NULL` an explicit null."""
-
-    include: list[str] | Null | None
-    instructions: str | Null | None
-    max_output_tokens: int | Null | None
-    prompt: dict[str, Any] | Null | None
-    metadata: dict[str, Any] | Null | None
-    parallel_tool_calls: bool | Null | None
-    previous_response_id: str | Null | None
-    reasoning: dict[str, Any] | Null | None
-    store: bool | Null | None
-    background: bool | Null | None
-    temperature: float | Null | None
-    text: dict[str, Any] | Null | None
-    tool_choice: str | dict[str, Any] | Null | None
-    tools: list[Any] | Null | None
-    top_p: float | Null | None
-    truncation: str | Null | None
-    user: str | Null | None
-    service_tier: str | Null | None
-    safety_identifier: str | Null | None
-    background_options: dict[str, Any] | Null | None
-    conversation: str | dict[str, Any] | Null | None
-    stream_options: dict[str, Any] | Null | None
-    max_tool_calls: int | Null | None
-    top_logprobs: int | Null | None
-    context_management: list[Any] | Null | None
-    prompt_cache_key: str | Null | None
-    prompt_cache_options: dict[str, Any] | Null | None
-    prompt_cache_retention: str | Null | None
-    moderation: dict[str, Any] | Null | None
-    image: dict[str, Any] | Null | None
-    access_programs: dict[str, Any] | Null | None
-    # ours, beside those of every call
-    text_format: Any  # a class or a JSON schema
-    output_mode: Literal["auto", "native", "tool", "prompt"] | None
-    dialect: str | None
-    mcp_servers: Any  # names and what McpServer.of takes, or antiphon.McpServers
-    mcp_execute: Literal["auto", "local"] | None
-    approve: Callable[[Any], Any] | None
-    max_tool_rounds: int | None
-    mock_response: str | Mapping[str, Any] | Response | Exception | None
-    drop: Literal["report", "error", "ignore"] | None
-    input_cost_per_token: float | None
-    output_cost_per_token: float | None
-    # LiteLLM's, under another name here; see keywords.py for all of them
-    headers: dict[str, Any] | None
-    reasoning_effort: str | None
-    drop_params: bool | str | None
-    stream_timeout: float | Timeouts | None
-    use_chat_completions_api: bool | None
-    allowed_openai_params: list[str] | None
-    max_agentic_loops: int | None
+T = TypeVar("T")
 
 
 class Calls:
@@ -129,6 +34,7 @@ class Calls:
         model: str | None = None,
         *,
         stream: Literal[True],
+        text_format: type[Any] | dict[str, Any] | None = None,
         **keywords: Unpack[ResponsesKeywords],
     ) -> EventStream: ...
     @overload
@@ -138,8 +44,29 @@ class Calls:
         model: str | None = None,
         *,
         stream: Literal[False] | None = None,
+        text_format: type[T],
+        **keywords: Unpack[ResponsesKeywords],
+    ) -> ParsedResponse[T]: ...
+    @overload
+    def responses(
+        self,
+        input: Any = None,
+        model: str | None = None,
+        *,
+        stream: Literal[False] | None = None,
+        text_format: dict[str, Any] | None = None,
         **keywords: Unpack[ResponsesKeywords],
     ) -> Response: ...
+    @overload
+    def responses(
+        self,
+        input: Any = None,
+        model: str | None = None,
+        *,
+        stream: bool | None,
+        text_format: type[Any] | dict[str, Any] | None = None,
+        **keywords: Unpack[ResponsesKeywords],
+    ) -> Response | EventStream: ...
     def responses(
         self, input: Any = None, model: str | None = None, *, stream: bool | None = None, **keywords: Any
     ) -> Reply:
@@ -150,8 +77,8 @@ class Calls:
                 former `response.output` may stand in the list.
             model: "provider/model", e.g. "openai/gpt-5", "local/smollm2", "scripted/echo".
             stream: True for an `EventStream` to iterate; read it to its end, or close it.
-            keywords: API parameters and options by name, see `ResponsesKeywords`; newer API parameters go into
-                `extra_body`.
+            keywords: API parameters and options by name, see `ResponsesKeywords`, and `text_format`; newer API
+                parameters go into `extra_body`.
 
         Raises:
             CallError: the call is wrong (also a TypeError or ValueError where that fits); nothing was sent.
@@ -166,6 +93,7 @@ class Calls:
         model: str | None = None,
         *,
         stream: Literal[True],
+        text_format: type[Any] | dict[str, Any] | None = None,
         **keywords: Unpack[ResponsesKeywords],
     ) -> EventStream: ...
     @overload
@@ -175,8 +103,29 @@ class Calls:
         model: str | None = None,
         *,
         stream: Literal[False] | None = None,
+        text_format: type[T],
+        **keywords: Unpack[ResponsesKeywords],
+    ) -> ParsedResponse[T]: ...
+    @overload
+    async def aresponses(
+        self,
+        input: Any = None,
+        model: str | None = None,
+        *,
+        stream: Literal[False] | None = None,
+        text_format: dict[str, Any] | None = None,
         **keywords: Unpack[ResponsesKeywords],
     ) -> Response: ...
+    @overload
+    async def aresponses(
+        self,
+        input: Any = None,
+        model: str | None = None,
+        *,
+        stream: bool | None,
+        text_format: type[Any] | dict[str, Any] | None = None,
+        **keywords: Unpack[ResponsesKeywords],
+    ) -> Response | EventStream: ...
     async def aresponses(
         self, input: Any = None, model: str | None = None, *, stream: bool | None = None, **keywords: Any
     ) -> Reply:
@@ -191,6 +140,10 @@ class Calls:
     def get_responses(
         self, response_id: str, *, stream: Literal[False] | None = None, **keywords: Unpack[GetKeywords]
     ) -> Response: ...
+    @overload
+    def get_responses(
+        self, response_id: str, *, stream: bool | None, **keywords: Unpack[GetKeywords]
+    ) -> Response | EventStream: ...
     def get_responses(self, response_id: str, *, stream: bool | None = None, **keywords: Any) -> Reply:
         """Retrieve a stored response, in whatever state it is.
 
@@ -213,6 +166,10 @@ class Calls:
     async def aget_responses(
         self, response_id: str, *, stream: Literal[False] | None = None, **keywords: Unpack[GetKeywords]
     ) -> Response: ...
+    @overload
+    async def aget_responses(
+        self, response_id: str, *, stream: bool | None, **keywords: Unpack[GetKeywords]
+    ) -> Response | EventStream: ...
     async def aget_responses(self, response_id: str, *, stream: bool | None = None, **keywords: Any) -> Reply:
         """Retrieve a stored response (async). As `get_responses`."""
         return await self._arun("get", {"response_id": response_id, "stream": stream, **keywords})

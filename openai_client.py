@@ -13,15 +13,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, NoReturn, Self
+from typing import Any, Literal, NoReturn, Self, TypeVar, overload
 
 from .calls import Calls
 from .client import Client
 from .pipeline.chain import Chain
 from .pipeline.event_stream import EventStream
-from .pipeline.response import CompactedResponse, DeletedResponse, InputTokens, ItemPage, Response
+from .pipeline.response import CompactedResponse, DeletedResponse, InputTokens, ItemPage, ParsedResponse, Response
 from .pipeline.secret import Secret
 from .stages import presets
+
+T = TypeVar("T")
 
 
 class _Settings:
@@ -133,10 +135,21 @@ class Responses:
         self.input_items = _InputItems(calls)
         self.input_tokens = _InputTokens(calls)
 
-    def create(self, **keywords: Any) -> Any:
+    @overload
+    def create(self, *, stream: Literal[True], **keywords: Any) -> EventStream: ...
+    @overload
+    def create(self, *, stream: Literal[False] | None = None, **keywords: Any) -> Response: ...
+    @overload
+    def create(self, *, stream: bool | None, **keywords: Any) -> Response | EventStream: ...
+    def create(self, **keywords: Any) -> Response | EventStream:
         """Ask a model; a Response, or with `stream=True` an EventStream."""
-        return self._calls.responses(**_given(keywords))
+        reply: Response | EventStream = self._calls.responses(**_given(keywords))
+        return reply
 
+    @overload
+    def parse(self, *, text_format: type[T], **keywords: Any) -> ParsedResponse[T]: ...
+    @overload
+    def parse(self, **keywords: Any) -> Response: ...
     def parse(self, **keywords: Any) -> Response:
         """Ask for an answer of the type `text_format`; it is `response.output_parsed`."""
         response: Response = self._calls.responses(**_given(keywords))
@@ -153,9 +166,16 @@ class Responses:
             )
         )
 
-    def retrieve(self, response_id: str, **keywords: Any) -> Any:
+    @overload
+    def retrieve(self, response_id: str, *, stream: Literal[True], **keywords: Any) -> EventStream: ...
+    @overload
+    def retrieve(self, response_id: str, *, stream: Literal[False] | None = None, **keywords: Any) -> Response: ...
+    @overload
+    def retrieve(self, response_id: str, *, stream: bool | None, **keywords: Any) -> Response | EventStream: ...
+    def retrieve(self, response_id: str, **keywords: Any) -> Response | EventStream:
         """Retrieve a stored response, or with `stream=True` its events."""
-        return self._calls.get_responses(response_id, **_given(keywords))
+        reply: Response | EventStream = self._calls.get_responses(response_id, **_given(keywords))
+        return reply
 
     def delete(self, response_id: str, **keywords: Any) -> DeletedResponse:
         """Delete a stored response."""
@@ -178,10 +198,21 @@ class AsyncResponses:
         self.input_items = _AsyncInputItems(calls)
         self.input_tokens = _AsyncInputTokens(calls)
 
-    async def create(self, **keywords: Any) -> Any:
+    @overload
+    async def create(self, *, stream: Literal[True], **keywords: Any) -> EventStream: ...
+    @overload
+    async def create(self, *, stream: Literal[False] | None = None, **keywords: Any) -> Response: ...
+    @overload
+    async def create(self, *, stream: bool | None, **keywords: Any) -> Response | EventStream: ...
+    async def create(self, **keywords: Any) -> Response | EventStream:
         """Ask a model; a Response, or with `stream=True` an EventStream."""
-        return await self._calls.aresponses(**_given(keywords))
+        reply: Response | EventStream = await self._calls.aresponses(**_given(keywords))
+        return reply
 
+    @overload
+    async def parse(self, *, text_format: type[T], **keywords: Any) -> ParsedResponse[T]: ...
+    @overload
+    async def parse(self, **keywords: Any) -> Response: ...
     async def parse(self, **keywords: Any) -> Response:
         """Ask for an answer of the type `text_format`; it is `response.output_parsed`."""
         response: Response = await self._calls.aresponses(**_given(keywords))
@@ -198,9 +229,18 @@ class AsyncResponses:
             )
         )
 
-    async def retrieve(self, response_id: str, **keywords: Any) -> Any:
+    @overload
+    async def retrieve(self, response_id: str, *, stream: Literal[True], **keywords: Any) -> EventStream: ...
+    @overload
+    async def retrieve(
+        self, response_id: str, *, stream: Literal[False] | None = None, **keywords: Any
+    ) -> Response: ...
+    @overload
+    async def retrieve(self, response_id: str, *, stream: bool | None, **keywords: Any) -> Response | EventStream: ...
+    async def retrieve(self, response_id: str, **keywords: Any) -> Response | EventStream:
         """Retrieve a stored response, or with `stream=True` its events."""
-        return await self._calls.aget_responses(response_id, **_given(keywords))
+        reply: Response | EventStream = await self._calls.aget_responses(response_id, **_given(keywords))
+        return reply
 
     async def delete(self, response_id: str, **keywords: Any) -> DeletedResponse:
         """Delete a stored response."""

@@ -254,6 +254,8 @@ class Chain:
     def invoke(self, input: Any = None, /, *, stream: Literal[True], **keywords: Any) -> EventStream: ...
     @overload
     def invoke(self, input: Any = None, /, *, stream: Literal[False] | None = None, **keywords: Any) -> Response: ...
+    @overload
+    def invoke(self, input: Any = None, /, *, stream: bool | None, **keywords: Any) -> Response | EventStream: ...
     def invoke(self, input: Any = None, /, **keywords: Any) -> Reply:
         """Run the chain for one call (sync): `chain.invoke("Hi", model="openai/gpt-5")`.
 
@@ -273,6 +275,10 @@ class Chain:
     async def ainvoke(
         self, input: Any = None, /, *, stream: Literal[False] | None = None, **keywords: Any
     ) -> Response: ...
+    @overload
+    async def ainvoke(
+        self, input: Any = None, /, *, stream: bool | None, **keywords: Any
+    ) -> Response | EventStream: ...
     async def ainvoke(self, input: Any = None, /, **keywords: Any) -> Reply:
         """Run the chain for one call (async). As `invoke`."""
         return await self.arun("create", _with_input(input, keywords))
@@ -285,6 +291,24 @@ class Chain:
         """Run the chain for one call, streamed (async). As `stream`."""
         return await self.ainvoke(input, **keywords, stream=True)
 
+    @overload
+    def batch(
+        self,
+        inputs: Sequence[Any],
+        *,
+        concurrency: int = 8,
+        on_error: Literal["raise"] = "raise",
+        **keywords: Any,
+    ) -> list[Response]: ...
+    @overload
+    def batch(
+        self,
+        inputs: Sequence[Any],
+        *,
+        concurrency: int = 8,
+        on_error: Literal["return"],
+        **keywords: Any,
+    ) -> list[Response | Exception]: ...
     def batch(
         self,
         inputs: Sequence[Any],
@@ -292,7 +316,7 @@ class Chain:
         concurrency: int = 8,
         on_error: Literal["raise", "return"] = "raise",
         **keywords: Any,
-    ) -> list[Response | Exception]:
+    ) -> list[Any]:
         """Run the chain for many inputs side by side (sync, in threads); replies in the inputs' order.
 
         Args:
@@ -303,8 +327,26 @@ class Chain:
         """
         engine = self.engine
         jobs = [self._job(item, keywords, on_error) for item in inputs]
-        return cast("list[Response | Exception]", engine.gather(jobs, concurrency))
+        return engine.gather(jobs, concurrency)
 
+    @overload
+    async def abatch(
+        self,
+        inputs: Sequence[Any],
+        *,
+        concurrency: int = 8,
+        on_error: Literal["raise"] = "raise",
+        **keywords: Any,
+    ) -> list[Response]: ...
+    @overload
+    async def abatch(
+        self,
+        inputs: Sequence[Any],
+        *,
+        concurrency: int = 8,
+        on_error: Literal["return"],
+        **keywords: Any,
+    ) -> list[Response | Exception]: ...
     async def abatch(
         self,
         inputs: Sequence[Any],
@@ -312,11 +354,11 @@ class Chain:
         concurrency: int = 8,
         on_error: Literal["raise", "return"] = "raise",
         **keywords: Any,
-    ) -> list[Response | Exception]:
+    ) -> list[Any]:
         """Run the chain for many inputs side by side (async, in tasks). As `batch`."""
         engine = self.engine
         jobs = [self._job(item, keywords, on_error, is_async=True) for item in inputs]
-        return cast("list[Response | Exception]", await engine.agather(jobs, concurrency))
+        return await engine.agather(jobs, concurrency)
 
     def _job(self, item: Any, keywords: dict[str, Any], on_error: str, *, is_async: bool = False) -> Callable[[], Any]:
         if on_error not in ("raise", "return"):

@@ -351,7 +351,7 @@ async def _finish(handler: Handler, request: Request, *, sync: bool = True) -> R
         raise
     if isinstance(reply, EventStream):
         reply.leave(sync=sync)
-    elif reply.meta is None or request.context.stage_times is not None:
+    elif not reply.meta.call_id or request.context.stage_times is not None:
         return reply.with_meta(request.context.meta())
     return reply
 

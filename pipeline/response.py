@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import msgspec
@@ -58,9 +59,10 @@ class Returned(Wire, _BesideSlot, frozen=True, kw_only=True):
     _object: ClassVar[str]
 
     @property
-    def meta(self) -> Meta | None:
-        """Facts of the call that this came from; None when it came from none. Not part of the JSON."""
-        return getattr(self, "_beside", _NOTHING).meta
+    def meta(self) -> Meta:
+        """Facts of the call that this came from; its `call_id` is "" when it came from none. No part of the JSON."""
+        meta: Meta | None = getattr(self, "_beside", _NOTHING).meta
+        return _no_call() if meta is None else meta
 
     def with_meta(self, meta: Meta | None) -> Self:
         """Return a copy with these facts; it shares the JSON and what is decoded of it."""
@@ -108,6 +110,13 @@ class Returned(Wire, _BesideSlot, frozen=True, kw_only=True):
 
     def __reduce__(self) -> tuple[object, ...]:
         return _restore, (self.raw, type(self), self.meta)
+
+
+@cache
+def _no_call() -> Meta:
+    from .reply import Meta  # which is built on this module
+
+    return Meta(call_id="")
 
 
 _set_beside = vars(_BesideSlot)["_beside"].__set__  # the way around `frozen`
@@ -475,7 +484,7 @@ class Response(Returned, frozen=True, kw_only=True):
     @property
     def dropped(self) -> tuple[Dropped, ...]:
         """What of the call did not reach the host, with the reasons; () when all did. As `meta.dropped`."""
-        return self.meta.dropped if self.meta is not None else ()
+        return self.meta.dropped
 
     @property
     def function_calls(self) -> tuple[FunctionCall, ...]:
@@ -486,6 +495,21 @@ class Response(Returned, frozen=True, kw_only=True):
     def is_terminal(self) -> bool:
         """Whether the response will not change any more."""
         return self.status in TERMINAL_STATUSES
+
+
+if TYPE_CHECKING:
+    from typing import Generic, TypeVar
+
+    T = TypeVar("T")
+
+    class ParsedResponse(Response, Generic[T], frozen=True, kw_only=True):
+        """A response to a call with a class as `text_format`, as type checkers see it."""
+
+        @property
+        def output_parsed(self) -> T | None: ...
+
+else:
+    ParsedResponse = Response
 
 
 def _restore_parsed(raw: bytes, meta: Meta | None, parsed: object) -> Response:

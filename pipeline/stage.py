@@ -146,26 +146,28 @@ class StageMeta(msgspec.StructMeta):
         cls.__setattr__ = _no_assignment  # type: ignore[assignment,method-assign]
         return cls
 
-    def __call__(cls, *args: Any, **settings: Any) -> Any:
-        fields = cls.__struct_fields__
-        if len(args) > 1:
-            pairs = ", ".join(f"{name}={value!r}" for name, value in zip(fields, args, strict=False))
-            raise StageError(
-                f"stage {cls.__name__} takes at most one positional value, {len(args)} were given",
-                hint=f"name them: {cls.__name__}({pairs})",
-            )
-        unknown = [name for name in settings if name not in fields]
-        if unknown:
-            raise StageError(
-                f'stage {cls.__name__} has no setting "{unknown[0]}"{did_you_mean(unknown[0], fields)}',
-                hint=f"its settings: {', '.join(fields) or 'none'}",
-            )
-        try:
-            stage = super().__call__(*args, **settings)
-        except TypeError as error:
-            raise StageError(f"stage {cls.__name__}: {error}") from None
-        _check_values(stage)
-        return stage
+    if not TYPE_CHECKING:  # checkers know a stage's settings by `dataclass_transform`
+
+        def __call__(cls, *args: Any, **settings: Any) -> Any:
+            fields = cls.__struct_fields__
+            if len(args) > 1:
+                pairs = ", ".join(f"{name}={value!r}" for name, value in zip(fields, args, strict=False))
+                raise StageError(
+                    f"stage {cls.__name__} takes at most one positional value, {len(args)} were given",
+                    hint=f"name them: {cls.__name__}({pairs})",
+                )
+            unknown = [name for name in settings if name not in fields]
+            if unknown:
+                raise StageError(
+                    f'stage {cls.__name__} has no setting "{unknown[0]}"{did_you_mean(unknown[0], fields)}',
+                    hint=f"its settings: {', '.join(fields) or 'none'}",
+                )
+            try:
+                stage = super().__call__(*args, **settings)
+            except TypeError as error:
+                raise StageError(f"stage {cls.__name__}: {error}") from None
+            _check_values(stage)
+            return stage
 
     def __or__(cls, other: Any) -> Any:
         _refuse_class(cls, other)

@@ -12,7 +12,7 @@ import operator
 import re
 from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from .chain import Chain
 from .errors import ChainError, SetupError, did_you_mean
@@ -127,5 +127,5 @@ def installed() -> Mapping[str, EntryPoint]:
 
 def _as_named(found: object, name: str, where: str) -> Named:
     if isinstance(found, (StageMeta, Stage, Chain)) or callable(found):
-        return found
+        return cast("Named", found)
     raise ChainError(f'{where}: "{name}" is {type(found).__name__}, which is no stage')

@@ -108,7 +108,7 @@ class OneTurn:
         changed = self.changed(response)
         await self.keep(response)
         context, meta = self.desk.context, changed.meta
-        if meta is not None and (context.notes or context.upstream_id):
+        if meta.call_id and (context.notes or context.upstream_id):
             changed = changed.with_meta(
                 msgspec.structs.replace(meta, notes=tuple(context.notes), upstream_id=context.upstream_id)
             )

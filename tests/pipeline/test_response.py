@@ -277,7 +277,7 @@ def test_meta_is_no_part_of_the_json(full: Response) -> None:
 
     marked = full.with_meta(meta)
 
-    assert full.meta is None
+    assert full.meta == Meta(call_id="")
     assert marked.meta is meta
     assert marked.raw == full.raw
     assert marked == full
@@ -289,7 +289,7 @@ def test_meta_can_be_set_again_and_stays_through_a_change(full: Response) -> Non
     marked = full.with_meta(first)
 
     assert marked.with_meta(second).meta is second
-    assert marked.with_meta(None).meta is None
+    assert marked.with_meta(None).meta == Meta(call_id="")
     assert marked.meta is first
     assert marked.replace(id="resp_2").meta is first
     assert marked.replace(id="resp_2").to_dict() == full.to_dict() | {"id": "resp_2"}
