@@ -19,7 +19,7 @@ import importlib
 import inspect
 import operator
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import FunctionType
 from typing import (
     TYPE_CHECKING,
@@ -30,6 +30,7 @@ from typing import (
     TypeAlias,
     TypeVar,
     dataclass_transform,
+    get_origin,
     get_type_hints,
 )
 
@@ -146,7 +147,7 @@ class StageMeta(msgspec.StructMeta):
         cls.__setattr__ = _no_assignment  # type: ignore[assignment,method-assign]
         return cls
 
-    if not TYPE_CHECKING:  # checkers know a stage's settings by `dataclass_transform`
+    if not TYPE_CHECKING:  # checkers take settings from `dataclass_transform`, and `|` of classes for a union
 
         def __call__(cls, *args: Any, **settings: Any) -> Any:
             fields = cls.__struct_fields__
@@ -169,13 +170,13 @@ class StageMeta(msgspec.StructMeta):
             _check_values(stage)
             return stage
 
-    def __or__(cls, other: Any) -> Any:
-        _refuse_class(cls, other)
-        return super().__or__(other)
+        def __or__(cls, other: Any) -> Any:
+            _refuse_class(cls, other)
+            return super().__or__(other)
 
-    def __ror__(cls, other: Any) -> Any:
-        _refuse_class(cls, other)
-        return super().__ror__(other)
+        def __ror__(cls, other: Any) -> Any:
+            _refuse_class(cls, other)
+            return super().__ror__(other)
 
 
 def _annotated(cls: type) -> set[str]:
@@ -203,10 +204,16 @@ def _no_assignment(stage: Stage, name: str, value: object) -> NoReturn:
     )
 
 
+_SEQUENCES = (tuple, Sequence)
+
+
 def _check_values(stage: Stage) -> None:
     cls = type(stage)
     for name, expected in field_types(cls).items():
         value = getattr(stage, name)
+        if value.__class__ is list and get_origin(expected) in _SEQUENCES:
+            value = tuple(value)  # a stage stays as it was made
+            msgspec.structs.force_setattr(stage, name, value)
         try:
             msgspec.convert(value, expected, dec_hook=_as_is)
         except msgspec.ValidationError as error:

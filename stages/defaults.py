@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -26,8 +27,8 @@ class Defaults(Stage, frozen=True):
         StageError: when the chain is first run, for a name that is no parameter of the API.
     """
 
-    params: dict[str, Any]
-    models: tuple[str, ...] = ()
+    params: Mapping[str, Any]
+    models: Sequence[str] = ()
 
     sets = ()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..pipeline import errors
@@ -49,8 +49,8 @@ class Fallback(Stage, frozen=True):
         The last target's error; its notes (`error.__notes__`) name the ones before.
     """
 
-    targets: tuple[str | dict[str, Any], ...] = ()
-    on: tuple[str, ...] = _USUAL
+    targets: Sequence[str | Mapping[str, Any]] = ()
+    on: Sequence[str] = _USUAL
 
     options = (Option("fallbacks", (list, tuple), "further models to ask, in this order, when the first one fails"),)
     outside = ("target",)
@@ -132,7 +132,7 @@ class _Rules:
         self.aims = aims
 
 
-def _classes(names: tuple[str, ...]) -> tuple[type[AntiphonError], ...]:
+def _classes(names: Sequence[str]) -> tuple[type[AntiphonError], ...]:
     known = {
         name: kind for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, AntiphonError)
     }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..pipeline.context import CallContext
@@ -52,9 +52,9 @@ class LiteLLMCallbacks(Stage, frozen=True):
         StageError: a callback by name, such as "langfuse", or something that is no callback.
     """
 
-    callbacks: tuple[Any, ...] = ()
-    success: tuple[Any, ...] = ()
-    failure: tuple[Any, ...] = ()
+    callbacks: Sequence[Any] = ()
+    success: Sequence[Any] = ()
+    failure: Sequence[Any] = ()
 
     sets = ()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
 
 from ..pipeline.context import CallContext
@@ -79,7 +79,7 @@ class Observe(Stage, frozen=True):
     on_tool_end: Hook | None = None
     on_mcp_notice: Hook | None = None
     on_response_settled: Hook | None = None
-    only: tuple[str, ...] = ()
+    only: Sequence[str] = ()
     when: Callable[[Signal], bool] | None = None
 
     sets = ()

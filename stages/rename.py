@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ..pipeline.errors import InvalidModel, did_you_mean
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request
@@ -21,7 +23,7 @@ class Rename(Stage, frozen=True):
         InvalidModel: with `strict`, for another model.
     """
 
-    models: dict[str, str]
+    models: Mapping[str, str]
     strict: bool = False
 
     outside = ("target",)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from ..pipeline.cassette import Cassette, ReplayTransport
@@ -27,13 +29,13 @@ class Replay(Stage, frozen=True):
     """
 
     path: str
-    ignore: tuple[str, ...] = ()
+    ignore: Sequence[str] = ()
 
     needs = ("target", "wire")
     sets = ()
 
     def setup(self, scope: Scope) -> object:
-        return Cassette(self.path, self.ignore)
+        return Cassette(self.path, tuple(self.ignore))
 
     async def __call__(self, request: Request, call_next: Handler) -> Reply:
         if request.target is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta
@@ -37,7 +37,7 @@ class Route(Stage, frozen=True):
         InvalidParameter, StageError: when the chain is first run, for a target that is none.
     """
 
-    routes: dict[str, tuple[str | dict[str, Any], ...]]
+    routes: Mapping[str, Sequence[str | Mapping[str, Any]]]
     by: Literal["weight", "turn", "latency"] = "weight"
     choose: Callable[[Request, list[str]], str] | None = None
     rest_s: Annotated[float, Meta(ge=0)] = 30.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import AsyncIterator
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import pytest
 from conftest import Mode
@@ -650,7 +650,7 @@ def test_a_class_in_place_of_a_stage_is_refused(compose: Any) -> None:
 
 
 def test_a_stage_class_still_makes_union_types() -> None:
-    assert (Limit | None).__args__ == (Limit, type(None))
+    assert get_args(Limit | None) == (Limit, type(None))
 
 
 def test_two_bare_functions_cannot_be_piped() -> None:
