@@ -143,7 +143,7 @@ def _filtered(sink: Sink, kinds: frozenset[type[Signal]], when: Callable[[Signal
     return tell
 
 
-def _kinds(names: tuple[str, ...]) -> frozenset[type[Signal]]:
+def _kinds(names: Sequence[str]) -> frozenset[type[Signal]]:
     """Return the signals of these names; "call.*" is all that begin so, and no names are all."""
     if not names:
         return _EVERY

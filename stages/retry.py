@@ -101,7 +101,7 @@ class Retry(Stage, frozen=True):
         return replies.pop()
 
     def delay_s(self, attempt: int, error: BaseException | None) -> float:
-        """Return the wait after the `attempt`th failure (from 1), seconds: the host's wish, else random backoff."""
+        """Return the wait, seconds, after failure number `attempt` (from 1): the host's wish, else a random one."""
         asked = getattr(error, "retry_after_s", None)
         if asked is not None and asked > 0:
             return float(asked)

@@ -1,0 +1,101 @@
+"""Build the site: `python -P docs/site.py build/docs`, which is what `make docs` does.
+
+The pages are plain Markdown that reads well by itself, so what only a site needs is made here, in a folder of its own
+beside the output: the navigation from the lists in index.md, the pages of the repository's root, the API reference from
+the docstrings. Sphinx then builds that folder, and every warning is an error.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+DOCS = Path(__file__).resolve().parent
+ROOT = DOCS.parent
+
+# Pages from outside docs/, by their name on the site.
+FROM_ROOT = {
+    "contributing.md": ROOT / "CONTRIBUTING.md",
+    "changelog.md": ROOT / "CHANGELOG.md",
+    "reporting.md": ROOT / "SECURITY.md",
+    "benchmarks.md": ROOT / "benchmarks" / "README.md",
+}
+TITLES = {"reporting.md": "Reporting a weakness"}
+
+_LINK = re.compile(r"(?<=\]\()(?![a-z]+:|#)([^)\s#]+)(#[^)\s]*)?(?=\))")
+_ENTRY = re.compile(r"^- \[(?P<title>[^\]]+)\]\((?P<page>[\w.-]+\.md)\)", re.MULTILINE)
+_SECTION = re.compile(r"^## (?P<title>.+)\n(?P<body>(?:(?!^## ).*\n?)*)", re.MULTILINE)
+
+
+def main(out: Path) -> int:
+    """Build the site in a folder, whose former content is replaced; return Sphinx's exit status."""
+    from sphinx.cmd.build import main as sphinx
+
+    source = out.with_name(f"{out.name}-source")
+    for folder in (source, out):
+        shutil.rmtree(folder, ignore_errors=True)
+    lay_out(source)
+    status: int = sphinx(["-W", "--keep-going", "-q", "-j", "auto", "-E", "-c", str(DOCS), str(source), str(out)])
+    if not status:
+        add_markdown(source, out)
+    return status
+
+
+def lay_out(source: Path) -> None:
+    """Write all pages of the site into a folder."""
+    from reference import pages  # beside this file
+
+    source.mkdir(parents=True)
+    for page in sorted(DOCS.glob("*.md")):
+        (source / page.name).write_text(linked(page, source), "utf-8")
+    for name, page in FROM_ROOT.items():
+        (source / name).write_text(linked(page, source), "utf-8")
+    made = pages()
+    (source / "reference").mkdir()
+    for name, text in made.items():
+        (source / "reference" / name).write_text(text, "utf-8")
+    index = source / "index.md"
+    index.write_text(index.read_text("utf-8") + "\n".join(navigation([f"reference/{name}" for name in made])), "utf-8")
+
+
+def linked(page: Path, source: Path) -> str:
+    """Return a page's text with its relative links as they are on the site."""
+    places = {path: name for name, path in FROM_ROOT.items()}
+
+    def at(found: re.Match[str]) -> str:
+        path, anchor = (page.parent / found[1]).resolve(), found[2] or ""
+        if path == ROOT / "README.md":
+            return f"index.md{anchor}"
+        if path.parent == DOCS and path.suffix == ".md":
+            return path.name + anchor
+        return places.get(path, Path(os.path.relpath(path, source)).as_posix()) + anchor
+
+    return _LINK.sub(at, page.read_text("utf-8"))
+
+
+def navigation(reference: list[str]) -> Iterator[str]:
+    """Yield the lines of the tables of contents: the sections of index.md, the API, and the pages of the root."""
+    sections = {
+        section["title"]: [f"{entry['title']} <{entry['page']}>" for entry in _ENTRY.finditer(section["body"])]
+        for section in _SECTION.finditer((DOCS / "index.md").read_text("utf-8"))
+    }
+    project = sections.pop("Project") + [f"{TITLES[name]} <{name}>" if name in TITLES else name for name in FROM_ROOT]
+    for title, entries in {**sections, "API": reference, "Project": project}.items():
+        yield from ("", "```{toctree}", ":hidden:", f":caption: {title}", "", *entries, "```")
+    yield ""
+
+
+def add_markdown(source: Path, out: Path) -> None:
+    """Put the pages as Markdown beside the HTML, where llms.txt leads to."""
+    for page in source.glob("*.md"):
+        shutil.copy(DOCS / "index.md" if page.name == "index.md" else page, out)
+    shutil.copy(DOCS / "llms.txt", out)
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(DOCS))  # -P leaves it out
+    raise SystemExit(main(Path(sys.argv[1]).resolve()))
