@@ -9,7 +9,7 @@ LOCK := $(BIN)/uv pip compile pyproject.toml -q --upgrade --python-version 3.11 
 # Without it, `python -m anything` at the root finds our mcp/ in place of the official SDK.
 export PYTHONSAFEPATH := 1
 
-.PHONY: demo test test-all test-rest coverage lint lint-ruff lint-mypy lint-pyright format bench lock clean
+.PHONY: demo test test-all test-rest coverage lint lint-ruff lint-mypy lint-pyright format docs pages bench lock clean
 # The link step needs setuptools from the requirements, which stand before it in each list of prerequisites.
 .NOTPARALLEL:
 
@@ -49,6 +49,14 @@ lint-pyright: $(VENV)/dev.done $(VENV)/link.done
 format: $(VENV)/dev.done
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+
+docs: $(VENV)/dev.done $(VENV)/link.done
+	$(BIN)/python docs/site.py build/docs
+	@echo open build/docs/index.html
+
+# Pages and parts of pages that are made from the code, and are committed.
+pages: $(VENV)/test.done $(VENV)/link.done
+	for page in tests/docs/test_*_page.py; do PYTHONPATH=tests $(BIN)/python $$page || exit 1; done
 
 bench: $(VENV)/dev.done $(VENV)/link.done
 	$(BIN)/python benchmarks/run.py $(ARGS)

@@ -68,7 +68,11 @@ class Resolve(Stage, frozen=True):
         Option("api_base", (str,), "the host's address, e.g. https://host/v1"),
         Option("base_url", (str,), "the same, by OpenAI's name"),
         Option("custom_llm_provider", (str,), "the provider, when the model string does not name it"),
-        Option("mock_response", (str, Mapping, Response, Exception), "answer this instead of asking the host; no key"),
+        Option(
+            "mock_response",
+            (str, Mapping, Response, Exception),
+            "answer this instead of asking the host: text, fields of a response, a Response, or an exception to raise",
+        ),
         Option("dialect", (str,), "API format to speak, instead of the one the provider's row prefers"),
         Option("api_version", (str,), "Azure's API version, for hosts that do not serve its v1 form"),
         Option("azure_ad_token", (str, Secret), "a token of Microsoft Entra for Azure", secret=True),

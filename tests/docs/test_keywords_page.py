@@ -1,4 +1,4 @@
-"""docs/keywords.md is made from keywords.py; `python -P tests/docs/test_keywords_page.py` writes it."""
+"""docs/keywords.md is made from keywords.py; `make pages` writes it."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def table(left: str, right: str, rows: dict[str, str]) -> list[str]:
 
 
 def test_the_page_says_what_the_code_does() -> None:
-    assert PAGE.read_text("utf-8") == page(), "write it again: python -P tests/docs/test_keywords_page.py"
+    assert PAGE.read_text("utf-8") == page(), "write it again: make pages"
 
 
 if __name__ == "__main__":

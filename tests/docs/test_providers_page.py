@@ -1,13 +1,12 @@
-"""docs/providers.md is made from catalogue and profiles; `python -P tests/docs/test_providers_page.py` writes it."""
+"""docs/providers.md is made from catalogue and profiles; `make pages` writes it."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 import pytest
+from doc_tables import explained, names, ruled
 
 from antiphon.pipeline.params import PARAMS
 from antiphon.providers.catalog import rows
@@ -237,14 +236,6 @@ def profiles_table() -> list[str]:
     )
 
 
-def ruled(heads: tuple[str, ...], found: Sequence[tuple[str, ...] | list[str]]) -> list[str]:
-    return [line(heads), line(["---"] * len(heads)), *map(line, found)]
-
-
-def line(texts: tuple[str, ...] | list[str]) -> str:
-    return f"| {' | '.join(texts)} |"
-
-
 def cells(row: Provider) -> list[str]:
     return [
         names((row.name, *row.aliases)),
@@ -281,31 +272,13 @@ def key(row: Provider) -> str:
     return f"{found} (may be missing)" if found else "–"
 
 
-def names(found: tuple[str, ...] | list[str]) -> str:
-    return ", ".join(f"`{name}`" for name in found)
-
-
 def fields(kind: type[msgspec.Struct]) -> list[str]:
     """Return the table of a struct's fields, with the words of the class itself."""
-    text = inspect.cleandoc(kind.__doc__ or "").partition("Args:\n")[2]
-    entries: list[tuple[str, str]] = []
-    for raw in text.splitlines():
-        if raw.startswith(" " * 8) and entries:
-            entries[-1] = (entries[-1][0], f"{entries[-1][1]} {raw.strip()}")
-        elif raw.strip():
-            name, _, meaning = raw.strip().partition(": ")
-            entries.append((name, meaning))
-    return ruled(
-        ("field", "meaning"),
-        [
-            (names(name.split(", ")), meaning.rstrip(".").replace("|", "\\|").replace("<", "&lt;"))
-            for name, meaning in entries
-        ],
-    )
+    return ruled(("field", "meaning"), [(names(found), meaning) for found, meaning in explained(kind)])
 
 
 def test_the_page_says_what_the_catalogue_does() -> None:
-    assert PAGE.read_text("utf-8") == page(), "write it again: python -P tests/docs/test_providers_page.py"
+    assert PAGE.read_text("utf-8") == page(), "write it again: make pages"
 
 
 @pytest.mark.parametrize("kind", [Provider, Place, ChatFlags, Preference, Profile])

@@ -1,0 +1,78 @@
+"""The tree and the facts in docs/errors.md are made from the classes; `make pages` writes them. Causes are by hand."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from doc_tables import explained, names, ruled
+
+from antiphon import errors
+from antiphon.mcp import errors as mcp_errors
+
+PAGE = Path(__file__).parents[2] / "docs" / "errors.md"
+BEGIN, END = "<!-- made from the classes -->", "<!-- end -->"
+HOMES = (errors.__name__, mcp_errors.__name__)
+
+
+def page(text: str) -> str:
+    """Return the page as it should be: its prose, with the tree and the facts of today."""
+    head, _, rest = text.partition(BEGIN)
+    return "\n".join([f"{head}{BEGIN}", "", *made(), "", END]) + rest.partition(END)[2]
+
+
+def made() -> Iterator[str]:
+    yield from ("```text", *tree(errors.AntiphonError, "", ""), "```", "")
+    yield "*repeated*: worth another try, which the stage Retry makes of what it sees, of a stream until its first content."
+    yield from ("", "Some have facts of their own:", "")
+    rows = [
+        (f"`{kind.__name__}`", names(found), meaning)
+        for kind in kinds(errors.AntiphonError)
+        for found, meaning in explained(kind)
+    ]
+    yield from ruled(("class", "attribute", "meaning"), [row for row in rows if row[0] != "`AntiphonError`"])
+
+
+def subclasses(kind: type[errors.AntiphonError]) -> list[type[errors.AntiphonError]]:
+    """Return the direct ones, those with several bases under the first of them."""
+    return [sub for sub in kind.__subclasses__() if sub.__module__ in HOMES and sub.__bases__[0] is kind]
+
+
+def kinds(kind: type[errors.AntiphonError]) -> list[type[errors.AntiphonError]]:
+    return [kind, *(one for sub in subclasses(kind) for one in kinds(sub))]
+
+
+def tree(kind: type[errors.AntiphonError], first: str, further: str) -> Iterator[str]:
+    """Yield the lines of a class and those under it.
+
+    Args:
+        first, further: what stands before the class itself, and before the lines under it.
+    """
+    builtins = [base.__name__ for base in kind.__bases__ if base.__module__ == "builtins" and base is not Exception]
+    marks = [f"also a {name}" for name in builtins] + (["repeated"] if kind.retries else [])
+    place = first + ("antiphon.mcp." if kind.__module__ == mcp_errors.__name__ else "") + kind.__name__
+    yield f"{place:<42} {', '.join(marks)}".rstrip()
+    under = subclasses(kind)
+    for sub in under:
+        is_last = sub is under[-1]
+        yield from tree(sub, further + ("└── " if is_last else "├── "), further + ("    " if is_last else "│   "))
+
+
+def test_the_page_says_what_the_classes_do() -> None:
+    text = PAGE.read_text("utf-8")
+
+    assert text == page(text), "write it again: make pages"
+
+
+def test_every_class_is_in_the_tree_that_the_module_draws() -> None:
+    drawn = re.findall(r"^[ │├└─]*(\w+)", (errors.__doc__ or "").partition("AntiphonError\n")[2], re.MULTILINE)
+
+    assert {kind.__name__ for kind in kinds(errors.AntiphonError) if kind.__module__ == errors.__name__} - {
+        *drawn,
+        "AntiphonError",
+    } == set()
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(PAGE.read_text("utf-8")), "utf-8")
