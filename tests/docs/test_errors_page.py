@@ -24,7 +24,7 @@ def page(text: str) -> str:
 
 def made() -> Iterator[str]:
     yield from ("```text", *tree(errors.AntiphonError, "", ""), "```", "")
-    yield "*repeated*: worth another try, which the stage Retry makes of what it sees, of a stream until its first content."
+    yield "*repeated*: worth another try, which Retry makes of what it sees (of a stream until its first content)."
     yield from ("", "Some have facts of their own:", "")
     rows = [
         (f"`{kind.__name__}`", names(found), meaning)

@@ -13,8 +13,8 @@ DOCS = Path(__file__).parents[2] / "docs"
 PAGE = DOCS / "llms.txt"
 
 WORDS = """\
-Import name and distribution: `antiphon`. `model` is "provider/model"; `scripted/echo` answers offline. Parameters have the
-names of the Responses API. Functions of sync code have async twins with an `a` in front. Every Python block of the
+Import name and distribution: `antiphon`. `model` is "provider/model"; `scripted/echo` answers offline. Parameters have
+the names of the Responses API. Functions of sync code have async twins with an `a` in front. Every Python block of the
 pages below runs as it stands, in the order of its page, unless it is marked "no-run"."""
 
 

@@ -29,7 +29,8 @@ def section(page: str, title: str) -> str:
 
 
 def test_every_error_class_has_a_row() -> None:
-    rows = set(re.findall(r"^\| `(\w+)` \|", (DOCS / "errors.md").read_text("utf-8"), re.MULTILINE))
+    by_hand = (DOCS / "errors.md").read_text("utf-8").partition("## The tree")[0]
+    rows = set(re.findall(r"^\| `(\w+)` \|", by_hand, re.MULTILINE))
 
     assert rows == leaves(errors.AntiphonError) - BASES
 
