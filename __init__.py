@@ -1,9 +1,25 @@
 """Antiphon: the OpenAI Responses API over every provider, as a chain of stages that you compose.
 
-    import antiphon
+    >>> import antiphon
+    >>> antiphon.responses("Hello there.", model="scripted/echo").output_text
+    'Hello there.'
 
-    response = antiphon.responses("Say hello.", model="openai/gpt-5")
-    print(response.output_text)
+"scripted/echo" answers offline; "openai/gpt-5" or "anthropic/claude-sonnet-4-5" ask those hosts, "local/smollm2" asks a
+model on this machine. Where to begin:
+
+    responses, aresponses       one call to a model: a Response, or with stream=True an EventStream
+    get_responses, …            the API's other calls, each with a twin for async code
+    Client                      the same calls on one chain, with connections, time limits and hooks of its own
+    presets.responses           the chain that they go through; print it, change it by name
+    Chain, Stage, Request       what chains are made of; before, after, stage make stages of functions
+    Retry, Fallback, Cache, …   the stages that there are
+    Observe, CallEnded, …       hooks, and the signals that they get
+    tool, McpServers            functions and MCP servers that the model may use
+    RateLimitError, …           errors, all an AntiphonError; errors.__doc__ draws their tree
+    testing.scripted            answers from a script, for tests
+
+More names are in `antiphon.errors`, `antiphon.mcp`, `antiphon.providers` and `antiphon.testing`. The pages are in the
+folder docs of the source, beginning with docs/index.md.
 
 Nothing is loaded before it is used: importing this module imports no other.
 """

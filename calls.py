@@ -72,6 +72,11 @@ class Calls:
     ) -> Reply:
         """Ask a model for a response.
 
+            >>> import antiphon
+            >>> with antiphon.responses("One two.", model="scripted/echo", stream=True) as stream:
+            ...     print("|".join(stream.text))
+            One| two.
+
         Args:
             input: text, or the API's list of input items, e.g. [{"role": "user", "content": "Hi"}]; objects of a
                 former `response.output` may stand in the list.

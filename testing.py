@@ -32,9 +32,10 @@ class ScriptedClient(Client):
 def scripted(*answers: Answer, chain: Chain = presets.responses, **settings: Any) -> ScriptedClient:
     """Return a client that answers from a script, in turn; the last answer repeats.
 
-        client = antiphon.testing.scripted("Hello!", {"status": 429, "body": {"error": {"message": "slow down"}}})
-        assert client.responses("Hi", "openai/gpt-5").output_text == "Hello!"
-        assert client.requests[0]["input"] == "Hi"
+        >>> from antiphon.testing import scripted
+        >>> with scripted("Hello!", {"status": 429, "body": {"error": {"message": "slow down"}}}) as client:
+        ...     client.responses("Hi", "openai/gpt-5").output_text, client.requests[0]["input"]
+        ('Hello!', 'Hi')
 
     Everything but the network is real: validation, retries, encoding, the event stream, hooks. Whatever the model, the
     Responses API is spoken, so that scripts and `requests` do not depend on a host's format.

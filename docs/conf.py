@@ -6,10 +6,6 @@ import re
 from typing import Any
 
 import antiphon
-from antiphon.pipeline import context, request
-
-# A name that its module imports for type checkers only; without it the signature of Request has no types.
-vars(request)["CallContext"] = context.CallContext
 
 project = "Antiphon"
 author = "Antiphon developers"
@@ -64,7 +60,7 @@ def as_restructured_text(lines: list[str]) -> list[str]:
         if line and not is_indented:
             in_section, in_code = bool(_SECTION.match(line)), False
         if is_indented and not in_section and not in_code and found and not found[-1].strip():
-            found += [".. code-block:: python", ""]
+            found += [f".. code-block:: {'pycon' if line.lstrip().startswith('>>>') else 'python'}", ""]
             in_code = True
         found.append(line if in_code else marked_up(line))
     return found

@@ -28,6 +28,13 @@ class Chain:
     A chain is a value: surgery returns a new one. It is checked when it is first run (or by `check`); a chain without
     a terminal stage is a fragment, good for nesting.
 
+        >>> from antiphon import Chain, Dispatch, Resolve, Retry, Transform
+        >>> chain = Chain([Resolve(), Retry(), Transform(), Dispatch()], name="short")
+        >>> chain.with_(retry={"attempts": 5})
+        Chain([Resolve(), Retry(attempts=5), Transform(), Dispatch()], name='short')
+        >>> chain.invoke("Hello there.", model="scripted/echo").output_text
+        'Hello there.'
+
     Args:
         stages: stages, chains, or bare `async def (request, call_next)` functions.
         name: shown in errors and traces.

@@ -38,6 +38,13 @@ class EventStream:
     goes on to raise the typed error; a stream that breaks raises `StreamInterrupted`; both carry the response so far.
     Iterating to the end releases the connection; else close the stream, or use it as a context manager.
 
+        >>> import antiphon
+        >>> stream = antiphon.responses("One two.", model="scripted/echo", stream=True)
+        >>> next(stream).type, stream.outcome
+        ('response.created', None)
+        >>> stream.until_done().output_text, stream.outcome.kind
+        ('One two.', 'completed')
+
     Attributes:
         response: what has arrived so far: the final response, before that a partial one, or None.
         meta: facts of the call so far; final after the end.
@@ -504,7 +511,15 @@ async def committed(reply: Reply, request: Request) -> Reply:
 
 
 def finally_(reply: Reply, fn: OnEnd) -> None:
-    """Call `fn` once with the reply's outcome: now for a plain reply, at its end for a stream."""
+    """Call `fn` once with the reply's outcome: now for a plain reply, at its end for a stream.
+
+    So a stage has one body for both:
+
+        async def __call__(self, request: Request, call_next: Handler) -> Reply:
+            reply = await call_next(request)
+            finally_(reply, lambda outcome: print(outcome.kind))
+            return reply
+    """
     if isinstance(reply, Response):
         fn(Outcome.of_response(reply))
     elif isinstance(reply, EventStream):

@@ -139,7 +139,15 @@ def stage(
 
 
 def before(function: Callable[[Request], Any]) -> Before:
-    """Make a stage of a plain or async `(request)` that returns a changed request or None."""
+    """Make a stage of a plain or async `(request)` that returns a changed request or None.
+
+    >>> import antiphon
+    >>> @antiphon.before
+    ... def shout(request):
+    ...     return request.with_params(input=request.params.input.upper())
+    >>> antiphon.presets.responses.before("retry", shout).invoke("hi", model="scripted/echo").output_text
+    'HI'
+    """
     return Before(_one_liner(function, 1, "(request)"))
 
 

@@ -17,6 +17,7 @@ class Null:
 
 
 NULL: Final = Null()
+"""The JSON value null, said on purpose: `temperature=antiphon.NULL`. In a call, None means "not given"."""
 
 
 class CreateParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

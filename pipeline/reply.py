@@ -20,6 +20,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         number: 1 for the first try of the call.
+        provider, model: who was asked; the model as the host knows it.
         outcome: "open" while a stream is being read, else an outcome kind.
         error: class name of the error that ended it.
         status: HTTP status.
@@ -175,3 +176,4 @@ _KINDS: dict[str, OutcomeKind] = {
 
 PlainReply: TypeAlias = Response | DeletedResponse | ItemPage | CompactedResponse | InputTokens
 Reply: TypeAlias = "PlainReply | EventStream"
+"""What a handler returns: the object that the API's call returns (a `Response` mostly), or an `EventStream`."""

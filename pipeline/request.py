@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias
 
 import msgspec
 
+from .context import CallContext  # not for checkers only: `help` and signatures look it up
 from .credential import Credential
 from .errors import StageError, did_you_mean
 from .http import Headers, HttpRequest, Transport
@@ -15,7 +16,6 @@ from .params import NAMES, Operation, Params
 from .secret import Secret, mask_url
 
 if TYPE_CHECKING:
-    from .context import CallContext
     from .errors import APIError
     from .events import Event
     from .reply import PlainReply, Reply
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _CREDENTIAL = re.compile(r"auth|key|token|secret|cookie", re.IGNORECASE)
 
 Handler: TypeAlias = "Callable[[Request], Awaitable[Reply]]"
+"""The rest of a chain, as a stage gets it: `await call_next(request)` runs it and returns its reply."""
 Drop: TypeAlias = Callable[[str, str], None]
 """Called with the name and the reason of what a dialect leaves out of a request. Raises UnsupportedParameter where the
 caller wants an error instead, or where the call would mean something else without it."""

@@ -86,7 +86,11 @@ class CallEnded(Signal, frozen=True, kw_only=True):
 
 
 class AttemptStarted(Signal, frozen=True, kw_only=True):
-    """A host is being asked."""
+    """A host is being asked.
+
+    Args:
+        attempt: its facts so far.
+    """
 
     name: ClassVar[str] = "attempt.start"
 
@@ -171,7 +175,11 @@ class CacheHit(Signal, frozen=True, kw_only=True):
 
 
 class CacheMissed(Signal, frozen=True, kw_only=True):
-    """The answer was not there; a host is asked."""
+    """The answer was not there; a host is asked.
+
+    Args:
+        key: as in `CacheHit`.
+    """
 
     name: ClassVar[str] = "cache.miss"
 
@@ -179,7 +187,11 @@ class CacheMissed(Signal, frozen=True, kw_only=True):
 
 
 class CacheStored(Signal, frozen=True, kw_only=True):
-    """An answer is kept for the next call like this one."""
+    """An answer is kept for the next call like this one.
+
+    Args:
+        key: as in `CacheHit`.
+    """
 
     name: ClassVar[str] = "cache.stored"
 

@@ -286,7 +286,10 @@ class Stage(
 
     def __repr__(self) -> str:
         values = ((name, getattr(self, name)) for name in self.__struct_fields__)
-        defaults = {field.name: field.default for field in msgspec.structs.fields(type(self))}
+        defaults = {
+            field.name: field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
+            for field in msgspec.structs.fields(type(self))
+        }
         shown = ", ".join(f"{name}={value!r}" for name, value in values if value != defaults.get(name))
         return f"{type(self).__name__}({shown})"
 

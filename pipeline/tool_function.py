@@ -37,11 +37,9 @@ class ToolContext:
     """What a tool may know of the call that it runs in. A parameter annotated with it is filled in; no model sees it.
 
     Attributes:
-        call_id: this library's id of the call, as logs and signals show it.
         tool_call_id: the model's id of this use of the tool.
         model: whom the call asks, "provider/model".
         metadata: the call's `metadata`.
-        runtime: what async tools may wait with, in sync and async calls alike.
     """
 
     __slots__ = ("_context", "metadata", "model", "tool_call_id")
@@ -56,10 +54,12 @@ class ToolContext:
 
     @property
     def call_id(self) -> str:
+        """This library's id of the call, as logs and signals show it."""
         return self._context.id
 
     @property
     def runtime(self) -> Runtime:
+        """What async tools may wait with, in sync and async calls alike."""
         return self._context.runtime
 
     def time_left(self) -> float:
@@ -150,6 +150,13 @@ def tool(fn: Any = None, /, **settings: Any) -> Any:
     """Make a tool of a function where its own name, docstring or the usual time limit will not do.
 
     A plain function may stand in `tools=[...]` as it is.
+
+        >>> import antiphon
+        >>> @antiphon.tool(name="weather", timeout_s=5)
+        ... def look_out(city: str) -> str:
+        ...     return f"It is sunny in {city}."
+        >>> look_out.definition["parameters"]["required"], look_out("Rome")
+        (['city'], 'It is sunny in Rome.')
 
     Args:
         name: what the model calls it; 1 to 64 of letters, digits, "_" and "-".

@@ -45,6 +45,7 @@ class ScriptedHost:
         self.requests: list[HttpRequest] = []
 
     async def open(self, request: HttpRequest, pace: Pace) -> ScriptedExchange:
+        """Give the next answer, or raise it where it is an exception."""
         with self._lock:
             answer = self._answers[min(len(self.requests), len(self._answers) - 1)]
             self.requests.append(request)

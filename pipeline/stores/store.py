@@ -33,7 +33,12 @@ _MAX_POSITION = 2**53
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """A value as it was read, and the version to give as `expect` when it is written again."""
+    """What a store has under a key.
+
+    Args:
+        value: as it was written.
+        version: to give as `expect` when it is written again.
+    """
 
     value: bytes
     version: int
@@ -104,6 +109,13 @@ def _escaped(part: str) -> str:
 
 def open_store(url: str, *, seal: Seal | None = None, max_bytes: int = MAX_BYTES, timeout_s: float = 5.0) -> Store:
     """Return the store that a URL names; the caller closes it.
+
+        >>> import antiphon
+        >>> store = antiphon.open_store("memory://")
+        >>> version = store.write(antiphon.key_of("acme", "note", "1"), b"hello", ttl_s=60)
+        >>> store.read([antiphon.key_of("acme", "note", "1")])[0].value
+        b'hello'
+        >>> store.close()
 
     Args:
         url: "memory://"; "sqlite:///relative.db", "sqlite:////absolute.db"; "redis://…", "rediss://…" and "unix://…" as
