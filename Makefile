@@ -51,7 +51,7 @@ format: $(VENV)/dev.done
 	$(BIN)/ruff check --fix
 
 docs: $(VENV)/dev.done $(VENV)/link.done
-	$(BIN)/python docs/site.py build/docs
+	$(BIN)/python docs/website.py build/docs
 	@echo open build/docs/index.html
 
 # Pages and parts of pages that are made from the code, and are committed.

@@ -1,4 +1,4 @@
-"""Sphinx's settings; `make docs` runs it by `docs/site.py`, which lays the pages out first."""
+"""Sphinx's settings; `make docs` runs it by `docs/website.py`, which lays the pages out first."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import ModuleType
 from typing import NamedTuple
 
@@ -31,7 +31,8 @@ class Page(NamedTuple):
 PAGES = {
     "calls.md": Page(
         "Calls and clients",
-        "The functions of one call, the clients, and what a call may be given. See [Quick start](../quickstart.md).",
+        "The functions of one call, and the clients. See [Quick start](../quickstart.md); what may be given by name is "
+        "in [LiteLLM's keywords](../keywords.md).",
         ("prebuilt", "client", "openai_client", "pipeline.engine", "pipeline.timeouts", "pipeline.secret"),
     ),
     "replies.md": Page(
@@ -143,17 +144,22 @@ def entry(name: str, module: ModuleType) -> Iterator[str]:
         said = ModuleAnalyzer.for_module(f"antiphon.{ALIASES[name]}").find_attr_docs().get(("", name), [])
         yield from (f".. py:data:: {name}", "", *(f"   {line}" for line in said), "")
     elif not isinstance(found, type):
-        yield from (f".. autofunction:: {path}", "")
+        # Of a bound method Sphinx would leave out the first parameter, taking it for self.
+        signature = str(inspect.signature(found)).replace("'", "") if inspect.ismethod(found) else ""
+        yield from (f".. autofunction:: {path}{signature}", "")
     elif issubclass(found, BaseException):
         yield from (f".. autoexception:: {path}", "   :show-inheritance:", "")
     elif is_stage(found):
         yield from (f".. autoclass:: {path}", "")
     else:
-        # What a public base has is said there. No user makes a wire object or a stream by its constructor.
-        said = {"Struct", "Protocol"} | {base.__name__ for base in found.__mro__[1:] if base.__name__ in public}
+        # No user makes a wire object or a stream by its constructor.
         signature = "()" if issubclass(found, (Wire, antiphon.EventStream)) else ""
         yield from (f".. autoclass:: {path}{signature}", "   :members:")
-        yield from (f"   :inherited-members: {', '.join(sorted(said))}", "")
+        if not any(base.__name__ in public for base in found.__mro__[1:]):  # what a public base has is said there
+            yield "   :inherited-members: Struct, Protocol"
+        if issubclass(found, Wire):
+            yield from ("", f"   Fields of the API: {', '.join(f'``{name}``' for name in fields(found))}.")
+        yield ""
 
 
 # --- the API's objects ----------------------------------------------------------------------------------------------
@@ -166,11 +172,11 @@ def wire_lines() -> Iterator[str]:
         "",
         "Fields have the API's names. Absent ones read as None, as an empty value, or as -1 for an index; fields that",
         "are not listed survive in `raw` and `to_dict()`. An object of a type that is not listed is an `UnknownEvent`",
-        "or an `UnknownItem`.",
+        "or an `UnknownItem`. Every event has a `sequence_number`, and every item a `type`.",
         "",
     )
     yield from ("## Events", "", "In `antiphon.pipeline.events`.", "")
-    yield from table("type", dict(events.EVENTS))
+    yield from table(events.EVENTS.values(), "event")
     yield from (
         "",
         "## Items",
@@ -178,29 +184,24 @@ def wire_lines() -> Iterator[str]:
         "In `antiphon.pipeline.items`: what stands in `response.output` and in `input`.",
         "",
     )
-    yield from table("type", {kind: cls for kind, cls in items.ITEMS.items() if isinstance(cls, type)})
-    parts = {
-        name: cls
-        for name, cls in vars(response).items()
-        if isinstance(cls, type)
-        and issubclass(cls, Wire)
-        and cls.__module__ == response.__name__
-        and cls is not response.Returned
-    }
+    yield from table(items.ITEMS.values(), "item")
+    parts = [
+        kind for kind in vars(response).values() if isinstance(kind, type) and kind.__module__ == response.__name__
+    ]
+    shown = [kind for kind in parts if issubclass(kind, Wire) and kind is not response.Returned]
     yield from ("", "## Responses, and what is in them", "", "In `antiphon.pipeline.response`.", "")
-    yield from table("", parts)
+    yield from table(shown, "object")
     yield ""
 
 
-def table(left: str, rows: dict[str, type]) -> Iterator[str]:
-    heads = [*([left] if left else []), "class", "fields", "meaning"]
-    yield f"| {' | '.join(heads)} |"
-    yield f"|{' --- |' * len(heads)}"
-    for kind, cls in rows.items():
-        shown = ", ".join(f"`{name}`" for name in fields(cls)) or "–"
+def table(kinds: Iterable[type], left: str) -> Iterator[str]:
+    """Yield a table of wire classes; those of a family begin with their type."""
+    yield from (f"| {left} | fields | meaning |", "| --- | --- | --- |")
+    for cls in kinds:
+        shown = ", ".join(f"`{name}`" for name in fields(cls) if name != "sequence_number") or "–"
         meaning = " ".join((inspect.getdoc(cls) or "").partition("\n\n")[0].split()).replace("|", "\\|")
-        cells = [*([f"`{kind}`"] if left else []), f"`{cls.__name__}`", shown, meaning]
-        yield f"| {' | '.join(cells)} |"
+        kind = f"`{cls.type}` " if isinstance(getattr(cls, "type", None), str) else ""
+        yield f"| {kind}`{cls.__name__}` | {shown} | {meaning} |"
 
 
 def fields(cls: type) -> list[str]:

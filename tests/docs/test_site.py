@@ -40,7 +40,7 @@ class Page(HTMLParser):
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("site") / "docs"
     done = subprocess.run(
-        [sys.executable, "-P", ROOT / "docs" / "site.py", out], capture_output=True, text=True, check=False
+        [sys.executable, "-P", ROOT / "docs" / "website.py", out], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
     return out

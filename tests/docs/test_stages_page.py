@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from types import NoneType, UnionType
+from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
@@ -28,7 +28,15 @@ STAGES = {
     if isinstance(kind := getattr(antiphon, name), type) and issubclass(kind, Stage) and kind is not Stage
 }
 BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
-WORDS = {Any: "any", NoneType: "None"}
+WORDS = {
+    "Any": "any",
+    "Callable": "function",
+    "Mapping": "mapping",
+    "NoneType": "None",
+    "Sequence": "list",
+    "dict": "mapping",
+    "tuple": "list",
+}
 
 
 def page(text: str) -> str:
@@ -63,7 +71,7 @@ def tables(stage: type[Stage]) -> Iterator[str]:
 def setting_rows(stage: type[Stage]) -> Iterator[tuple[str, str, str, str]]:
     fields, types = {field.name: field for field in msgspec.structs.fields(stage)}, field_types(stage)
     for found, meaning in explained(stage):
-        kinds = list(dict.fromkeys(cell(shown_type(types[name])) for name in found))
+        kinds = list(dict.fromkeys(cell(shown_type(types.get(name, Any))) for name in found))
         values = list(dict.fromkeys(shown_default(fields[name]) for name in found))
         yield names(found), ", ".join(kinds), ", ".join(values), meaning
 
@@ -83,13 +91,8 @@ def shown_type(kind: Any) -> str:
         return " or ".join(f'"{value}"' for value in inside)
     if origin in (Union, UnionType):
         return " or ".join(map(shown_type, inside))
-    if kind in WORDS:
-        return WORDS[kind]
-    if origin is None:
-        return str(kind.__name__)
-    return {"Callable": "function", "Sequence": "list", "tuple": "list", "Mapping": "mapping", "dict": "mapping"}.get(
-        origin.__name__, origin.__name__
-    )
+    name: str = (origin or kind).__name__
+    return WORDS.get(name, name)
 
 
 def shown_default(field: msgspec.structs.FieldInfo) -> str:

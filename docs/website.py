@@ -1,4 +1,4 @@
-"""Build the site: `python -P docs/site.py build/docs`, which is what `make docs` does.
+"""Build the site: `python -P docs/website.py build/docs`, which is what `make docs` does.
 
 The pages are plain Markdown that reads well by itself, so what only a site needs is made here, in a folder of its own
 beside the output: the navigation from the lists in index.md, the pages of the repository's root, the API reference from
@@ -39,7 +39,7 @@ def main(out: Path) -> int:
     for folder in (source, out):
         shutil.rmtree(folder, ignore_errors=True)
     lay_out(source)
-    status: int = sphinx(["-W", "--keep-going", "-q", "-j", "auto", "-E", "-c", str(DOCS), str(source), str(out)])
+    status: int = sphinx(["-W", "--keep-going", "-q", "-E", "-c", str(DOCS), str(source), str(out)])
     if not status:
         add_markdown(source, out)
     return status
