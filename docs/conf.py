@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
+import ast
+import itertools
 import re
+import textwrap
 from typing import Any
 
 import antiphon
 
 project = "Antiphon"
 author = "Antiphon developers"
-copyright = "Antiphon developers"
 version = release = antiphon.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-root_doc = "index"
-nitpicky = False
 highlight_language = "none"
 
 myst_heading_anchors = 4
-myst_links_external_new_tab = False
 
 # Docstrings: sections as `Args:` and `Raises:`, single backticks for code.
-napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 autodoc_member_order = "bysource"
@@ -48,22 +46,34 @@ pygments_style = "tango"
 pygments_dark_style = "github-dark"
 
 _CODE = re.compile(r"(?<![`\w:])`([^`\n]+)`(?!`)")
-_SECTION = re.compile(r"(Args|Attributes|Raises|Returns|Yields|Fields):$")
+_SECTION = re.compile(r"(Args|Attributes|Raises|Returns|Yields):$")
 
 
 def as_restructured_text(lines: list[str]) -> list[str]:
-    """Return a docstring of the house as reStructuredText: code in backticks, indented examples as Python."""
+    """Return a docstring of the house as reStructuredText: code in backticks, indented blocks as what they are."""
     found: list[str] = []
-    in_section = in_code = False
-    for line in lines:
+    in_section = in_block = False
+    for index, line in enumerate(lines):
         is_indented = line.startswith("    ")
         if line and not is_indented:
-            in_section, in_code = bool(_SECTION.match(line)), False
-        if is_indented and not in_section and not in_code and found and not found[-1].strip():
-            found += [f".. code-block:: {'pycon' if line.lstrip().startswith('>>>') else 'python'}", ""]
-            in_code = True
-        found.append(line if in_code else marked_up(line))
+            in_section, in_block = bool(_SECTION.match(line)), False
+        if is_indented and not in_section and not in_block and found and not found[-1].strip():
+            block = itertools.takewhile(lambda one: not one or one.startswith("    "), lines[index:])
+            found += [".. code-block:: " + language(textwrap.dedent("\n".join(block))), ""]
+            in_block = True
+        found.append(line if in_block else marked_up(line))
     return found
+
+
+def language(block: str) -> str:
+    """Return the language in which a block of a docstring is to be coloured."""
+    if block.startswith(">>> "):
+        return "pycon"
+    try:
+        ast.parse(block)
+    except SyntaxError:
+        return "none"
+    return "python"
 
 
 def marked_up(line: str) -> str:

@@ -142,13 +142,14 @@ def entry(name: str, module: ModuleType) -> Iterator[str]:
     found, path = getattr(module, name), f"{module.__name__}.{name}"
     if name in ALIASES:
         said = ModuleAnalyzer.for_module(f"antiphon.{ALIASES[name]}").find_attr_docs().get(("", name), [])
-        yield from (f".. py:data:: {name}", "", *(f"   {line}" for line in said), "")
+        yield from (f".. py:data:: {name}", "", *(f"   {line.replace('`', '``')}" for line in said), "")
     elif not isinstance(found, type):
         # Of a bound method Sphinx would leave out the first parameter, taking it for self.
         signature = str(inspect.signature(found)).replace("'", "") if inspect.ismethod(found) else ""
         yield from (f".. autofunction:: {path}{signature}", "")
     elif issubclass(found, BaseException):
-        yield from (f".. autoexception:: {path}", "   :show-inheritance:", "")
+        signature = "" if "__init__" in vars(found) else "()"  # else that of AntiphonError, again and again
+        yield from (f".. autoexception:: {path}{signature}", "   :show-inheritance:", "")
     elif is_stage(found):
         yield from (f".. autoclass:: {path}", "")
     else:
