@@ -39,7 +39,9 @@ def main(out: Path) -> int:
     for folder in (source, out):
         shutil.rmtree(folder, ignore_errors=True)
     lay_out(source)
-    status: int = sphinx(["-W", "--keep-going", "-q", "-E", "-c", str(DOCS), str(source), str(out)])
+    status: int = sphinx(
+        ["-W", "--keep-going", "-q", "-E", "-c", str(DOCS), "-d", str(source / "doctrees"), str(source), str(out)]
+    )
     if not status:
         add_markdown(source, out)
     return status
