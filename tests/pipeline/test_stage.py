@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, ClassVar, get_args
 
 import pytest
@@ -747,6 +747,31 @@ def test_a_stage_is_its_settings() -> None:
     assert len({Limit(), Limit(), Limit(5)}) == 2
     assert repr(Limit(label="x")) == "Limit(label='x')"
     assert Limit().name == "limit"
+
+
+class Several(Stage):
+    names: Sequence[str] = ()
+    weights: Mapping[str, float] = {}
+
+    async def __call__(self, request: Request, call_next: Handler) -> Reply:
+        return await call_next(request)
+
+
+def test_a_list_given_for_a_setting_is_kept_as_a_tuple() -> None:
+    """So a stage stays as it was made, and equals what a file makes of it."""
+    given = ["a", "b"]
+    several = Several(given)
+    given.append("c")
+    read = Chain.from_toml('stages = [{ use = "several", names = ["a", "b"] }]', stages=[Several])
+
+    assert several == Several(("a", "b")) == read.stages[0]
+    with pytest.raises(StageError, match="names=\\('a', 1\\): Expected `str`, got `int`"):
+        Several(["a", 1])  # type: ignore[list-item]
+
+
+def test_a_setting_that_has_its_default_is_not_shown() -> None:
+    assert repr(Several()) == "Several()"
+    assert repr(Several(weights={"a": 1.0})) == "Several(weights={'a': 1.0})"
 
 
 @pytest.mark.parametrize("value", [Limit(5, label="x"), passing, Instruct()])
