@@ -18,5 +18,4 @@ print(response.output_text)
 
 # Every reply knows how it came about.
 meta = response.meta
-if meta is not None:
-    print(f"{response.status}: {meta.provider}, {meta.model}, {len(meta.attempts)} attempt, {meta.duration_s:.3f} s")
+print(f"{response.status}: {meta.provider}, {meta.model}, {len(meta.attempts)} attempt, {meta.duration_s:.3f} s")

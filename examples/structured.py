@@ -32,7 +32,8 @@ WRONG = '{"title": "Tea", "steps": "boil water, wait"}'
 
 # These hosts answer from a script. What comes back is checked, and has the type that was asked for.
 with scripted(TEA) as client:
-    recipe: Recipe = client.responses("How is tea made?", "openai/gpt-5", text_format=Recipe).output_parsed
+    recipe = client.responses("How is tea made?", "openai/gpt-5", text_format=Recipe).output_parsed
+    assert recipe is not None  # it is while the answer waits for something, such as the result of a function
     print(recipe.title, "takes", sum(step.minutes for step in recipe.steps), "minutes")
 
     with client.responses("How is tea made?", "openai/gpt-5", text_format=Recipe, stream=True) as stream:
@@ -49,7 +50,7 @@ with scripted(WRONG) as client:
 # With Reask in the chain the model is told, and asked again.
 with scripted(WRONG, TEA, chain=presets.responses.before("parse_output", antiphon.Reask())) as client:
     response = client.responses("How is tea made?", "openai/gpt-5", text_format=Recipe)
-    print("second answer:", response.output_parsed.steps[0])
+    print("second answer:", response.output_parsed and response.output_parsed.steps[0])
 
 # "prompt" asks by words alone, so it works with any model; whether the answer fits is the model's affair.
 try:

@@ -524,7 +524,7 @@ def test_assigning_to_self_is_refused_with_the_places_for_state() -> None:
     limit = Limit()
 
     with pytest.raises(StageError) as caught:
-        limit.per_minute = 5
+        limit.per_minute = 5  # pyright: ignore[reportAttributeAccessIssue]
 
     assert "stage Limit is frozen; it cannot set self.per_minute" in said_by(caught)
     assert "request.context.scratch" in said_by(caught)

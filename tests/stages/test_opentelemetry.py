@@ -46,7 +46,8 @@ class Telemetry:
         self.meters = MeterProvider(metric_readers=[self.reader])
 
     def stage(self, **settings: Any) -> OpenTelemetry:
-        return OpenTelemetry(**{"tracer_provider": self.tracers, "meter_provider": self.meters, **settings})
+        given: dict[str, Any] = {"tracer_provider": self.tracers, "meter_provider": self.meters, **settings}
+        return OpenTelemetry(**given)
 
     def client(self, *answers: Any, inside: tuple[Any, ...] = (), **settings: Any) -> ScriptedClient:
         return scripted(*answers, chain=presets.responses.before(0, self.stage(**settings), *inside))
