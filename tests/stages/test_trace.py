@@ -82,6 +82,29 @@ def test_failures_tools_and_parents_are_in_their_lines(mode: Mode, tmp_path: Pat
     mode.run(body)
 
 
+def test_the_later_end_of_a_background_response_is_a_record_inside_of_its_call(mode: Mode, tmp_path: Path) -> None:
+    async def body() -> None:
+        client = scripted({"usage": USAGE}, hooks=[Trace(tmp_path / "run.jsonl")])
+        begun = await mode.call(client.chain, model="mistral/m", api_key="k", dialect="responses", background=True)
+        ended = await mode.either(
+            lambda: client.poll_responses(begun.id, interval_s=0.01),
+            lambda: client.apoll_responses(begun.id, interval_s=0.01),
+        )
+        await mode.close(client)
+
+        began, settled = (call for call in records(tmp_path / "run.jsonl") if call.operation != "get")
+        assert (began.operation, began.outcome, began.input_tokens) == ("create", "accepted", None)
+        assert (settled.operation, settled.outcome, settled.parent_id) == (
+            "response.settled",
+            "completed",
+            began.call_id,
+        )
+        assert (settled.input_tokens, settled.response_id) == (10, ended.id)
+        assert "response.settled" in trace_line(settled)
+
+    mode.run(body)
+
+
 def test_calls_side_by_side_are_whole_lines(mode: Mode, tmp_path: Path) -> None:
     async def body() -> None:
         client = scripted("Hello.", hooks=[Trace(tmp_path / "run.jsonl")])
