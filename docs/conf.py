@@ -10,6 +10,7 @@ version = release = antiphon.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "docstrings"]
 highlight_language = "none"
+smartquotes = False  # much of what is quoted is code
 
 myst_heading_anchors = 4
 
@@ -27,6 +28,7 @@ toc_object_entries_show_parents = "hide"
 html_theme = "furo"
 html_title = f"Antiphon {version}"
 html_copy_source = False
+html_domain_indices = False
 html_show_sourcelink = False
 html_show_sphinx = False
 html_show_copyright = False
