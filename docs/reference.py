@@ -132,7 +132,7 @@ def place(name: str, page: Page) -> tuple[int, str, int]:
     home = antiphon._WHERE[name]
     if is_stage(getattr(antiphon, name)):
         return 0, name, 0
-    rank = next((rank for rank, start in enumerate(page.homes) if is_inside(home, start)), len(page.homes))
+    rank = next(rank for rank, start in enumerate(page.homes) if is_inside(home, start))
     return rank, home, list(vars(importlib.import_module(f"antiphon.{home}"))).index(name)
 
 
@@ -178,13 +178,7 @@ def wire_lines() -> Iterator[str]:
     )
     yield from ("## Events", "", "In `antiphon.pipeline.events`.", "")
     yield from table(events.EVENTS.values(), "event")
-    yield from (
-        "",
-        "## Items",
-        "",
-        "In `antiphon.pipeline.items`: what stands in `response.output` and in `input`.",
-        "",
-    )
+    yield from ("", "## Items", "", "In `antiphon.pipeline.items`: what stands in `response.output` and `input`.", "")
     yield from table(items.ITEMS.values(), "item")
     parts = [
         kind for kind in vars(response).values() if isinstance(kind, type) and kind.__module__ == response.__name__

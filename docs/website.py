@@ -26,7 +26,11 @@ FROM_ROOT = {
 }
 TITLES = {"reporting.md": "Reporting a weakness"}
 
-_LINK = re.compile(r"(?<=\]\()(?![a-z]+:|#)([^)\s#]+)(#[^)\s]*)?(?=\))")
+# A relative link's place and anchor; code, in which `[0](x)` is no link, is matched before it and stays.
+_LINK = re.compile(
+    r"^```.*?^```|`[^`]*`|(?<=\]\()(?![a-z]+:|#)(?P<place>[^)\s#]+)(?P<anchor>#[^)\s]*)?(?=\))",
+    re.MULTILINE | re.DOTALL,
+)
 _ENTRY = re.compile(r"^- \[(?P<title>[^\]]+)\]\((?P<page>[\w.-]+\.md)\)", re.MULTILINE)
 _SECTION = re.compile(r"^## (?P<title>.+)\n(?P<body>(?:(?!^## ).*\n?)*)", re.MULTILINE)
 
@@ -36,6 +40,8 @@ def main(out: Path) -> int:
     from sphinx.cmd.build import main as sphinx
 
     source = out.with_name(f"{out.name}-source")
+    if out.is_dir() and any(out.iterdir()) and not (out / ".buildinfo").exists():
+        raise SystemExit(f"{out} holds something else than a site, and would be deleted; name another folder")
     for folder in (source, out):
         shutil.rmtree(folder, ignore_errors=True)
     lay_out(source)
@@ -69,7 +75,9 @@ def linked(page: Path, source: Path) -> str:
     places = {path: name for name, path in FROM_ROOT.items()}
 
     def at(found: re.Match[str]) -> str:
-        path, anchor = (page.parent / found[1]).resolve(), found[2] or ""
+        if found["place"] is None:
+            return found[0]
+        path, anchor = (page.parent / found["place"]).resolve(), found["anchor"] or ""
         if path == ROOT / "README.md":
             return f"index.md{anchor}"
         if path.parent == DOCS and path.suffix == ".md":
