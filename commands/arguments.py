@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from ..client import Client
+from ..mcp.registry import McpServers
 from ..mcp.server import McpServer
 from ..pipeline.chain import Chain
 from ..pipeline.errors import InvalidModel, InvalidParameter, did_you_mean
@@ -119,14 +121,17 @@ def model_of(options: argparse.Namespace, chain: Chain) -> str:
 
 
 def client_of(
-    options: argparse.Namespace, chain: Chain, servers: dict[str, McpServer], store: Store | None = None
+    options: argparse.Namespace,
+    chain: Chain,
+    servers: Mapping[str, McpServer] | McpServers,
+    store: Store | None = None,
 ) -> Client:
-    """Return the client that makes the calls; the caller closes it, and the store that it brings.
+    """Return the client that makes the calls; the caller closes it, and the registry and store that it brings.
 
     Args:
         store: in place of what `--store` says.
     """
-    return Client(chain, mcp_servers=servers or None, state_store=store or options.store)
+    return Client(chain, mcp_servers=servers, state_store=store or options.store)
 
 
 def servers_of(options: argparse.Namespace) -> dict[str, McpServer]:
@@ -134,7 +139,7 @@ def servers_of(options: argparse.Namespace) -> dict[str, McpServer]:
     return read_servers(options.tool)
 
 
-def keywords_of(options: argparse.Namespace, chain: Chain, servers: dict[str, McpServer]) -> dict[str, Any]:
+def keywords_of(options: argparse.Namespace, chain: Chain, servers: Mapping[str, McpServer]) -> dict[str, Any]:
     """Return the keywords of a call, without its input.
 
     Raises:

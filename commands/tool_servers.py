@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
+from typing import Any
 from urllib.parse import urlsplit
 
 from ..mcp.registry import McpServers
 from ..mcp.server import McpServer
+from ..mcp.types import ToolInfo, ToolResult
+from ..pipeline.engine import Engine
 from ..pipeline.errors import InvalidParameter
+from ..pipeline.runtime import drive
 
 # Programs that run another one, which gives the server its name.
 _RUNNERS = re.compile(r"(npx|uvx|uv|run|bunx|node|deno|docker|env|python[\d.]*|-.*|.*=.*)(\.exe)?")
@@ -59,3 +63,31 @@ def _free(wanted: str, taken: dict[str, McpServer]) -> str:
         count += 1
         free = f"{name}-{count}"
     return free
+
+
+def listed_tools(servers: McpServers, engine: Engine) -> Iterator[tuple[str, ToolInfo]]:
+    """Yield the tools of all servers, each with its server's name.
+
+    Args:
+        engine: of the client whose sync calls share the connections.
+
+    Raises:
+        McpError: a server does not answer.
+    """
+    runtime = engine.runtime(is_async=False)
+    for name, server in servers.servers.items():
+        connection = drive(servers.connection(name, server, runtime))
+        for tool in drive(connection.list_tools()):
+            yield name, tool
+
+
+def called_tool(
+    servers: McpServers, engine: Engine, server: str, name: str, arguments: dict[str, Any], timeout_s: float | None
+) -> ToolResult:
+    """Run a tool of one of the servers, and return what it gave back.
+
+    Raises:
+        McpError: the server does not answer.
+    """
+    connection = drive(servers.connection(server, servers.servers[server], engine.runtime(is_async=False)))
+    return drive(connection.call_tool(name, arguments, timeout_s=timeout_s))
