@@ -87,7 +87,7 @@ def show_text(response: Response, *, tools: bool) -> None:
             terminal.write(item.text if item.text.endswith("\n") else f"{item.text}\n")
 
 
-def show_item(item: items.AnyItem) -> None:
+def show_item(item: items.AnyItem | None) -> None:
     """Tell what a tool was called with, and what it said, in a line each."""
     if isinstance(item, items.McpCall):
         terminal.note(f"· {item.name}({item.arguments})")

@@ -1,4 +1,4 @@
-"""The arguments of a call to a model, which several commands take: from the command line to a client and its keywords."""
+"""What several commands take: the arguments of a call, made a client and keywords."""
 
 from __future__ import annotations
 
@@ -53,7 +53,9 @@ def add_call_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_chain_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what says which chain is meant, as the option `--chain`."""
-    parser.add_argument("--chain", default="responses", metavar="FILE", help="a chain file, or the name of a stock chain")
+    parser.add_argument(
+        "--chain", default="responses", metavar="FILE", help="a chain file, or the name of a stock chain"
+    )
     add_imports_argument(parser)
 
 

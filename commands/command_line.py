@@ -165,4 +165,3 @@ def _failed(error: Exception, debug: bool) -> int:
     else:
         terminal.complain(mask(f"{type(error).__name__}: {error}"), "--debug shows where")
     return MISUSED if isinstance(error, CallError) else FAILED
-

@@ -38,7 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     form.add_argument("--json", action="store_true", help="write the whole response as JSON")
     form.add_argument("--events", action="store_true", help="write the stream's events, a line of JSON each")
     form.add_argument("--dry-run", action="store_true", help="show what would be sent, and send nothing")
-    parser.add_argument("-v", "--verbose", action="count", default=0, help="stages, times, tokens, cost; -vv: log lines")
+    parser.add_argument(
+        "-v", "--verbose", action="count", default=0, help="stages, times, tokens, cost; -vv: log lines"
+    )
     add_call_arguments(parser)
 
 
@@ -68,7 +70,7 @@ def run(options: argparse.Namespace) -> int:
 def _answer(client: Client, call: Call, options: argparse.Namespace) -> Response:
     """Make one call, and write its answer in the form that is asked for."""
     if options.json or options.no_stream:
-        response = client.responses(**{**call, "stream": False})
+        response: Response = client.responses(**{**call, "stream": False})
         if options.json:
             terminal.print_json(loads(response.raw))
         else:
@@ -81,7 +83,8 @@ def _answer(client: Client, call: Call, options: argparse.Namespace) -> Response
         for event in stream:
             line = event.raw.replace(b"\n", b" ").decode("utf-8", "replace")  # between JSON's tokens only
             print(line, flush=True)
-        return stream.until_done()
+        whole: Response = stream.until_done()
+        return whole
 
 
 def _prompt(argument: str | None) -> str:
