@@ -61,10 +61,11 @@ def show_stream(stream: EventStream, *, tools: bool) -> Response:
             for event in stream:
                 if isinstance(event, ev.OutputTextDelta):
                     text = whole.of(event.delta)
-                    if last and event.item_id != last and not ended:
+                    if event.item_id != last and not ended:
                         terminal.write("\n")
-                    terminal.write(text)
+                    # Noted before it is written: Ctrl-C may come in between.
                     last, ended = event.item_id, text.endswith("\n") if text else ended
+                    terminal.write(text)
                 elif tools and isinstance(event, ev.OutputItemDone):
                     if not ended:
                         terminal.write("\n")

@@ -166,6 +166,12 @@ def keywords_of(options: argparse.Namespace, chain: Chain, servers: Mapping[str,
     return keywords
 
 
+_OTHERWISE = {
+    "input": "the input is the prompt and what --file names",
+    "stream": "answers are streamed, unless --no-stream or --json says otherwise",
+}
+
+
 def _set(keywords: dict[str, Any], given: str) -> None:
     """Set what one `--set` says; `reasoning.effort=low` is a field of an object."""
     name, mark, text = given.partition("=")
@@ -173,6 +179,8 @@ def _set(keywords: dict[str, Any], given: str) -> None:
     # The value is not shown: it may be a key.
     if not mark or not last or not all(outer):
         raise InvalidParameter("--set without a name and a value", hint="--set temperature=0.2")
+    if name in _OTHERWISE:
+        raise InvalidParameter(f"--set {name}: {_OTHERWISE[name]}")
     inside = keywords
     for part in outer:
         inside = inside.setdefault(part, {})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -151,7 +152,7 @@ class Chat:
         terminal.note(f"[{summary(response)}]")
 
     def _answer(self, call: Call) -> Response:
-        return show_stream(self.client.responses(**{**call, "stream": True}), tools=True)
+        return show_stream(self.client.responses(**call, stream=True), tools=True)
 
     # --- what is typed ---------------------------------------------------------------------------------------------
 
@@ -245,4 +246,4 @@ def _said_in(given: Any) -> Iterator[tuple[str, str]]:
 def _edit_lines() -> None:
     """Let `input` edit lines and go back in what was typed, where there is a readline. Nothing is kept of it."""
     with contextlib.suppress(ImportError):
-        import readline  # noqa: F401
+        importlib.import_module("readline")

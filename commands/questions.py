@@ -51,7 +51,7 @@ class Asker:
 
     def __init__(self, client: Client, model: str, max_tokens: int, timeout_s: float) -> None:
         self._client = client
-        self._usual = {"model": model, "max_output_tokens": max_tokens, "timeout": timeout_s}
+        self._usual: dict[str, Any] = {"model": model, "max_output_tokens": max_tokens, "timeout": timeout_s}
         self._responses: list[Response] = []
 
     def ask_first(self) -> None:
@@ -60,13 +60,13 @@ class Asker:
 
     def ask(self, input: Any, **keywords: Any) -> Response:
         """Make a call, and count it."""
-        response: Response = self._client.responses(**{"input": input, **self._usual, **keywords})
+        response: Response = self._client.responses(input, **{**self._usual, **keywords})
         self._responses.append(response)
         return response
 
     def stream(self, input: Any, **keywords: Any) -> tuple[EventStream, list[Any]]:
         """Make a streamed call; return the stream, read to its end, and its events."""
-        with self._client.responses(**{"input": input, **self._usual, **keywords, "stream": True}) as stream:
+        with self._client.responses(input, stream=True, **{**self._usual, **keywords}) as stream:
             events: list[Any] = list(stream)
         if stream.response is not None:
             self._responses.append(stream.response)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import cast
 from urllib.parse import urlsplit
 
 from ..pipeline.cassette import Cassette, Recorded, bytes_of, read_cassette
@@ -55,13 +56,12 @@ class ReplayServer(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server: ReplayServer
 
     def _answer(self) -> None:
         length = int(self.headers.get("content-length") or 0)
         body = self.rfile.read(length) if length else None
         try:
-            exchange = self.server.take(self.command, self.path, body)
+            exchange = cast(ReplayServer, self.server).take(self.command, self.path, body)
         except CassetteMiss as error:
             self._send(404, {"content-type": "application/json"}, [encode({"error": {"message": str(error)}})])
             return

@@ -70,21 +70,20 @@ def run(options: argparse.Namespace) -> int:
 def _answer(client: Client, call: Call, options: argparse.Namespace) -> Response:
     """Make one call, and write its answer in the form that is asked for."""
     if options.json or options.no_stream:
-        response: Response = client.responses(**{**call, "stream": False})
+        response = client.responses(**call, stream=False)
         if options.json:
             terminal.print_json(loads(response.raw))
         else:
             show_text(response, tools=options.verbose > 0)
         return response
-    stream = client.responses(**{**call, "stream": True})
+    stream = client.responses(**call, stream=True)
     if not options.events:
         return show_stream(stream, tools=options.verbose > 0)
     with stream:
         for event in stream:
             line = event.raw.replace(b"\n", b" ").decode("utf-8", "replace")  # between JSON's tokens only
             print(line, flush=True)
-        whole: Response = stream.until_done()
-        return whole
+        return stream.until_done()
 
 
 def _prompt(argument: str | None) -> str:

@@ -1,0 +1,86 @@
+"""Runs of the command line: in this process for most checks, and as a user starts it where that matters."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import math
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from loopback import Connection, Server
+
+from antiphon.__main__ import main
+from antiphon.pipeline.http import HttpRequest
+from antiphon.pipeline.runtime import drive
+from antiphon.pipeline.timeouts import Pace, Timeouts
+from antiphon.providers.scripted import Answer, ScriptedHost
+
+COMMAND = [str(Path(sys.executable).with_name("antiphon"))]
+"""The command as it is installed."""
+
+WEATHER = f'"{sys.executable}" "{Path(__file__).parents[1] / "examples" / "servers" / "bare.py"}"'
+"""The command line of an MCP server with one tool, `get_weather`."""
+
+_PACE = Pace(Timeouts(), ends_at=math.inf, now=0.0, streamed=False)  # a scripted host does not look at it
+
+
+class Ran(NamedTuple):
+    status: int
+    out: str
+    err: str
+
+
+def run(*words: str, stdin: str | bytes | None = None) -> Ran:
+    """Run a command in this process; its streams are files, and no terminal."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+    given = stdin.encode() if isinstance(stdin, str) else stdin
+    read = io.TextIOWrapper(io.BytesIO(given or b""), "utf-8")
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdin", read)
+        try:
+            status = main(words)
+        except SystemExit as leaving:
+            status = int(leaving.code or 0)
+    said = [stream.buffer.getvalue().decode() for stream in (out, err)]  # type: ignore[attr-defined]
+    return Ran(status, *said)
+
+
+@contextlib.contextmanager
+def openai_host(*answers: Answer) -> Iterator[tuple[Server, dict[str, str]]]:
+    """Serve scripted answers at a real address; yield the server, and the variables that make it OpenAI's."""
+    host = ScriptedHost(answers)
+
+    def serve(connection: Connection) -> None:
+        while (request := connection.request()) is not None:
+            body = request.body or b"{}"
+            streamed = bool(json.loads(body).get("stream"))
+            exchange = drive(host.open(HttpRequest("POST", "http://host", (), body, streamed), _PACE))
+            kind = "text/event-stream" if streamed else "application/json"
+            connection.answer(drive(exchange.read()), f"{exchange.status} Said", content_type=kind)
+
+    with Server(serve) as server:
+        yield (
+            server,
+            {"OPENAI_BASE_URL": f"http://127.0.0.1:{server.port}/v1", "OPENAI_API_KEY": "sk-test-0123456789abcdef"},
+        )
+
+
+def set_all(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+
+def child_environment(**changes: str) -> dict[str, str]:
+    """Return the environment of a child process."""
+    return {**os.environ, **changes}
+
+
+def bodies(server: Server) -> list[dict[str, Any]]:
+    """Return the bodies of the requests that came."""
+    return [json.loads(request.body) for request in server.requests]
