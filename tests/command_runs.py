@@ -53,22 +53,35 @@ def run(*words: str, stdin: str | bytes | None = None) -> Ran:
 
 @contextlib.contextmanager
 def openai_host(*answers: Answer) -> Iterator[tuple[Server, dict[str, str]]]:
-    """Serve scripted answers at a real address; yield the server, and the variables that make it OpenAI's."""
+    """Serve scripted answers at a real address; yield the server, and the variables that make it OpenAI's.
+
+    What was answered whole can be read again, with the text that was asked.
+    """
     host = ScriptedHost(answers)
+    kept: dict[str, tuple[dict[str, Any], Any]] = {}
 
     def serve(connection: Connection) -> None:
         while (request := connection.request()) is not None:
-            body = request.body or b"{}"
-            streamed = bool(json.loads(body).get("stream"))
-            exchange = drive(host.open(HttpRequest("POST", "http://host", (), body, streamed), _PACE))
+            method, path, _ = request.line.split()
+            if method == "GET":
+                response, asked = kept[path.split("/")[3].partition("?")[0]]
+                page = {"object": "list", "data": [{"type": "message", "role": "user", "content": asked}]}
+                connection.answer(json.dumps(page if "input_items" in path else response).encode())
+                continue
+            body = json.loads(request.body)
+            streamed = bool(body.get("stream"))
+            exchange = drive(host.open(HttpRequest(method, path, (), request.body, streamed), _PACE))
+            said = drive(exchange.read())
+            if exchange.status == 200:
+                last = json.loads(said.rpartition(b"data: ")[2])
+                response = last["response"] if streamed else last
+                kept[response["id"]] = (response, body["input"])
             kind = "text/event-stream" if streamed else "application/json"
-            connection.answer(drive(exchange.read()), f"{exchange.status} Said", content_type=kind)
+            connection.answer(said, f"{exchange.status} Said", content_type=kind)
 
     with Server(serve) as server:
-        yield (
-            server,
-            {"OPENAI_BASE_URL": f"http://127.0.0.1:{server.port}/v1", "OPENAI_API_KEY": "sk-test-0123456789abcdef"},
-        )
+        address = f"http://127.0.0.1:{server.port}/v1"
+        yield server, {"OPENAI_BASE_URL": address, "OPENAI_API_KEY": "sk-test-0123456789abcdef"}
 
 
 def set_all(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:

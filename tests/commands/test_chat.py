@@ -89,6 +89,16 @@ class Terminal:
     def type(self, text: str) -> None:
         os.write(self.master, text.encode())
 
+    def interrupt(self) -> None:
+        """Press Ctrl-C until something comes of it: pressed between two system calls it wakes nobody up."""
+        assert not self.seen
+        os.write(self.master, b"\x03")
+        while len(self.seen) <= len("^C"):
+            if select.select([self.master], [], [], 2.0)[0]:
+                self.seen += os.read(self.master, 4096).decode().replace("\r\n", "\n")
+            else:
+                os.write(self.master, b"\x03")
+
     def end(self) -> int:
         """Return the exit status."""
         try:
@@ -128,9 +138,11 @@ def test_a_chat_on_a_terminal_is_stopped_asked_and_ended(tmp_path: Path) -> None
         begin = terminal.until("> ")
         terminal.type("Hi.\n")
         terminal.until("\nHello")
-        terminal.type("\x03")
+        terminal.interrupt()
         stopped = terminal.until("> ")
-        terminal.type("half a line\x03")
+        terminal.type("half a line")
+        terminal.until("half a line")
+        terminal.interrupt()
         idle = terminal.until("> $")
         terminal.type("Again.\n")
         answer = terminal.until("> $")
