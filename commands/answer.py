@@ -16,6 +16,8 @@ from ..pipeline.response import Response
 from ..pipeline.stream_views import WholeText
 from . import terminal
 
+_SHOWN = 200  # characters of what a tool said
+
 Call = dict[str, Any]
 """The keywords of `Client.responses`, the input among them."""
 
@@ -93,9 +95,9 @@ def show_item(item: items.AnyItem | None) -> None:
     if isinstance(item, items.McpCall):
         terminal.note(f"· {item.name}({item.arguments})")
         said = item.error.message if item.error is not None else item.output
-        terminal.note(f"  {'failed: ' if item.error is not None else ''}{_line(said or '')}")
+        terminal.note(f"  {'failed: ' if item.error is not None else ''}{terminal.cut(said or '', _SHOWN)}")
     elif isinstance(item, items.McpListTools) and item.error:
-        terminal.note(f"· the tools of {item.server_label} are not there: {_line(item.error)}")
+        terminal.note(f"· the tools of {item.server_label} are not there: {terminal.cut(item.error, _SHOWN)}")
 
 
 def show_notes(response: Response) -> None:
@@ -120,8 +122,3 @@ def show_notes(response: Response) -> None:
     if not response.output_text and response.output:
         kinds = ", ".join(dict.fromkeys(item.type for item in response.output))
         terminal.note(f"note: no text; the response holds: {kinds} (--json shows it)")
-
-
-def _line(text: str, most: int = 200) -> str:
-    flat = " ".join(text.split())
-    return flat if len(flat) <= most else f"{flat[: most - 1]}…"

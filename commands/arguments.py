@@ -19,6 +19,7 @@ from ..pipeline.params import NULL
 from ..pipeline.stores.store import Store
 from ..pipeline.wire import loads
 from ..stages import presets
+from ..stages.trace import Trace
 from .tool_servers import read_servers
 
 MODEL_VARIABLE = "ANTIPHON_MODEL"
@@ -46,6 +47,9 @@ def add_call_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--ask", action="store_true", help="ask on the terminal before each call of a tool")
     parser.add_argument("--store", metavar="URL", help="where responses are kept, e.g. sqlite:///chats.db")
+    parser.add_argument(
+        "--trace", metavar="FILE", help="add the call's times and numbers to a file, for antiphon trace"
+    )
     parser.add_argument("--record", metavar="FILE", help="write what goes over the wire, for --replay")
     parser.add_argument("--replay", metavar="FILE", help="answer from such a file, without a network")
     add_chain_arguments(parser)
@@ -133,7 +137,8 @@ def client_of(
     Args:
         store: in place of what `--store` says.
     """
-    return Client(chain, mcp_servers=servers, state_store=store or options.store)
+    hooks = [Trace(options.trace)] if options.trace else []
+    return Client(chain, hooks=hooks, mcp_servers=servers, state_store=store or options.store)
 
 
 def servers_of(options: argparse.Namespace) -> dict[str, McpServer]:

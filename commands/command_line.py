@@ -85,14 +85,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         terminal.forget_output()
         return UNREAD
     except Exception as error:
-        return _failed(error, debug)
+        status = _failed(error, debug)
+        terminal.forget_output()
+        return status
 
 
 def _command(words: list[str]) -> tuple[Command | None, int]:
     """Return the command that is asked for; or None, when it is done already, and the exit status."""
     name = words[0] if words else "--help"
     if name in COMMANDS:
-        return cast(Command, importlib.import_module(f".{name}", __package__)), DONE
+        return command_named(name), DONE
     if name in ("-h", "--help", "help"):
         rows = "\n".join(f"  {name:<10} {purpose}" for name, purpose in COMMANDS.items())
         print(_HELP.format(commands=rows))
@@ -109,6 +111,11 @@ def _command(words: list[str]) -> tuple[Command | None, int]:
         return None, MISUSED
     terminal.flush()
     return None, DONE
+
+
+def command_named(name: str) -> Command:
+    """Return one of the `COMMANDS`."""
+    return cast(Command, importlib.import_module(f".{name}", __package__))
 
 
 class Parser(argparse.ArgumentParser):

@@ -9,12 +9,10 @@ from ..pipeline.response import Response
 from . import terminal
 
 
-def print_facts(response: Response) -> None:
-    """Say on stderr what `-v` asks for."""
-    meta = response.meta
-    if meta is None:
-        return
-    for line in [*_stages(meta), *_attempts(meta), *_numbers(response, meta)]:
+def print_facts(meta: Meta, response: Response | None) -> None:
+    """Say on stderr what `-v` asks for; of a call that failed there may be no response."""
+    numbers = [] if response is None else _numbers(response, meta)
+    for line in [*_stages(meta), *_attempts(meta), *numbers]:
         terminal.note(line)
 
 

@@ -91,4 +91,4 @@ def run(options: argparse.Namespace) -> int:
 
 def _said(error: AntiphonError) -> str:
     where = "not sent" if isinstance(error, CallError) else "refused" if error.status else "failed"
-    return f"{where}: {type(error).__name__}: {' '.join(error.message.split())[:200]}"
+    return f"{where}: {type(error).__name__}: {terminal.cut(error.message, 200)}"

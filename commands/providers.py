@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 
 from ..pipeline.secret import mask_url
 from ..providers import catalog
@@ -48,7 +49,8 @@ def _cells(row: Provider) -> tuple[str, ...]:
     variables = _variables(row)
     key = " or ".join(variables) if variables else "none" if not row.key_required else row.auth
     address = mask_url(row.base_url) or (f"${row.base_env[0]}" if row.base_env else row.launcher or "api_base")
-    return (name, " ".join(row.dialects), key, _is_set(row), address, row.checked, row.source)
+    source = terminal.cut(row.source, 40) if terminal.is_terminal(sys.stdout) else row.source
+    return (name, " ".join(row.dialects), key, _is_set(row), address, row.checked, source)
 
 
 def _fields(row: Provider) -> dict[str, object]:

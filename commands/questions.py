@@ -17,12 +17,13 @@ import msgspec
 from ..client import Client
 from ..pipeline import events as ev
 from ..pipeline import items
-from ..pipeline.errors import OutputError
+from ..pipeline.errors import OutputError, OutputIncomplete
 from ..pipeline.event_stream import EventStream
 from ..pipeline.grammar import check_grammar
 from ..pipeline.parts import OutputText
 from ..pipeline.response import Response
 from ..providers.response_ids import is_kept
+from .terminal import cut
 
 Verdict: TypeAlias = Literal["yes", "no", "unclear"]
 
@@ -109,9 +110,9 @@ def _left_out(response: Response, name: str) -> str | None:
 
 
 def _quoted(response: Response) -> str:
-    text = " ".join(response.output_text.split())
-    shown = f'"{text[:60]}{"…" if len(text) > 60 else ""}"' if text else "no text"
-    return f"{shown}, {response.status}"
+    text = cut(response.output_text, 60)
+    said = f'"{text}"' if text else "no text"
+    return f"{said}, {response.status}"
 
 
 # --- the questions --------------------------------------------------------------------------------------------------
@@ -209,8 +210,10 @@ _SCHEMA: Final = {
 def _json_schema(asker: Asker) -> Answer:
     try:
         response = asker.ask("Name a city of Italy, and how many people live there.", text_format=_SCHEMA)
+    except OutputIncomplete as error:
+        return "unclear", f"cut before its end: {error.reason}"
     except OutputError as error:
-        return "no", f"{type(error).__name__}: {' '.join(error.message.split())}"
+        return "no", f"{type(error).__name__}: {cut(error.message, 200)}"
     found: Any = response.output_parsed
     good = isinstance(found, dict) and isinstance(found.get("city"), str) and isinstance(found.get("people"), int)
     if good and len(found) == 2:

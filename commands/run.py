@@ -8,7 +8,8 @@ import stat
 import sys
 
 from ..client import Client
-from ..pipeline.errors import InvalidParameter
+from ..keywords import translate
+from ..pipeline.errors import AntiphonError, InvalidParameter
 from ..pipeline.response import Response
 from ..pipeline.wire import loads
 from . import terminal
@@ -58,12 +59,18 @@ def run(options: argparse.Namespace) -> int:
         configure_logging("DEBUG")
     with client_of(options, chain, servers) as client:
         if options.dry_run:
-            print(terminal.shown(str(client.chain.explain(**call))))
+            known, _ = translate(call)
+            print(terminal.shown(str(client.chain.explain(**known))))
             return 0
-        response = converse(client, call, lambda call: _answer(client, call, options))
+        try:
+            response = converse(client, call, lambda call: _answer(client, call, options))
+        except AntiphonError as error:
+            if options.verbose and error.meta is not None:
+                print_facts(error.meta, error.response)
+            raise
     show_notes(response)
-    if options.verbose:
-        print_facts(response)
+    if options.verbose and response.meta is not None:
+        print_facts(response.meta, response)
     return 0
 
 
@@ -82,7 +89,7 @@ def _answer(client: Client, call: Call, options: argparse.Namespace) -> Response
     with stream:
         for event in stream:
             line = event.raw.replace(b"\n", b" ").decode("utf-8", "replace")  # between JSON's tokens only
-            print(line, flush=True)
+            print(terminal.shown(line), flush=True)
         return stream.until_done()
 
 

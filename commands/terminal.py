@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -44,6 +45,12 @@ def shown(text: str, stream: TextIO | None = None) -> str:
     return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text.replace("\r\n", "\n"))
 
 
+def cut(text: str, most: int) -> str:
+    """Return text as one line of so many characters at the most."""
+    flat = " ".join(text.split())
+    return flat if len(flat) <= most else f"{flat[: most - 1]}…"
+
+
 def write(text: str) -> None:
     """Write what a model says, at once."""
     print(shown(text), end="", flush=True)
@@ -51,20 +58,26 @@ def write(text: str) -> None:
 
 def note(text: str) -> None:
     """Say something beside the output."""
-    print(coloured(shown(text, sys.stderr), 2, sys.stderr), file=sys.stderr, flush=True)
+    _say(coloured(shown(text, sys.stderr), 2, sys.stderr))
 
 
 def complain(message: str, hint: str | None = None) -> None:
     """Say what is wrong, and what to do about it."""
-    flush()
+    with contextlib.suppress(OSError):
+        flush()  # what came before stands before it
     text = shown(message, sys.stderr) + (f"\n  hint: {hint}" if hint else "")
-    print(f"{coloured('error:', 31, sys.stderr)} {text}", file=sys.stderr, flush=True)
+    _say(f"{coloured('error:', 31, sys.stderr)} {text}")
+
+
+def _say(text: str) -> None:
+    if sys.stderr is not None:  # else `print` would take the standard output
+        print(text, file=sys.stderr, flush=True)
 
 
 def print_json(value: Any) -> None:
     """Write a value as JSON, which every encoding can carry."""
     encoding = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "")
-    print(json.dumps(value, indent=2, ensure_ascii=encoding != "utf8"))
+    print(shown(json.dumps(value, indent=2, ensure_ascii=encoding != "utf8")))
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -106,7 +119,7 @@ def flush() -> None:
 
 
 def forget_output() -> None:
-    """Let go of what nobody reads, so that the interpreter's own flush at exit does not fail on it."""
+    """Let go of what cannot be written, so that the interpreter's own flush at exit does not fail on it."""
     try:
         flush()
     except OSError:

@@ -11,6 +11,7 @@ from ..stages.trace_page import follow, render_trace, trace_line
 from . import terminal
 
 EXAMPLES = """\
+  antiphon run "Hello." -m openai/gpt-5 --trace run.jsonl
   antiphon trace run.jsonl -o run.html
   antiphon trace run.jsonl --follow
 """

@@ -8,7 +8,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,12 +47,12 @@ def run(*words: str, stdin: str | bytes | None = None) -> Ran:
             status = main(words)
         except SystemExit as leaving:
             status = int(leaving.code or 0)
-    said = [stream.buffer.getvalue().decode() for stream in (out, err)]  # type: ignore[attr-defined]
+    said = [stream.buffer.getvalue().decode() for stream in (out, err)]
     return Ran(status, *said)
 
 
 @contextlib.contextmanager
-def openai_host(*answers: Answer) -> Iterator[tuple[Server, dict[str, str]]]:
+def openai_host(*answers: Answer) -> Generator[tuple[Server, dict[str, str]]]:
     """Serve scripted answers at a real address; yield the server, and the variables that make it OpenAI's.
 
     What was answered whole can be read again, with the text that was asked.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import re
 import shlex
@@ -15,7 +14,7 @@ import pytest
 from command_runs import WEATHER, Ran, openai_host, run, set_all
 
 from antiphon import Trace
-from antiphon.commands.command_line import COMMANDS, parser_of
+from antiphon.commands.command_line import COMMANDS, command_named, parser_of
 from antiphon.testing import function_call, scripted
 
 PAGE = Path(__file__).parents[2] / "docs" / "command-line.md"
@@ -66,8 +65,7 @@ def run_line(line: str) -> Ran | None:
     *before, words = [shlex.split(part, comments=True) for part in line.split(" | ")]
     assert words.pop(0) == "antiphon"
     if "--serve" in words or "--follow" in words:
-        command = importlib.import_module(f"antiphon.commands.{words[0]}")
-        assert parser_of(words[0], command).parse_args(words[1:])
+        assert parser_of(words[0], command_named(words[0])).parse_args(words[1:])
         return None
     stdin = Path(before[0][1]).read_text() if before else "Hi.\n" if words[0] == "chat" else None
     return run(*words, stdin=stdin)
@@ -75,10 +73,10 @@ def run_line(line: str) -> Ran | None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_examples_of_a_commands_help_run(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    command = importlib.import_module(f"antiphon.commands.{name}")
+    examples = command_named(name).EXAMPLES.splitlines()
     with openai_host(answer) as (_, variables):
         set_all(monkeypatch, variables)
-        ran = {line: run_line(line.strip()) for line in command.EXAMPLES.splitlines()}
+        ran = {line: run_line(line.strip()) for line in examples}
 
     assert {line: found for line, found in ran.items() if found is not None and found.status != 0} == {}
 
