@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
@@ -10,6 +11,7 @@ import select
 import subprocess
 import sys
 from pathlib import Path
+from typing import Self
 
 import pytest
 from command_runs import COMMAND, WEATHER, bodies, child_environment, openai_host, run, set_all
@@ -99,13 +101,13 @@ class Terminal:
             else:
                 os.write(self.master, b"\x03")
 
-    def end(self) -> int:
-        """Return the exit status."""
-        try:
-            return self.process.wait(30)
-        finally:
-            self.process.kill()
-            os.close(self.master)
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self.master)
 
 
 # A terminal sends Ctrl-C to the session that it controls.
@@ -123,18 +125,20 @@ def test_a_chat_on_a_terminal_is_stopped_asked_and_ended(tmp_path: Path) -> None
 
     def slow_then_fast(connection: Connection) -> None:
         while connection.request() is not None:
+            is_first = len(connection.server.requests) == 1
             connection.begin_stream()
-            for part in parts[:until] if not left else parts:
+            for part in parts[:until] if is_first else parts:
                 connection.send_chunk(part)
-            if not left:
+            if is_first:
                 connection.wait_for_close()
                 left.append(True)
                 return
             connection.send_chunk(b"")
 
-    with Server(slow_then_fast) as server:
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(Server(slow_then_fast))
         variables = {"OPENAI_API_KEY": "k", "OPENAI_BASE_URL": f"http://127.0.0.1:{server.port}/v1"}
-        terminal = Terminal("chat", "-m", "openai/gpt-5", **variables)
+        terminal = stack.enter_context(Terminal("chat", "-m", "openai/gpt-5", **variables))
         begin = terminal.until("> ")
         terminal.type("Hi.\n")
         terminal.until("\nHello")
@@ -147,7 +151,7 @@ def test_a_chat_on_a_terminal_is_stopped_asked_and_ended(tmp_path: Path) -> None
         terminal.type("Again.\n")
         answer = terminal.until("> $")
         terminal.type("\x04")
-        status = terminal.end()
+        status = terminal.process.wait(30)
 
     assert "openai/gpt-5; /help says what else may be typed" in begin
     assert "stopped; this turn is not part of the conversation" in stopped
@@ -161,12 +165,12 @@ def test_a_chat_on_a_terminal_is_stopped_asked_and_ended(tmp_path: Path) -> None
 
 def test_calls_of_tools_are_asked_for_on_a_terminal() -> None:
     calls = {"output": [function_call("get_weather", {"city": "\x1b[2JRome"})]}
-    with openai_host(calls, "Sunny.") as (server, variables):
-        terminal = Terminal("run", "Hi", "-m", "openai/gpt-5", "--ask", "--tool", WEATHER, **variables)
+    words = ("run", "Hi", "-m", "openai/gpt-5", "--ask", "--tool", WEATHER)
+    with openai_host(calls, "Sunny.") as (server, variables), Terminal(*words, **variables) as terminal:
         asked = terminal.until(r"\[y/N\] ")
         terminal.type("y\n")
         terminal.until(r"\nSunny\.\n")
-        status = terminal.end()
+        status = terminal.process.wait(30)
 
     assert "bare wants to run get_weather(" in asked
     assert "\x1b[2J" not in asked  # what a model says does not steer the terminal
