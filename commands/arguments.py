@@ -20,7 +20,6 @@ from ..pipeline.stores.store import Store
 from ..pipeline.wire import loads
 from ..stages import presets
 from ..stages.trace import Trace
-from .tool_servers import read_servers
 
 MODEL_VARIABLE = "ANTIPHON_MODEL"
 
@@ -139,11 +138,6 @@ def client_of(
     """
     hooks = [Trace(options.trace)] if options.trace else []
     return Client(chain, hooks=hooks, mcp_servers=servers, state_store=store or options.store)
-
-
-def servers_of(options: argparse.Namespace) -> dict[str, McpServer]:
-    """Return the MCP servers that `--tool` names, by the names they get here."""
-    return read_servers(options.tool)
 
 
 def keywords_of(options: argparse.Namespace, chain: Chain, servers: Mapping[str, McpServer]) -> dict[str, Any]:

@@ -30,9 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     show.add_argument("--options", action="store_true", help="list the call options that its stages read")
     check = actions.add_parser("check", help="say all that is wrong with chain files; status 1", allow_abbrev=False)
     check.add_argument("files", nargs="+", type=Path, metavar="FILE")
-    actions.add_parser("schema", help="write the JSON Schema of chain files, for editors", allow_abbrev=False)
+    schema = actions.add_parser("schema", help="write the JSON Schema of chain files, for editors", allow_abbrev=False)
     for action in (show, check):
         add_imports_argument(action)
+    for action in (show, check, schema):  # behind the action too; the parser around it sets the default
+        action.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
 
 
 def run(options: argparse.Namespace) -> int:

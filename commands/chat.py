@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from ..calls import StoredKeywords
 from ..client import Client
 from ..mcp.registry import McpServers
 from ..pipeline import items
@@ -21,9 +22,9 @@ from ..pipeline.response import Response
 from ..pipeline.stores.store import Store, key_of, open_store
 from . import terminal
 from .answer import Call, converse, show_notes, show_stream
-from .arguments import add_call_arguments, chain_of, client_of, keywords_of, servers_of
+from .arguments import add_call_arguments, chain_of, client_of, keywords_of
 from .facts import summary
-from .tool_servers import listed_tools
+from .tool_servers import listed_tools, read_servers
 
 EXAMPLES = """\
   antiphon chat -m openai/gpt-5
@@ -62,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
         raise InvalidParameter(
             "--resume needs to know where the last conversation is kept", hint="--store sqlite:///chats.db"
         )
-    chain, servers = chain_of(options), servers_of(options)
+    chain, servers = chain_of(options), read_servers(options.tool)
     call = keywords_of(options, chain, servers)
     with (
         contextlib.closing(open_store(url or "memory://")) as store,
@@ -129,8 +130,9 @@ class Chat:
             if entry is None:
                 raise InvalidParameter("this store has no conversation to resume", hint="leave --resume out")
             which = msgspec.json.decode(entry.value, type=_Last).id
-        response = self.client.get_responses(which)
-        page = self.client.list_input_items(which, order="asc")
+        keywords = {name: self.call[name] for name in StoredKeywords.__annotations__ if name in self.call}
+        response = self.client.get_responses(which, **keywords)
+        page = self.client.list_input_items(which, order="asc", **keywords)
         self.said = [*_said_in(page), *_said_in(response.output)]
         self.previous = which
         for role, text in self.said:

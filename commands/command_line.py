@@ -71,9 +71,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     terminal.prepare()
     debug = False
     try:
-        command, rest = _command(words)
+        command, status = _command(words)
         if command is None:
-            return rest
+            return status
         options = _parsed(parser_of(words[0], command), words[1:])
         debug = options.debug
         status = command.run(options)
@@ -151,7 +151,7 @@ def _parsed(parser: argparse.ArgumentParser, words: list[str]) -> argparse.Names
 
 def _stopped() -> int:
     if terminal.is_terminal(sys.stderr):
-        print(file=sys.stderr)  # behind the ^C that the terminal shows
+        terminal.say("")  # behind the ^C that the terminal shows
     terminal.forget_output()
     return STOPPED
 
@@ -164,7 +164,7 @@ def _failed(error: Exception, debug: bool) -> int:
     if debug:
         import traceback
 
-        print(mask("".join(traceback.format_exception(error))), end="", file=sys.stderr)
+        terminal.say(mask("".join(traceback.format_exception(error))).rstrip("\n"))
     elif isinstance(error, AntiphonError):
         terminal.complain(str(error))
     elif isinstance(error, OSError):

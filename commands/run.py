@@ -14,9 +14,10 @@ from ..pipeline.response import Response
 from ..pipeline.wire import loads
 from . import terminal
 from .answer import Call, converse, show_notes, show_stream, show_text
-from .arguments import add_call_arguments, chain_of, client_of, keywords_of, servers_of
+from .arguments import add_call_arguments, chain_of, client_of, keywords_of
 from .facts import print_facts
 from .input_parts import input_of
+from .tool_servers import read_servers
 
 EXAMPLES = """\
   antiphon run "Why is the sea salty?" -m openai/gpt-5
@@ -49,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
     text = _prompt(options.prompt)
     if not text and not options.file:
         raise InvalidParameter("there is no prompt", hint='antiphon run "Hello.", or write it to the standard input')
-    chain, servers = chain_of(options), servers_of(options)
+    chain, servers = chain_of(options), read_servers(options.tool)
     call = {"input": input_of(text, options.file), **keywords_of(options, chain, servers)}
     if options.verbose:
         call["trace"] = True

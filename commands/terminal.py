@@ -58,7 +58,7 @@ def write(text: str) -> None:
 
 def note(text: str) -> None:
     """Say something beside the output."""
-    _say(coloured(shown(text, sys.stderr), 2, sys.stderr))
+    say(coloured(shown(text, sys.stderr), 2, sys.stderr))
 
 
 def complain(message: str, hint: str | None = None) -> None:
@@ -66,10 +66,11 @@ def complain(message: str, hint: str | None = None) -> None:
     with contextlib.suppress(OSError):
         flush()  # what came before stands before it
     text = shown(message, sys.stderr) + (f"\n  hint: {hint}" if hint else "")
-    _say(f"{coloured('error:', 31, sys.stderr)} {text}")
+    say(f"{coloured('error:', 31, sys.stderr)} {text}")
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
+    """Write a line on the standard error, where there is one."""
     if sys.stderr is not None:  # else `print` would take the standard output
         print(text, file=sys.stderr, flush=True)
 

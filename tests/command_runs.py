@@ -30,15 +30,32 @@ WEATHER = f'"{sys.executable}" "{Path(__file__).parents[1] / "examples" / "serve
 _PACE = Pace(Timeouts(), ends_at=math.inf, now=0.0, streamed=False)  # a scripted host does not look at it
 
 
+def interruptible(*words: str) -> list[str]:
+    """Return what starts the command so that SIGINT stops it: one that is ignored is inherited, and stays so."""
+    program = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from antiphon.__main__ import main; sys.exit(main())"
+    )
+    return [sys.executable, "-P", "-c", program, *words]
+
+
 class Ran(NamedTuple):
     status: int
     out: str
     err: str
 
 
-def run(*words: str, stdin: str | bytes | None = None) -> Ran:
-    """Run a command in this process; its streams are files, and no terminal."""
-    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+class Screen(io.TextIOWrapper):
+    """A file that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def run(*words: str, stdin: str | bytes | None = None, is_terminal: bool = False) -> Ran:
+    """Run a command in this process, with output streams that are a terminal or none."""
+    kind = Screen if is_terminal else io.TextIOWrapper
+    out, err = (kind(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
     given = stdin.encode() if isinstance(stdin, str) else stdin
     read = io.TextIOWrapper(io.BytesIO(given or b""), "utf-8")
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.MonkeyPatch.context() as patch:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from command_runs import COMMAND, child_environment, openai_host, run, set_all
+from command_runs import COMMAND, child_environment, interruptible, openai_host, run, set_all
 from loopback import Connection, Server
 
 from antiphon import __version__
@@ -90,10 +91,12 @@ def test_an_error_of_the_host_is_status_1_and_debug_shows_where() -> None:
         set_all(patch, variables)
         ran = run("run", "Hi", "-m", "openai/gpt-5")
         with_traceback = run("run", "Hi", "-m", "openai/gpt-5", "--debug")
+    behind = run("chain", "show", "none.toml", "--debug")
 
     assert (ran.status, with_traceback.status) == (1, 1)
     assert ran.err.startswith("error: Incorrect API key: *** [provider=openai model=gpt-5 status=401")
     assert "Traceback (most recent call last)" in with_traceback.err
+    assert "Traceback (most recent call last)" in behind.err
     assert "0123456789abcdef" not in ran.err + with_traceback.err
 
 
@@ -115,6 +118,24 @@ def test_keys_are_shown_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [ran for ran in said if key in ran.out + ran.err] == []
     (row,) = [row for row in json.loads(said[4].out) if row["name"] == "openai"]
     assert row["key_set"] is True
+
+
+def test_a_terminal_gets_tables_colours_and_nothing_that_steers_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    steered = run("run", "a\x1b[2J\x9bb\tc", "-m", "scripted/echo", is_terminal=True)
+    wrong, drawn = run("rnu", is_terminal=True), run("providers", "groq", is_terminal=True)
+    monkeypatch.setitem(sys.modules, "rich.console", None)
+    plain = run("providers", "groq", is_terminal=True)
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    assert steered.out == "a\\x1b[2J\\x9bb\tc\n"
+    assert wrong.err.startswith("\x1b[31merror:\x1b[0m there is no command")
+    assert run("rnu", is_terminal=True).err.startswith("error: ")
+    assert re.match(r"\x1b\[1mmodel +\x1b\[0m", drawn.out)
+    assert plain.out.splitlines()[1].startswith("groq/…  responses chat  GROQ_API_KEY  no ")
+    assert [len(line) for line in plain.out.splitlines()] == [60, 60]
 
 
 # --- as a user starts it --------------------------------------------------------------------------------------------
@@ -180,7 +201,7 @@ def test_ctrl_c_ends_the_running_call(tmp_path: Path) -> None:
     (tmp_path / "events").write_text("\n".join(events[:until]))
     with Server(slow) as server:
         process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _WITH_SIGINT, "run", "Hi", "-m", "openai/gpt-5"],
+            interruptible("run", "Hi", "-m", "openai/gpt-5"),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=child_environment(OPENAI_API_KEY="k", OPENAI_BASE_URL=f"http://127.0.0.1:{server.port}/v1"),
@@ -194,10 +215,3 @@ def test_ctrl_c_ends_the_running_call(tmp_path: Path) -> None:
     assert first == b"Hello"
     assert rest == b"\n"
     assert (process.returncode, complaint, left) == (130, b"", [True])
-
-
-# An ignored SIGINT is inherited, and Python then leaves it ignored.
-_WITH_SIGINT = (
-    "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    "from antiphon.__main__ import main; sys.exit(main())"
-)

@@ -12,7 +12,7 @@ from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
 import pytest
-from command_runs import WEATHER, bodies, child_environment, openai_host, run, set_all
+from command_runs import WEATHER, bodies, child_environment, interruptible, openai_host, run, set_all
 
 import antiphon
 from antiphon import Chain, presets
@@ -147,7 +147,7 @@ def test_recorded_exchanges_are_shown_and_served(tmp_path: Path, monkeypatch: py
     assert json.loads(run("replay", tape, "--json").out)[0]["status"] == 200
 
     process = subprocess.Popen(
-        [sys.executable, "-P", "-c", _WITH_SIGINT, "replay", tape, "--serve", "0"],
+        interruptible("replay", tape, "--serve", "0"),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=child_environment(),
@@ -166,11 +166,6 @@ def test_recorded_exchanges_are_shown_and_served(tmp_path: Path, monkeypatch: py
     assert process.returncode == 130
     assert len(server.requests) == 1
 
-
-_WITH_SIGINT = (
-    "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    "from antiphon.__main__ import main; sys.exit(main())"
-)
 
 # --- probe ----------------------------------------------------------------------------------------------------------
 
