@@ -166,6 +166,7 @@ def keywords_of(options: argparse.Namespace, chain: Chain, servers: Mapping[str,
 
 
 _OTHERWISE = {
+    "model": "the model is what -m says",
     "input": "the input is the prompt and what --file names",
     "stream": "answers are streamed, unless --no-stream or --json says otherwise",
 }

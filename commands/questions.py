@@ -53,6 +53,8 @@ class Asker:
     def __init__(self, client: Client, model: str, max_tokens: int, timeout_s: float) -> None:
         self._client = client
         self._usual: dict[str, Any] = {"model": model, "max_output_tokens": max_tokens, "timeout": timeout_s}
+        if "num_retries" in client.chain.options:
+            self._usual["num_retries"] = 0  # what is asked is what it costs
         self._responses: list[Response] = []
 
     def ask_first(self) -> None:
@@ -74,10 +76,13 @@ class Asker:
         return stream, events
 
     def spent(self) -> dict[str, Any]:
-        """Return calls, tokens and cost so far; a number that is not known of every call is None."""
+        """Return who was asked, and calls, tokens and cost so far; a number that is not known of every call is None."""
         usages = [response.usage for response in self._responses]
         costs = [response.meta.cost if response.meta else None for response in self._responses]
+        meta = self.first.meta
         return {
+            "provider": meta.provider if meta is not None else None,
+            "dialect": meta.dialect if meta is not None else None,
             "calls": len(self._responses),
             "input_tokens": _sum([None if usage is None else usage.input_tokens for usage in usages]),
             "output_tokens": _sum([None if usage is None else usage.output_tokens for usage in usages]),
@@ -89,7 +94,7 @@ class Asker:
         spent = self.spent()
         tokens = f"{_known(spent['input_tokens'])} → {_known(spent['output_tokens'])} tokens"
         cost = f"${spent['cost']:.6f}" if spent["cost"] is not None else "cost not known"
-        return f"{spent['calls']} calls answered, {tokens}, {cost}"
+        return f"{spent['provider']}, dialect {spent['dialect']}: {spent['calls']} calls answered, {tokens}, {cost}"
 
 
 def _sum(numbers: list[Any]) -> Any:

@@ -220,10 +220,11 @@ def test_a_probe_says_what_a_host_honours_and_how_that_was_seen(monkeypatch: pyt
     assert rows["tools"][1] == 'it calls get_weather({"city":"Paris"})'
     assert rows["previous_response_id"][1].startswith("kept by the host; 9 input tokens, then 18")
     assert rows["streaming"][1].endswith("pieces of text, in good order, with usage")
-    assert " calls answered, " in ran.err
+    assert ran.err.startswith("openai, dialect responses: 16 calls answered, ")
     found = json.loads(some.out)
     assert (found["model"], found["calls"]) == ("openai/gpt-4o", 5)
     assert [(row["feature"], row["verdict"]) for row in found["findings"]] == [("tools", "yes"), ("seed", "yes")]
+    assert len(bodies(server)) == 17 + 5
     assert max(body["max_output_tokens"] for body in bodies(server)) == 100
 
 
