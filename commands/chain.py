@@ -25,7 +25,9 @@ FORMS = ("tree", "toml", "json")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(required=True, metavar="show|check|schema", dest="action")
     show = actions.add_parser("show", help="show a chain", allow_abbrev=False)
-    show.add_argument("chain", metavar="FILE", help="a chain file, or the name of a stock chain")
+    show.add_argument(
+        "chain", nargs="?", default="responses", metavar="FILE", help="a chain file, or the name of a stock chain"
+    )
     show.add_argument("--form", choices=FORMS, default="tree", help="as a tree, or as a chain file")
     show.add_argument("--options", action="store_true", help="list the call options that its stages read")
     check = actions.add_parser("check", help="say all that is wrong with chain files; status 1", allow_abbrev=False)

@@ -130,7 +130,7 @@ class Chat:
             if entry is None:
                 raise InvalidParameter("this store has no conversation to resume", hint="leave --resume out")
             which = msgspec.json.decode(entry.value, type=_Last).id
-        keywords = {name: self.call[name] for name in StoredKeywords.__annotations__ if name in self.call}
+        keywords: Call = {name: self.call[name] for name in StoredKeywords.__annotations__ if name in self.call}
         response = self.client.get_responses(which, **keywords)
         page = self.client.list_input_items(which, order="asc", **keywords)
         self.said = [*_said_in(page), *_said_in(response.output)]
@@ -145,6 +145,8 @@ class Chat:
         try:
             response = converse(self.client, call, self._answer)
         except KeyboardInterrupt:
+            if not self.is_watched:
+                raise
             terminal.note("stopped; this turn is not part of the conversation")
             return
         self.said += [("user", text), ("assistant", response.output_text)]

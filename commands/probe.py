@@ -1,4 +1,4 @@
-"""Ask a host a few small questions, and say what it honours and how that was seen. It takes 17 short calls at the most."""
+"""Ask a host small questions, 17 calls at the most, and say what it honours and how that was seen."""
 
 from __future__ import annotations
 

@@ -55,7 +55,8 @@ class Screen(io.TextIOWrapper):
 def run(*words: str, stdin: str | bytes | None = None, is_terminal: bool = False) -> Ran:
     """Run a command in this process, with output streams that are a terminal or none."""
     kind = Screen if is_terminal else io.TextIOWrapper
-    out, err = (kind(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+    written = io.BytesIO(), io.BytesIO()
+    out, err = (kind(file, "utf-8", write_through=True) for file in written)
     given = stdin.encode() if isinstance(stdin, str) else stdin
     read = io.TextIOWrapper(io.BytesIO(given or b""), "utf-8")
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.MonkeyPatch.context() as patch:
@@ -64,8 +65,7 @@ def run(*words: str, stdin: str | bytes | None = None, is_terminal: bool = False
             status = main(words)
         except SystemExit as leaving:
             status = int(leaving.code or 0)
-    said = [stream.buffer.getvalue().decode() for stream in (out, err)]
-    return Ran(status, *said)
+    return Ran(status, *(file.getvalue().decode() for file in written))
 
 
 @contextlib.contextmanager
