@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..pipeline.chain import Chain
-from ..pipeline.chain_file import problems_in
+from ..pipeline.chain_problems import problems_in
 from ..pipeline.stage_names import StageNames
 from . import terminal
 from .arguments import add_imports_argument, chain_named

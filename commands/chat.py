@@ -116,6 +116,10 @@ class Chat:
                 if not self.is_watched:
                     raise
                 terminal.complain(str(error))
+            except KeyboardInterrupt:
+                if not self.is_watched:
+                    raise
+                terminal.note("stopped; what is stopped is not part of the conversation")
         return 0
 
     def resume(self, which: str) -> None:
@@ -131,7 +135,7 @@ class Chat:
                 raise InvalidParameter("this store has no conversation to resume", hint="leave --resume out")
             which = msgspec.json.decode(entry.value, type=_Last).id
         keywords: Call = {name: self.call[name] for name in StoredKeywords.__annotations__ if name in self.call}
-        response = self.client.get_responses(which, **keywords)
+        response = self.client.get_responses(which, stream=False, **keywords)
         page = self.client.list_input_items(which, order="asc", **keywords)
         self.said = [*_said_in(page), *_said_in(response.output)]
         self.previous = which
@@ -142,13 +146,7 @@ class Chat:
 
     def _turn(self, text: str) -> None:
         call = {**self.call, "input": text, "previous_response_id": self.previous}
-        try:
-            response = converse(self.client, call, self._answer)
-        except KeyboardInterrupt:
-            if not self.is_watched:
-                raise
-            terminal.note("stopped; this turn is not part of the conversation")
-            return
+        response = converse(self.client, call, self._answer)
         self.said += [("user", text), ("assistant", response.output_text)]
         self.previous = response.id
         self.store.write(_LAST, msgspec.json.encode(_Last(response.id)), ttl_s=_KEPT_S)

@@ -60,8 +60,10 @@ def run(options: argparse.Namespace) -> int:
         configure_logging("DEBUG")
     with client_of(options, chain, servers) as client:
         if options.dry_run:
-            known, _ = translate(call)
+            known, dropped = translate(call)
             print(terminal.shown(str(client.chain.explain(**known))))
+            for item in dropped:
+                print(f"drops    {item.name}: {item.reason}")
             return 0
         try:
             response = converse(client, call, lambda call: _answer(client, call, options))

@@ -14,15 +14,14 @@ default. A table with `stages` is a chain inside the chain. A key is named by th
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from .chain import Chain
-from .engine import split_keywords
-from .errors import AntiphonError, ChainError, NotSerializable, StageError, did_you_mean
+from .errors import ChainError, NotSerializable, StageError, did_you_mean
 from .function_stages import After, Before, FunctionStage, OnStreamEvent
 from .secret import FromEnv, Secret
 from .stage import Stage, StageMeta, field_types
@@ -48,50 +47,6 @@ def read_file(path: str | Path, names: StageNames) -> Chain:
     if reader is None:
         raise ChainError(f"chain file {path}: {path.suffix or 'no suffix'}; .toml or .json is expected")
     return reader(text, names, str(path))
-
-
-def problems_in(path: str | Path, names: StageNames) -> list[AntiphonError]:
-    """Return all that is wrong with a chain file, as the errors that would be raised one after the other; [] when none.
-
-    Beside what reading it raises, that is what a first call would say of the chain: whether it can run, and whether
-    the API or one of its stages knows what stands in `defaults`.
-    """
-    path = Path(path)
-    try:
-        chain = read_file(path, names)
-    except ChainError as error:
-        found = list(_stage_problems(path, names))
-        return found if any(one.message == error.message for one in found) else [error, *found]
-    found = []
-    for check in (chain.check, lambda: split_keywords("create", dict(chain.defaults), chain.options, chain.name)):
-        try:
-            check()
-        except AntiphonError as error:
-            found.append(error)
-    return found
-
-
-def _stage_problems(path: Path, names: StageNames) -> Iterator[AntiphonError]:
-    """Yield what is wrong with each stage of a file by itself; nothing where the file has no list of stages."""
-    try:
-        text = path.read_text("utf-8")
-        data: Any = tomllib.loads(text) if path.suffix == ".toml" else msgspec.json.decode(text)
-    except (OSError, ValueError, msgspec.DecodeError):
-        return
-    waiting = [data]
-    while waiting:
-        table = waiting.pop(0)
-        if not isinstance(table, Mapping) or not isinstance(table.get("stages"), list):
-            continue
-        title = f'{path}: chain "{table.get("name", "chain")}"'
-        for index, item in enumerate(table["stages"]):
-            if isinstance(item, Mapping) and "stages" in item and "use" not in item:
-                waiting.append(item)
-                continue
-            try:
-                _stage(item, names, str(path), f"{title}, stages[{index}]")
-            except ChainError as error:
-                yield error
 
 
 def read_toml(text: str, names: StageNames, source: str = "TOML") -> Chain:
@@ -131,7 +86,7 @@ def _chain(data: Any, names: StageNames, source: str, where: str = "") -> Chain:
         raise ChainError(f"{source}: the name of a chain is text, not {name!r}")
     title = f'{source}: chain "{name}"'
     chain = Chain(
-        [_stage(item, names, source, f"{title}, stages[{index}]") for index, item in enumerate(data["stages"])],
+        [read_stage(item, names, source, f"{title}, stages[{index}]") for index, item in enumerate(data["stages"])],
         name=name,
     )
     defaults = data.get("defaults", {})
@@ -140,7 +95,8 @@ def _chain(data: Any, names: StageNames, source: str, where: str = "") -> Chain:
     return chain.bind(**_defaults(chain, defaults, title)) if defaults else chain
 
 
-def _stage(item: Any, names: StageNames, source: str, where: str) -> Any:
+def read_stage(item: Any, names: StageNames, source: str, where: str) -> Any:
+    """Return what an item of a list of stages means: a stage, or a chain inside the chain."""
     if isinstance(item, str):
         item = {"use": item}
     if isinstance(item, Mapping) and "stages" in item and "use" not in item:

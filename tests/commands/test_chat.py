@@ -154,7 +154,7 @@ def test_a_chat_on_a_terminal_is_stopped_asked_and_ended(tmp_path: Path) -> None
         status = terminal.process.wait(30)
 
     assert "openai/gpt-5; /help says what else may be typed" in begin
-    assert "stopped; this turn is not part of the conversation" in stopped
+    assert "stopped; what is stopped is not part of the conversation" in stopped
     assert left == [True]
     assert "Ctrl-D or /quit ends the chat" in idle
     assert "\nHello there.\n" in answer
