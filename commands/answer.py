@@ -102,11 +102,10 @@ def show_item(item: items.AnyItem | None) -> None:
 
 def show_notes(response: Response) -> None:
     """Say what the text alone does not: what was left out, cut, refused, or is no text at all."""
-    if (meta := response.meta) is not None:
-        for dropped in meta.dropped:
-            terminal.note(f"note: {dropped.name} was not sent: {dropped.reason}")
-        for said in meta.notes:
-            terminal.note(f"note: {said}")
+    for dropped in response.meta.dropped:
+        terminal.note(f"note: {dropped.name} was not sent: {dropped.reason}")
+    for said in response.meta.notes:
+        terminal.note(f"note: {said}")
     if response.status == "incomplete":
         details = response.incomplete_details
         terminal.note(f"note: the answer was cut: {details.reason if details is not None else 'no reason given'}")

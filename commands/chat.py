@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from ..calls import StoredKeywords
+from ..call_keywords import StoredKeywords
 from ..client import Client
 from ..mcp.registry import McpServers
 from ..pipeline import items

@@ -22,11 +22,10 @@ def summary(response: Response) -> str:
     facts: list[str] = []
     if usage is not None:
         facts.append(f"{usage.input_tokens} → {usage.output_tokens} tokens")
-    if meta is not None:
-        facts.append(f"{meta.duration_s:.2f} s")
-        if meta.first_event_s is not None:
-            facts.append(f"first event {meta.first_event_s:.2f} s")
-        facts.append(f"${meta.cost:.6f}" if meta.cost is not None else "cost not known")
+    facts.append(f"{meta.duration_s:.2f} s")
+    if meta.first_event_s is not None:
+        facts.append(f"first event {meta.first_event_s:.2f} s")
+    facts.append(f"${meta.cost:.6f}" if meta.cost is not None else "cost not known")
     return ", ".join(facts)
 
 

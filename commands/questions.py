@@ -78,11 +78,11 @@ class Asker:
     def spent(self) -> dict[str, Any]:
         """Return who was asked, and calls, tokens and cost so far; a number that is not known of every call is None."""
         usages = [response.usage for response in self._responses]
-        costs = [response.meta.cost if response.meta else None for response in self._responses]
+        costs = [response.meta.cost for response in self._responses]
         meta = self.first.meta
         return {
-            "provider": meta.provider if meta is not None else None,
-            "dialect": meta.dialect if meta is not None else None,
+            "provider": meta.provider,
+            "dialect": meta.dialect,
             "calls": len(self._responses),
             "input_tokens": _sum([None if usage is None else usage.input_tokens for usage in usages]),
             "output_tokens": _sum([None if usage is None else usage.output_tokens for usage in usages]),
@@ -110,8 +110,7 @@ Answer: TypeAlias = tuple[Verdict, str]
 
 def _left_out(response: Response, name: str) -> str | None:
     """Say why a parameter did not reach the host, where it did not."""
-    dropped = response.meta.dropped if response.meta is not None else ()
-    return next((f"not sent: {one.reason}" for one in dropped if one.name.split(".")[0] == name), None)
+    return next((f"not sent: {one.reason}" for one in response.meta.dropped if one.name.split(".")[0] == name), None)
 
 
 def _quoted(response: Response) -> str:

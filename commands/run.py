@@ -72,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
                 print_facts(error.meta, error.response)
             raise
     show_notes(response)
-    if options.verbose and response.meta is not None:
+    if options.verbose:
         print_facts(response.meta, response)
     return 0
 

@@ -30,7 +30,7 @@ def public() -> Iterator[tuple[str, Any]]:
 
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("mcp", "pipeline", "providers", "stages")
+FOLDERS = ("commands", "mcp", "pipeline", "providers", "stages")
 
 # Modules whose docstrings have examples.
 DOCTESTED = (
