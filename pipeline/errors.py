@@ -116,6 +116,16 @@ class AntiphonError(Exception):
         self.response = response
 
     @property
+    def status_code(self) -> int | None:
+        """`status`, by the name that OpenAI's and LiteLLM's errors have for it."""
+        return self.status
+
+    @property
+    def llm_provider(self) -> str | None:
+        """`provider`, by the name that LiteLLM's errors have for it."""
+        return self.provider
+
+    @property
     def attempts(self) -> int:
         """How many times the host was asked in this call, the failed one included."""
         return len(self.meta.attempts) if self.meta else 0

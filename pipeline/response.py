@@ -23,7 +23,7 @@ from .views import (
     text_or_number,
     texts,
 )
-from .wire import Lazy, Raw, Wire, decode, many, merge, one, raw_field
+from .wire import Elsewhere, Lazy, Raw, Wire, decode, many, merge, one, raw_field
 from .wire import _set_cache as set_cache
 from .wire import _set_raw as set_raw
 from .wire import _Slots as Slots
@@ -56,6 +56,8 @@ class Returned(Wire, _BesideSlot, frozen=True, kw_only=True):
     """Base of what a call returns: beside the JSON it carries `meta`, the facts of the call."""
 
     _object: ClassVar[str]
+
+    _hidden_params = Elsewhere("meta has what LiteLLM hides: cost, headers, provider, attempts, times, dropped")
 
     @property
     def meta(self) -> Meta | None:
