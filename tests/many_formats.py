@@ -48,7 +48,7 @@ class ManyFormats:
     """
 
     def __init__(self, *answers: Any) -> None:
-        self.answers = list(answers or (STORY,))
+        self.answers: list[Any] = list(answers or (STORY,))
         self.kept: dict[str, dict[str, Any]] = {}
         self._ids = itertools.count(1)
 
