@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
+from example_runs import COOKBOOK, EXAMPLES, assert_in_order, run
 
 from antiphon import presets
-
-EXAMPLES = Path(__file__).parents[2] / "examples"
 
 # What an example prints offline, as regular expressions, in this order.
 OFFLINE = {
@@ -164,35 +161,12 @@ WITHOUT_PACKAGE = (
 )
 
 
-def run(*command: str, limit_s: float = 60) -> str:
-    """Run Python, without any key and away from the checkout; return what it printed."""
-    done = subprocess.run(
-        [sys.executable, "-P", *command],
-        cwd=EXAMPLES.anchor,
-        env={name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")},
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=limit_s,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stderr == ""
-    return done.stdout
-
-
-def assert_in_order(printed: str, patterns: list[str]) -> None:
-    at = 0
-    for pattern in patterns:
-        found = re.compile(pattern, re.MULTILINE).search(printed, at)
-        assert found, f"no {pattern!r} in\n{printed[at:]}\nafter\n{printed[:at]}"
-        at = found.end()
-
-
 def test_every_example_is_run_here() -> None:
-    names = {path.stem for path in EXAMPLES.glob("*.py")} - {"demo"}
+    names = {path.stem for path in EXAMPLES.glob("*.py")} - {"demo", "chat_app"}
 
-    assert names == OFFLINE.keys() == WITH_THE_MODEL.keys()
+    assert names == OFFLINE.keys() | COOKBOOK.keys()
+    assert OFFLINE.keys() == WITH_THE_MODEL.keys()
+    assert not OFFLINE.keys() & COOKBOOK.keys()
 
 
 @pytest.mark.parametrize("name", OFFLINE)
