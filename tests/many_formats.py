@@ -1,8 +1,7 @@
 """One loopback server that answers as hosts do, in the API format that the path asks for.
 
-It says "Once upon a time." unless `answers` has something else: the items of a response, or a function of the body that
-returns such items, or an HTTP error. Responses of the Responses API are kept, and can be got, listed, cancelled and
-deleted by the server's own ids.
+It says "Once upon a time."; in the Responses API whatever it was given. Responses of that API are kept, and can be got,
+listed, cancelled and deleted by the server's own ids.
 """
 
 from __future__ import annotations
@@ -44,7 +43,8 @@ class ManyFormats:
     """What the server is to say, and what it was asked. `serve` is for `loopback.Server`.
 
     Attributes:
-        answers: for the Responses API, in turn, the last one again and again: texts, lists of items, or (status, body).
+        answers: for the Responses API, in turn, the last one again and again: texts, lists of items, (status, body), or
+            functions of the connection.
     """
 
     def __init__(self, *answers: Any) -> None:
@@ -90,6 +90,9 @@ class ManyFormats:
 
     def _create(self, connection: Connection, sent: Sent) -> None:
         said = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if callable(said):
+            said(connection)
+            return
         if isinstance(said, tuple):
             status, body = said
             connection.answer(json.dumps(body).encode(), status, **_JSON, retry_after_ms="1")
