@@ -137,7 +137,8 @@ def _setting(value: Any, expected: Any, names: StageNames, where: str) -> Any:
     except (msgspec.ValidationError, TypeError) as error:  # TypeError: nothing of this type can stand in a file
         if isinstance(value, str) and is_place(value):
             return names.imported(value, where)
-        raise ChainError(f"{where}={value!r}: {error}", hint='code is named by its place, "module:name"') from None
+        hint = 'code is named by its place, "module:name"' if "Callable" in str(error) else None
+        raise ChainError(f"{where}={value!r}: {error}", hint=hint) from None
 
 
 def _defaults(chain: Chain, defaults: Mapping[str, Any], where: str) -> dict[str, Any]:
