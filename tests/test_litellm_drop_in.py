@@ -7,6 +7,7 @@ signatures of LiteLLM 1.109.1, read 2026-11. Every host is a loopback server, wh
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -320,6 +321,33 @@ def test_a_tool_of_an_mcp_server_is_run_without_a_proxy(mode: Mode, streamed: bo
             assert call.sent[1].body["input"][-1]["output"] == "3"
 
         against(mode, ManyFormats([function_call("add", {"a": 1, "b": 2})], "It is 3."), body)
+
+
+def test_an_images_parts_come_as_events(mode: Mode) -> None:
+    def drawing(connection: Connection) -> None:
+        part = {"output_index": 0, "item_id": "ig_1", "partial_image_index": 0, "partial_image_b64": "iVBORw=="}
+        connection.begin_stream()
+        for at, event in enumerate(
+            (
+                {"type": "response.created", "response": {"id": "resp_1", "output": [], "status": "in_progress"}},
+                {"type": "response.image_generation_call.partial_image", **part},
+                {"type": "response.completed", "response": {"id": "resp_1", "output": [], "status": "completed"}},
+            )
+        ):
+            data = json.dumps({**event, "sequence_number": at}).encode()
+            connection.send_chunk(b"event: %s\ndata: %s\n\n" % (str(event["type"]).encode(), data))
+        connection.send_chunk(b"")
+
+    async def body(call: LiteLLM) -> None:
+        tool = {"type": "image_generation", "partial_images": 2}
+        stream = await call("responses", model="gpt-4.1", input="Draw a river.", stream=True, tools=[tool])
+        events: list[Any] = list(await mode.events(stream))
+
+        [part] = [event for event in events if event.type == "response.image_generation_call.partial_image"]
+        assert (part.partial_image_index, base64.b64decode(part.partial_image_b64)) == (0, b"\x89PNG")
+        assert call.sent[0].body["tools"] == [tool]
+
+    against(mode, ManyFormats(drawing), body)
 
 
 # --- keywords ------------------------------------------------------------------------------------------------------

@@ -212,8 +212,9 @@ def test_a_mistake_names_the_thing_and_the_next_move(mistake: str, monkeypatch: 
     with serving(ManyFormats(said or STORY).serve) as server:
         monkeypatch.setenv("OPENAI_API_KEY", "wrong")
         monkeypatch.setenv("OPENAI_BASE_URL", f"{server.url}/v1")
+        given: dict[str, Any] = {"input": "Hi", "model": "scripted/echo", **call}
         with pytest.raises(antiphon.AntiphonError) as caught:
-            antiphon.responses(**{"input": "Hi", "model": "scripted/echo", **call})
+            antiphon.responses(**given)
         antiphon.close()
 
     assert [text for text in texts if text not in str(caught.value)] == []

@@ -163,11 +163,9 @@ def test_a_branch_that_leaves_a_named_conversation_has_its_turns_before_it(mode:
         client = Client(transport=host)
         talk = Talk(mode, client, host, CALLS["chat"])
         for letter in "AB":
-            named = await mode.response(
-                client.chain, f"say {letter}", streamed=streamed, conversation="c", **CALLS["chat"]
-            )
+            call = {**CALLS["chat"], "conversation": "c"}
+            talk.last = await mode.response(client.chain, f"say {letter}", streamed=streamed, **call)
             talk.said += [("user", f"say {letter}"), ("assistant", letter)]
-        talk.last = named
 
         for letter in "CDE":  # each looks at what the host was told
             await talk.say(f"say {letter}", streamed=streamed)
