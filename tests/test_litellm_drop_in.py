@@ -324,18 +324,18 @@ def test_a_tool_of_an_mcp_server_is_run_without_a_proxy(mode: Mode, streamed: bo
 
 
 def test_an_images_parts_come_as_events(mode: Mode) -> None:
+    part = {"output_index": 0, "item_id": "ig_1", "partial_image_index": 0, "partial_image_b64": "iVBORw=="}
+    shown: list[dict[str, Any]] = [
+        {"type": "response.created", "response": {"id": "resp_1", "output": [], "status": "in_progress"}},
+        {"type": "response.image_generation_call.partial_image", **part},
+        {"type": "response.completed", "response": {"id": "resp_1", "output": [], "status": "completed"}},
+    ]
+
     def drawing(connection: Connection) -> None:
-        part = {"output_index": 0, "item_id": "ig_1", "partial_image_index": 0, "partial_image_b64": "iVBORw=="}
         connection.begin_stream()
-        for at, event in enumerate(
-            (
-                {"type": "response.created", "response": {"id": "resp_1", "output": [], "status": "in_progress"}},
-                {"type": "response.image_generation_call.partial_image", **part},
-                {"type": "response.completed", "response": {"id": "resp_1", "output": [], "status": "completed"}},
-            )
-        ):
-            data = json.dumps({**event, "sequence_number": at}).encode()
-            connection.send_chunk(b"event: %s\ndata: %s\n\n" % (str(event["type"]).encode(), data))
+        for number, event in enumerate(shown):
+            data = json.dumps({**event, "sequence_number": number}).encode()
+            connection.send_chunk(b"event: %s\ndata: %s\n\n" % (event["type"].encode(), data))
         connection.send_chunk(b"")
 
     async def body(call: LiteLLM) -> None:
