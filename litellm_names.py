@@ -87,7 +87,7 @@ GLOBALS: Final = {
     "failure_callback": _CALLBACKS.format("failure=(your_function,)"),
     "input_callback": "compose it: presets.responses.before(0, Observe(on_attempt_start=...))",
     "drop_params": 'it is so by default; presets.responses.with_(transform={"drop": "error"}) refuses instead',
-    "modify_params": "calls are mapped, or what of them is not is reported in response.meta.dropped",
+    "modify_params": "what a host does not take is mapped, or reported in response.meta.dropped; take the line out",
     "num_retries": 'presets.responses.with_(retry={"attempts": ...}), or num_retries= of a call',
     "request_timeout": "Client(timeouts=Timeouts(total=...)), or timeout= of a call",
     "api_key": _KEYS,

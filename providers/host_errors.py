@@ -235,7 +235,7 @@ def make_error(
         param=None if said.param is None else mask(said.param, secrets),
         retry_after_s=retry_after_s(headers) or said.retry_after_s,
         retryable=retryable,
-        hint=hint or (_REDIRECTED if 300 <= status < 400 else _next_move(cls, provider, model)),
+        hint=hint or (_REDIRECTED if 300 <= status < 400 else _next_move(cls, provider, model, said.param)),
         body=_masked(said.body, secrets),
     )
 
@@ -248,13 +248,13 @@ _HINTS: dict[type[APIStatusError], str] = {
 }
 
 
-def _next_move(cls: type[APIStatusError], provider: str, model: str) -> str | None:
-    """Return what the caller can do; with the names that are in play."""
+def _next_move(cls: type[APIStatusError], provider: str, model: str, param: str | None) -> str | None:
+    """Return what the caller can do, with the names that are in play."""
     if cls is errors.AuthenticationError:
         row = catalog.names().get(provider)
         variables = " or ".join(row.key_env) if row is not None else ""
         return f"check the key: api_key=, or {variables or 'its variable'} in the environment"
-    if cls is errors.NotFoundError and model:  # without one it is a stored response that is not there
+    if cls is errors.NotFoundError and model and param in (None, "model"):  # else it is a response that is not there
         return f'check the model\'s name, "{model}", whether the key may use it, and the address if it is your own'
     return _HINTS.get(cls)
 
