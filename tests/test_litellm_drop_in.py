@@ -22,10 +22,10 @@ import antiphon as litellm
 from antiphon.pipeline.event_stream import EventStream
 from antiphon.testing import function_call
 
-PROMPT = "Tell me a three sentence bedtime story about a unicorn."
+PROMPT = "Tell a short story about a lighthouse."
 
 # The call's own keywords, the path at the server, and what is to be in the body. BASE is the server's address.
-HOSTS: dict[str, tuple[dict[str, str], str, dict[str, Any]]] = {
+HOSTS: dict[str, tuple[dict[str, Any], str, dict[str, Any]]] = {
     "openai": (
         {"model": "openai/o1-pro", "api_base": "BASE/v1"},
         "/v1/responses",
@@ -50,7 +50,7 @@ HOSTS: dict[str, tuple[dict[str, str], str, dict[str, Any]]] = {
     ),
     "hosted_vllm": ({"model": "hosted_vllm/m", "api_base": "BASE/v1"}, "/v1/responses", {"model": "m"}),
     "chat completions by a keyword": (
-        {"model": "openai/gpt-4o", "api_base": "BASE/v1", "bridge": "chat completions"},
+        {"model": "openai/gpt-4o", "api_base": "BASE/v1", "use_chat_completions_api": True},
         "/v1/chat/completions",
         {"model": "gpt-4o", "messages": [{"role": "user", "content": PROMPT}]},
     ),
@@ -124,10 +124,10 @@ class LiteLLM:
 Body = Callable[[LiteLLM], Coroutine[Any, Any, None]]
 
 
-def against(mode: Mode, host: ManyFormats, body: Body, **given: Any) -> None:
-    """Run a test's body against a host; calls go to it as to OpenAI unless `given` says otherwise."""
+def against(mode: Mode, host: ManyFormats, body: Body) -> None:
+    """Run a test's body against a host that stands for OpenAI."""
     with serving(host.serve) as server:
-        given = given or {"api_base": f"{server.url}/v1", "api_key": "sk-1234"}
+        given = {"api_base": f"{server.url}/v1", "api_key": "sk-1234"}
         mode.run_calls(lambda: body(LiteLLM(mode, server, given)))
 
 
@@ -140,11 +140,10 @@ def test_a_call_reaches_its_provider_and_comes_back_as_a_response(mode: Mode, st
         async def body() -> None:
             call = LiteLLM(mode, server, {"api_key": "sk-1234", "max_output_tokens": 100})
             for name, (keywords, path, expected) in HOSTS.items():
-                given: dict[str, Any] = {
-                    key: value.replace("BASE", server.url) for key, value in keywords.items() if key != "bridge"
+                given = {
+                    key: value.replace("BASE", server.url) if isinstance(value, str) else value
+                    for key, value in keywords.items()
                 }
-                if "bridge" in keywords:
-                    given["use_chat_completions_api"] = True
                 response = await call.ask(streamed=streamed, **given)
 
                 assert response.output_text == response.output[-1].content[0].text == STORY, name
@@ -209,6 +208,8 @@ def test_a_raw_id_needs_the_provider_keyword(mode: Mode) -> None:
     async def body(call: LiteLLM) -> None:
         await call.ask(streamed=False)
         got = await call("get_responses", response_id="resp_1", custom_llm_provider="openai")
+        with pytest.raises(litellm.InvalidParameter, match="custom_llm_provider"):
+            await mode.either(lambda: litellm.get_responses("resp_1"), lambda: litellm.aget_responses("resp_1"))
 
         assert got.output_text == STORY
 
@@ -217,12 +218,12 @@ def test_a_raw_id_needs_the_provider_keyword(mode: Mode) -> None:
 
 def test_a_second_turn_names_the_first(mode: Mode, streamed: bool) -> None:
     async def body(call: LiteLLM) -> None:
-        first = await call.ask(streamed=streamed, input="who is Michael Jordan")
-        second = await call.ask(streamed=streamed, input="more about him", previous_response_id=first.id)
+        first = await call.ask(streamed=streamed, input="Who wrote Faust?")
+        second = await call.ask(streamed=streamed, input="And when?", previous_response_id=first.id)
 
         assert second.previous_response_id == first.id
         assert [one.body.get("previous_response_id") for one in call.sent] == [None, "resp_1"]
-        assert call.sent[1].body["input"] == "more about him"
+        assert call.sent[1].body["input"] == "And when?"
 
     against(mode, ManyFormats(), body)
 
@@ -233,12 +234,12 @@ def test_a_second_turn_at_a_bridged_host_has_the_whole_conversation(mode: Mode, 
         async def body() -> None:
             call = LiteLLM(mode, server, {"api_base": server.url, "api_key": "sk-1234"})
             model = "anthropic/claude-3-5-sonnet-latest"
-            first = await call.ask(streamed=streamed, model=model, input="who is Michael Jordan")
-            await call.ask(streamed=streamed, model=model, input="more about him", previous_response_id=first.id)
+            first = await call.ask(streamed=streamed, model=model, input="Who wrote Faust?")
+            await call.ask(streamed=streamed, model=model, input="And when?", previous_response_id=first.id)
             got = await call("get_responses", response_id=first.id)
 
             said = [(one["role"], one["content"][0]["text"]) for one in call.sent[1].body["messages"]]
-            assert said == [("user", "who is Michael Jordan"), ("assistant", STORY), ("user", "more about him")]
+            assert said == [("user", "Who wrote Faust?"), ("assistant", STORY), ("user", "And when?")]
             assert got.output_text == STORY
 
         mode.run_calls(body)
