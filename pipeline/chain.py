@@ -75,6 +75,18 @@ class Chain:
             else:
                 yield "  " * (depth + 1) + repr(item)
 
+    def to_mermaid(self) -> str:
+        """Return the chain as a mermaid flowchart, e.g. for a Markdown page; secrets are masked."""
+        from .mermaid import mermaid
+        from .outline import outline
+
+        return mermaid(outline(self))
+
+    def _repr_html_(self) -> str:
+        from .notebook import chain_page
+
+        return chain_page(self)
+
     def flat(self) -> list[Stage]:
         """Return all stages in order, those of nested chains in their place."""
         found: list[Stage] = []

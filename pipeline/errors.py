@@ -151,6 +151,11 @@ class AntiphonError(Exception):
             text += f"\n  hint: {self.hint}"
         return text
 
+    def _repr_html_(self) -> str:
+        from .notebook import error_page
+
+        return error_page(self)
+
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (type(self), self.message, self.__dict__)
 
