@@ -255,6 +255,7 @@ _HOMES = {
         "InvalidParameter",
         "MissingExtra",
         "MissingKey",
+        "NetworkForbidden",
         "NotFoundError",
         "NotSerializable",
         "OutputError",

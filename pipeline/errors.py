@@ -7,7 +7,8 @@
     │   ├── StageError                    a stage that is declared or written wrongly
     │   ├── SuspendedInSync               a stage awaited foreign I/O in a sync call
     │   ├── MissingExtra                  an optional package or file is not installed
-    │   └── CassetteMiss                  a request that no recording answers
+    │   ├── CassetteMiss                  a request that no recording answers
+    │   └── NetworkForbidden              a request to a host while a test forbids them
     ├── CallError                         fix the call; nothing was sent
     │   ├── UnknownKeyword                also a TypeError
     │   ├── InvalidParameter              wrong type or value; also a ValueError
@@ -189,6 +190,10 @@ class SuspendedInSync(SetupError):
 
 class MissingExtra(SetupError):
     """An optional package or file is needed and not there."""
+
+
+class NetworkForbidden(SetupError):
+    """A request was about to leave while `antiphon.testing.no_network` forbids it; nothing was sent."""
 
 
 class CassetteMiss(SetupError):

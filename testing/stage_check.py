@@ -1,0 +1,425 @@
+"""Does a stage keep the contract? It is run in every mode, plain and streamed, to its end and cut off in the middle.
+
+case               what must hold
+plain              a `Response` comes back, the call ends "completed"
+streamed           the events keep the grammar, the call ends "completed", and the text is that of the plain answer
+failing            a host's error ends the call as "failed", or the stage makes an answer of it
+left early         a reader who closes a stream after its first event ends the call, and lets go of the connection
+dropped            so does one who forgets it
+cancelled          a call that is cancelled while the host is silent ends as "cancelled", and is over at once
+cancelled within   so does one that is cancelled in the middle of its answer
+
+In sync calls Ctrl-C stands for being cancelled. In every case the call's end is told exactly once, what was opened is
+closed, and no thread and no task is left behind.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib.util
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, Literal, TypeAlias, TypeVar
+
+import msgspec
+
+from ..client import Client
+from ..pipeline.build import is_terminal
+from ..pipeline.chain import Chain
+from ..pipeline.event_stream import EventStream
+from ..pipeline.grammar import check_grammar
+from ..pipeline.http import Exchange, HttpRequest
+from ..pipeline.response import Response
+from ..pipeline.runtime import drive
+from ..pipeline.signals import CallEnded, Signal
+from ..pipeline.stage import StageLike
+from ..pipeline.timeouts import Pace
+from ..providers.scripted import Answer, ScriptedExchange, ScriptedHost
+from ..stages import presets
+from .fault_host import http_error
+
+T = TypeVar("T")
+Mode: TypeAlias = Literal["sync", "asyncio", "trio"]
+
+_LIMIT_S = 10.0  # for a stage that hangs; no case of one that does not comes near
+_SHOWN = 4  # pieces of an answer that come before the host falls silent in its middle
+
+
+class StageProblem(msgspec.Struct, frozen=True):
+    """Something that a stage got wrong.
+
+    Args:
+        mode: "sync", "asyncio" or "trio".
+        case: as in this module's table.
+        message: what is wrong.
+    """
+
+    mode: str
+    case: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.mode}, {self.case}: {self.message}"
+
+
+def check_stage(
+    stage: StageLike,
+    *,
+    before: str | int | None = None,
+    answers: Sequence[Answer] = ("Hello there.",),
+    modes: Sequence[Mode] = ("sync", "asyncio", "trio"),
+    **call: Any,
+) -> list[StageProblem]:
+    """Run a stage in all modes and ways of ending; return what it got wrong, [] when it keeps the contract.
+
+        assert check_stage(MyStage(limit=3)) == []
+
+    Only the network is not real. It takes a few hundredths of a second. Works inside a running event loop too.
+
+    Args:
+        stage: a stage, a function, or a fragment of a chain. A whole chain, or a terminal stage, runs by itself.
+        before: the stage of the stock chain outside of which it stands. By default where it fits: at the end when it
+            needs the HTTP request, outside Resolve when it must stand there, else just outside Retry.
+        answers: of the scripted host, in turn; the last one repeats.
+        modes: those to run in; trio only where it is installed.
+        call: keywords of the calls; by default `input="Hi"` and a model.
+    """
+    chain = _chain_with(stage, before)
+    call = {"input": "Hi", "model": "openai/m", **call}
+    found: list[StageProblem] = []
+    for mode in modes:
+        if mode == "trio" and importlib.util.find_spec("trio") is None:
+            continue
+        threads = set(threading.enumerate())
+        check = _Check(mode, chain, answers, call, found)
+        if mode == "sync":
+            drive(check.all())
+        else:
+            _in_a_thread(lambda mode=mode, check=check: _run_async(check.all, mode))  # type: ignore[misc]
+        left = [one for one in threading.enumerate() if one not in threads and one.name.startswith("antiphon")]
+        for thread in left:
+            thread.join(1.0)
+        found += [StageProblem(mode, "all", f"thread {one.name} is left behind") for one in left if one.is_alive()]
+    return found
+
+
+def _chain_with(stage: StageLike, before: str | int | None) -> Chain:
+    chain = Chain([stage])
+    stages = chain.flat()
+    if stages and is_terminal(stages[-1]):
+        return chain
+    if before is None and any(one.name == chain.stages[0].name for one in presets.responses):
+        return presets.responses.replace(chain.stages[0].name, chain)  # one of the stock chain, with other settings
+    if before is None:
+        needs = {need for one in stages for need in one.needs}
+        is_outside = any("target" in one.outside for one in stages)
+        before = "dispatch" if "wire" in needs else "resolve" if is_outside else "retry"
+    return presets.responses.before(before, chain)
+
+
+def _in_a_thread(fn: Callable[[], object]) -> None:
+    """Run a function where no event loop runs, raise what it raises."""
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            fn()
+        except BaseException as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=run, name="stage-check")
+    thread.start()
+    thread.join()
+    if raised:
+        raise raised[0]
+
+
+def _run_async(body: Callable[[], Coroutine[Any, Any, None]], mode: str) -> None:
+    import anyio
+
+    anyio.run(body, backend=mode)
+
+
+class _Check:
+    """Runs every case in one mode."""
+
+    def __init__(
+        self, mode: Mode, chain: Chain, answers: Sequence[Answer], call: dict[str, Any], found: list[StageProblem]
+    ) -> None:
+        self._mode = mode
+        self._is_async = mode != "sync"
+        self._chain = chain
+        self._answers = answers
+        self._call = call
+        self._found = found
+        self._text: str | None = None  # of the plain answer
+
+    async def all(self) -> None:
+        await self._case("plain", self._plain)
+        await self._case("streamed", self._streamed)
+        for streamed in (False, True):
+            way = "streamed" if streamed else "plain"
+            await self._case(f"failing, {way}", lambda call, s=streamed: self._failing(call, s), fails=True)
+            await self._case(f"cancelled, {way}", lambda call, s=streamed: self._cancelled(call, s), silent_after=0)
+            await self._case(
+                f"cancelled within, {way}", lambda call, s=streamed: self._cancelled(call, s), silent_after=_SHOWN
+            )
+        await self._case("left early", self._left_early)
+        await self._case("dropped", self._dropped)
+
+    async def _case(
+        self,
+        name: str,
+        body: Callable[[_Call], Awaitable[None]],
+        *,
+        fails: bool = False,
+        silent_after: int | None = None,
+    ) -> None:
+        answers = [http_error(500, "scripted failure")] if fails else self._answers
+        host = _Host(answers, self._is_async, silent_after)
+        tasks = _tasks(self._is_async)
+        call = _Call(self._chain, host, self._call, self._is_async)
+        try:
+            await body(call)
+        except Exception as error:
+            call.problems.append(f"{type(error).__name__}: {error}")
+        finally:
+            await call.close()
+        if len(call.ends) != call.begun:
+            call.problems.append(f"{call.begun} call begun, and its end was told {len(call.ends)} times")
+        if host.left_open:
+            call.problems.append(f"{host.left_open} of {host.opened} exchanges with the host were left open")
+        if left := _tasks(self._is_async) - tasks:
+            call.problems.append(f"{len(left)} tasks are left behind")
+        self._found += [StageProblem(self._mode, name, problem) for problem in call.problems]
+
+    async def _plain(self, call: _Call) -> None:
+        reply = await call.make(streamed=False)
+        if not isinstance(reply, Response):
+            call.problems.append(f"a plain call returned {type(reply).__name__}; a Response is expected")
+            return
+        self._text = reply.output_text
+        call.expect_end("completed", "incomplete")
+
+    async def _streamed(self, call: _Call) -> None:
+        reply = await call.make(streamed=True)
+        if not isinstance(reply, EventStream):
+            call.problems.append(f"a streamed call returned {type(reply).__name__}; an EventStream is expected")
+            return
+        events = await call.read(reply)
+        call.problems += [
+            f"event {broken.index} {broken.event} breaks the grammar ({broken.rule}): {broken.message}"
+            for broken in check_grammar(events)
+        ]
+        text = reply.response.output_text if reply.response is not None else None
+        if self._text is not None and text != self._text:
+            call.problems.append(f"the streamed answer is {text!r}, the plain one {self._text!r}")
+        call.expect_end("completed", "incomplete")
+
+    async def _failing(self, call: _Call, streamed: bool) -> None:
+        try:
+            reply = await call.make(streamed=streamed)
+            if isinstance(reply, EventStream):
+                await call.read(reply)
+        except Exception:
+            call.expect_end("failed")
+        else:
+            call.expect_end("completed", "incomplete")  # the stage has made something of it
+
+    async def _left_early(self, call: _Call) -> None:
+        reply = await call.make(streamed=True)
+        if isinstance(reply, EventStream):
+            await call.next(reply)
+            await call.close_stream(reply)
+            call.expect_end("abandoned")
+
+    async def _dropped(self, call: _Call) -> None:
+        reply: Any = await call.make(streamed=True)
+        if isinstance(reply, EventStream):
+            await call.next(reply)
+        del reply
+        if not call.ends:  # a cycle holds it
+            gc.collect()
+        call.expect_end("abandoned", "completed")
+
+    async def _cancelled(self, call: _Call, streamed: bool) -> None:
+        async def whole() -> None:
+            reply = await call.make(streamed=streamed)
+            if isinstance(reply, EventStream):
+                await call.read(reply)
+
+        if not await (_cut_async(whole, call.host) if self._is_async else _cut_sync(whole)) and call.host.is_silent:
+            call.problems.append("it went on although it was cancelled; let what is no Exception pass")
+        elif call.host.is_silent:
+            call.expect_end("cancelled")
+
+
+def _tasks(is_async: bool) -> set[int]:
+    """Return the ids of the tasks that run on this event loop."""
+    if not is_async:
+        return set()
+    import anyio
+
+    return {task.id for task in anyio.get_running_tasks()}
+
+
+async def _cut_sync(body: Callable[[], Awaitable[None]]) -> bool:
+    """Run a body during which the host raises KeyboardInterrupt; tell whether that ended it."""
+    try:
+        await body()
+    except KeyboardInterrupt:
+        return True
+    return False
+
+
+async def _cut_async(body: Callable[[], Awaitable[None]], host: _Host) -> bool:
+    """Run a body that is cancelled when the host falls silent; tell whether that ended it."""
+    import anyio
+
+    scope = anyio.CancelScope()
+    host.silence = silence = anyio.Event()
+    raised: list[Exception] = []
+
+    async def run() -> None:
+        try:
+            with scope:
+                await body()
+        except Exception as error:
+            raised.append(error)
+        finally:
+            silence.set()
+
+    with anyio.fail_after(_LIMIT_S):
+        async with anyio.create_task_group() as group:
+            group.start_soon(run)
+            await silence.wait()
+            scope.cancel()
+    if raised:
+        raise raised[0]
+    return scope.cancelled_caught
+
+
+class _Call:
+    """One call of a case, with what is told of it."""
+
+    def __init__(self, chain: Chain, host: _Host, keywords: dict[str, Any], is_async: bool) -> None:
+        given = {"api_key": "scripted", "dialect": "responses", "num_retries": 0}
+        bound = {name: value for name, value in given.items() if name in chain.options}
+        self.host = host
+        self.problems: list[str] = []
+        self.ends: list[str] = []
+        self.begun = 0
+        self._is_async = is_async
+        self._keywords = keywords
+        self._client = Client(chain.bind(**bound), transport=host, hooks=[self._told])
+
+    def _told(self, signal: Signal) -> None:
+        if isinstance(signal, CallEnded):
+            self.ends.append(signal.outcome.kind)
+
+    async def make(self, *, streamed: bool) -> Any:
+        self.begun += 1
+        keywords = {**self._keywords, "stream": True} if streamed else self._keywords
+        chain = self._client.chain
+        return await chain.arun("create", keywords) if self._is_async else chain.run("create", keywords)
+
+    async def read(self, stream: EventStream) -> list[Any]:
+        return [event async for event in stream] if self._is_async else list(stream)
+
+    async def next(self, stream: EventStream) -> object:
+        return await anext(stream) if self._is_async else next(stream)
+
+    async def close_stream(self, stream: EventStream) -> None:
+        if self._is_async:
+            await stream.aclose()
+        else:
+            stream.close()
+
+    def expect_end(self, *kinds: str) -> None:
+        """Note a problem unless the call has ended in one of these ways; that it has ended once is looked at later."""
+        if self.ends and self.ends[0] not in kinds:
+            self.problems.append(f'the call ended "{self.ends[0]}"; "{kinds[0]}" is expected')
+
+    async def close(self) -> None:
+        if self._is_async:
+            await self._client.aclose()
+        else:
+            self._client.close()
+
+
+class _Host:
+    """A scripted host that counts what is open, and can fall silent.
+
+    Args:
+        silent_after: so many pieces of an answer come, then nothing more, not even its head when it is 0.
+    """
+
+    def __init__(self, answers: Sequence[Answer], is_async: bool, silent_after: int | None) -> None:
+        self._script = ScriptedHost(answers)
+        self._is_async = is_async
+        self.silent_after = silent_after
+        self.silence: Any = None  # an event to be set
+        self.is_silent = False
+        self.opened = 0
+        self.left_open = 0
+
+    async def open(self, request: HttpRequest, pace: Pace) -> Exchange:
+        if self.silent_after == 0:
+            await self.fall_silent()
+        return _Counted(await self._script.open(request, pace), self)
+
+    async def close(self) -> None:
+        """Nothing is open that is this object's own."""
+
+    async def fall_silent(self) -> None:
+        self.is_silent = True
+        if not self._is_async:
+            raise KeyboardInterrupt
+        import anyio
+
+        self.silence.set()
+        await anyio.sleep_forever()
+
+
+class _Counted:
+    """An exchange that its host knows to be open."""
+
+    def __init__(self, exchange: ScriptedExchange, host: _Host) -> None:
+        self.status = exchange.status
+        self.headers = exchange.headers
+        self.queued_s = self.connect_s = 0.0
+        self._exchange = exchange
+        self._host = host
+        self._pieces = 0
+        self._is_open = True
+        host.opened += 1
+        host.left_open += 1
+
+    async def chunk(self) -> bytes:
+        if self._pieces == self._host.silent_after:
+            await self._host.fall_silent()
+        self._pieces += 1
+        data = await self._exchange.chunk()
+        if not data:
+            self._end()
+        return data
+
+    async def read(self) -> bytes:
+        if self._host.silent_after is not None:
+            await self._host.fall_silent()
+        data = await self._exchange.read()
+        self._end()
+        return data
+
+    async def close(self) -> None:
+        await self._exchange.close()
+        self._end()
+
+    def abort(self) -> None:
+        self._exchange.abort()
+        self._end()
+
+    def _end(self) -> None:
+        if self._is_open:
+            self._is_open = False
+            self._host.left_open -= 1
