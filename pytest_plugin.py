@@ -76,7 +76,8 @@ def antiphon_cassette(request: pytest.FixtureRequest) -> Generator[CassetteClien
 
     name = re.sub(r"[^\w.\[\]-]", "_", request.node.name)
     path = request.path.parent / "cassettes" / request.path.stem / name
-    clients = CassetteClients(path, request.config.getoption("--antiphon-record"))
+    record: Any = request.config.getoption("--antiphon-record")
+    clients = CassetteClients(path, record)
     yield clients
     clients.close()
     if request.node.stash.get(_PASSED, False):

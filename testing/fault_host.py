@@ -227,7 +227,8 @@ class FaultyClient(Client):
     def __init__(self, host: FaultHost, chain: Chain, **settings: Any) -> None:
         given = {"api_key": "scripted", "dialect": "responses", "api_base": host.url}
         bound = {name: value for name, value in given.items() if name in chain.options}
-        super().__init__(chain.bind(**bound), **{"proxy": None, **settings})
+        settings.setdefault("proxy", None)  # which would not reach this machine
+        super().__init__(chain.bind(**bound), **settings)
         self.host = host
 
     @property

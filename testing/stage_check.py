@@ -19,6 +19,7 @@ import gc
 import importlib.util
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any, Literal, TypeAlias, TypeVar
 
 import msgspec
@@ -95,7 +96,7 @@ def check_stage(
         if mode == "sync":
             drive(check.all())
         else:
-            _in_a_thread(lambda mode=mode, check=check: _run_async(check.all, mode))  # type: ignore[misc]
+            _in_a_thread(partial(_run_async, check.all, mode))
         left = [one for one in threading.enumerate() if one not in threads and one.name.startswith("antiphon")]
         for thread in left:
             thread.join(1.0)
@@ -159,11 +160,10 @@ class _Check:
         await self._case("streamed", self._streamed)
         for streamed in (False, True):
             way = "streamed" if streamed else "plain"
-            await self._case(f"failing, {way}", lambda call, s=streamed: self._failing(call, s), fails=True)
-            await self._case(f"cancelled, {way}", lambda call, s=streamed: self._cancelled(call, s), silent_after=0)
-            await self._case(
-                f"cancelled within, {way}", lambda call, s=streamed: self._cancelled(call, s), silent_after=_SHOWN
-            )
+            failing, cancelled = partial(self._failing, streamed=streamed), partial(self._cancelled, streamed=streamed)
+            await self._case(f"failing, {way}", failing, fails=True)
+            await self._case(f"cancelled, {way}", cancelled, silent_after=0)
+            await self._case(f"cancelled within, {way}", cancelled, silent_after=_SHOWN)
         await self._case("left early", self._left_early)
         await self._case("dropped", self._dropped)
 
@@ -216,7 +216,7 @@ class _Check:
             call.problems.append(f"the streamed answer is {text!r}, the plain one {self._text!r}")
         call.expect_end("completed", "incomplete")
 
-    async def _failing(self, call: _Call, streamed: bool) -> None:
+    async def _failing(self, call: _Call, *, streamed: bool) -> None:
         try:
             reply = await call.make(streamed=streamed)
             if isinstance(reply, EventStream):
@@ -242,7 +242,7 @@ class _Check:
             gc.collect()
         call.expect_end("abandoned", "completed")
 
-    async def _cancelled(self, call: _Call, streamed: bool) -> None:
+    async def _cancelled(self, call: _Call, *, streamed: bool) -> None:
         async def whole() -> None:
             reply = await call.make(streamed=streamed)
             if isinstance(reply, EventStream):
