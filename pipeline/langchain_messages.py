@@ -100,16 +100,14 @@ def _part(block: str | Mapping[str, Any]) -> dict[str, Any]:
         found = {"url": image} if isinstance(image, str) else image
         detail = {"detail": found["detail"]} if "detail" in found else {}
         return {"type": "input_image", "image_url": found["url"], **detail}
-    source = _source(block)
-    if kind == "image" and source:
-        return {"type": "input_image", **{{"url": "image_url", "data": "image_url"}.get(k, k): v for k, v in source}}
-    if kind == "file" and source:
-        named = {"filename": block.get("filename") or block.get("name") or "file"} if source[0][0] == "data" else {}
-        return {
-            "type": "input_file",
-            **named,
-            **{{"url": "file_url", "data": "file_data"}.get(k, k): v for k, v in source},
-        }
+    if (sent := _SENT.get(kind)) is not None:
+        # The older forms of such blocks have become this one in LangChain before they come here.
+        if "base64" in block:
+            data = f"data:{block.get('mime_type', 'application/octet-stream')};base64,{block['base64']}"
+            return {"type": f"input_{kind}", **_file_name(kind, block), sent["base64"]: data}
+        for name in ("url", "file_id"):
+            if name in block:
+                return {"type": f"input_{kind}", sent[name]: block[name]}
     raise InvalidParameter(
         f'the Responses API has nothing for a content block of type "{kind}"',
         param="input",
@@ -117,20 +115,17 @@ def _part(block: str | Mapping[str, Any]) -> dict[str, Any]:
     )
 
 
-def _source(block: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return where an image or a file is, as [("url" | "data" | "file_id", value)]; [] when the block does not say."""
-    inner = block.get("file")
-    block = inner if isinstance(inner, Mapping) else block
-    if block.get("url"):
-        return [("url", block["url"])]
-    if (
-        data := block.get("base64") or (block.get("data") if block.get("source_type") == "base64" else None)
-    ) is not None:
-        return [("data", f"data:{block.get('mime_type', 'application/octet-stream')};base64,{data}")]
-    if block.get("file_data"):
-        return [("data", block["file_data"])]
-    file_id = block.get("file_id") or (block.get("id") if block.get("source_type") == "id" else None)
-    return [("file_id", file_id)] if file_id else []
+# What says where an image or a file is, and the API's name for it.
+_SENT = {
+    "image": {"url": "image_url", "base64": "image_url", "file_id": "file_id"},
+    "file": {"url": "file_url", "base64": "file_data", "file_id": "file_id"},
+}
+
+
+def _file_name(kind: str, block: Mapping[str, Any]) -> dict[str, str]:
+    """Return the name that the API wants with a file's data."""
+    name = block.get("filename") or (block.get("extras") or {}).get("filename")
+    return {"filename": str(name or "file")} if kind == "file" else {}
 
 
 # --- on the way out -------------------------------------------------------------------------------------------------
