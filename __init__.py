@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import mcp as mcp
     from . import providers as providers
+    from . import testing as testing
     from .client import Client as Client
     from .mcp.registry import McpServers as McpServers
     from .mcp.server import McpServer as McpServer

@@ -119,7 +119,8 @@ OFFLINE = {
 OFFLINE["picture"] = [
     r"^```mermaid\nflowchart TB\n    subgraph chain1\[\"support\"\]$",
     r"^    stage\d+ -\. \"when it fails\" \.-> way\d+$",
-    r"^```\n\nresolve: asks scripted for echo in the format responses$",
+    r"^```\n\nbrief: sets instructions = 'Be brief\.'$",
+    r"^resolve: asks scripted for echo in the format responses$",
     r"^transform: makes the request: POST http",
 ]
 

@@ -56,6 +56,7 @@ OUTSIDE = {
     "botocore": ("providers/aws_login.py",),
     "pytest": ("pytest_plugin.py",),
     "langchain_core": ("pipeline/langchain_*.py",),
+    "pydantic": ("pipeline/langchain_model.py",),
     "google": ("providers/google_account.py",),
 }
 
