@@ -11,7 +11,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 import msgspec
 
@@ -22,8 +22,6 @@ from .secret import MASK, Secret, mask, mask_url
 from .timeouts import Pace
 from .tools import hide_in_body
 from .wire import encode, loads
-
-T = TypeVar("T")
 
 # Response headers that may be credentials.
 _HIDDEN = frozenset({"set-cookie", "authorization", "proxy-authenticate", "www-authenticate"})
@@ -191,12 +189,6 @@ def _fault(error: APIConnectionError) -> dict[str, Any]:
     return {"error": kind, "message": error.message}
 
 
-class Sharing(Protocol):
-    """What a client's objects are shared by: its engine, or a stage's scope."""
-
-    def shared(self, key: str, make: Callable[[], T], /) -> T: ...
-
-
 # --- replaying ------------------------------------------------------------------------------------------------------
 
 
@@ -222,11 +214,6 @@ class Cassette:
             raise SetupError(
                 f"cassette {self.path} cannot be read: {error}", hint="record it by a Record stage"
             ) from error
-
-    @classmethod
-    def shared(cls, scope: Sharing, path: str, ignore: tuple[str, ...]) -> Cassette:
-        """Return a client's one cassette of this file, which is read when it is first asked for."""
-        return scope.shared(f"replay:{path}:{ignore}", lambda: cls(path, ignore))
 
     @property
     def left(self) -> int:

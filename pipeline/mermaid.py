@@ -18,7 +18,7 @@ _PLAIN = frozenset(" .,=()[]'/_-")
 def mermaid(chain: Outline) -> str:
     """Return the flowchart, one node a stage, with a line break at its end."""
     drawing = _Drawing()
-    return "\n".join(["flowchart TB", *drawing.chain(chain, 1), *drawing.arrows]) + "\n"
+    return "\n".join(["flowchart TB", *drawing.box(chain, 1), *drawing.arrows]) + "\n"
 
 
 class _Drawing:
@@ -30,34 +30,33 @@ class _Drawing:
         self._last = ""  # the node from which the next stage is reached
         self._label = ""  # of the arrow there
 
-    def chain(self, chain: Outline, depth: int) -> Iterator[str]:
+    def box(self, chain: Outline, depth: int, name: str | None = None) -> Iterator[str]:
         """Yield the lines of a chain's nodes; those of nested chains in boxes of their own."""
         margin = "    " * depth
-        yield f'{margin}subgraph {self._id("chain")}["{_text(chain.name)}"]'
+        yield f'{margin}subgraph {name or self._id("chain")}["{_text(chain.name)}"]'
         yield f"{margin}    direction TB"
         for item in chain.stages:
             if item.is_chain:
-                yield from self.chain(item, depth + 1)
+                yield from self.box(item, depth + 1)
                 continue
             node = self._id("stage")
             before, after = ('(["', '"])') if item.answers else ('["', '"]')
             settings = f"<br/>{_text(item.settings)}" if item.settings else ""
             yield f"{margin}    {node}{before}{_text(item.kind)}{settings}{after}"
             self._arrive(node)
-            self._last, self._label = node, f"each {item.again}" if item.again else ""
             yield from self._ways(item, node, depth + 1)
             self._last, self._label = node, f"each {item.again}" if item.again else ""
         yield f"{margin}end"
 
     def _ways(self, item: Outline, node: str, depth: int) -> Iterator[str]:
         for way in item.ways:
-            self._last = ""
+            self._last = ""  # nothing but this way leads there
             if isinstance(way.to, str):
                 to = self._id("way")
                 yield f'{"    " * depth}{to}(["{_text(way.to)}"])'
             else:
-                to = f"chain{self._count + 1}"
-                yield from self.chain(way.to, depth)
+                to = self._id("chain")
+                yield from self.box(way.to, depth, to)
             self.arrows.append(f'    {node} -. "{_text(way.when)}" .-> {to}')
 
     def _arrive(self, node: str) -> None:

@@ -313,7 +313,7 @@ def chains_in(value: object) -> dict[Any, Chain]:
 
     if isinstance(value, Chain):
         return {None: value}
-    held = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, tuple) else ()
+    held = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, tuple | list) else ()
     return {key: one for key, one in held if isinstance(one, Chain)}
 
 

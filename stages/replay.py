@@ -33,7 +33,7 @@ class Replay(Stage, frozen=True):
     sets = ()
 
     def setup(self, scope: Scope) -> object:
-        return Cassette.shared(scope, self.path, self.ignore)
+        return Cassette(self.path, self.ignore)
 
     async def __call__(self, request: Request, call_next: Handler) -> Reply:
         if request.target is None:

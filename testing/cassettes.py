@@ -9,6 +9,7 @@ from ..client import Client
 from ..pipeline.cassette import Cassette
 from ..pipeline.chain import Chain
 from ..pipeline.errors import InvalidParameter, SetupError
+from ..pipeline.stage import Scope
 from ..stages import presets
 from ..stages.record import Record
 from ..stages.replay import Replay
@@ -64,10 +65,11 @@ class CassetteClients:
                 hint="record it: pytest --antiphon-record=missing (asks the real hosts)",
             )
         else:
-            chain = _outside_terminal(chain, Replay(str(path), ignore=ignore))
+            cassette = Cassette(path, ignore)
+            self._replayed.append(cassette)
+            chain = _outside_terminal(chain, _ReplayOf(str(path), ignore=ignore, cassette=cassette))
             # Resolve wants a key, though none is sent.
             client = Client(chain.bind(api_key="recorded") if "api_key" in chain.options else chain, **settings)
-            self._replayed.append(Cassette.shared(client.engine, str(path), ignore))
         self._made.append(client)
         return client
 
@@ -83,6 +85,15 @@ class CassetteClients:
             for cassette in self._replayed
             if cassette.left
         ]
+
+
+class _ReplayOf(Replay, frozen=True):
+    """A Replay whose cassette others can look at."""
+
+    cassette: Any = None
+
+    def setup(self, scope: Scope) -> object:
+        return self.cassette
 
 
 def _outside_terminal(chain: Chain, stage: Record | Replay) -> Chain:

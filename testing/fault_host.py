@@ -11,7 +11,7 @@ import msgspec
 
 from ..client import Client
 from ..pipeline.chain import Chain
-from ..pipeline.errors import SetupError
+from ..pipeline.errors import APIConnectionError, SetupError
 from ..pipeline.http import HttpRequest
 from ..pipeline.wire import loads
 from ..providers.scripted import Answer, ScriptedExchange, ScriptedHost
@@ -88,6 +88,7 @@ class FaultHost:
         self._script = ScriptedHost([fault.answer for fault in self._faults])
         self._lock = threading.Lock()
         self._closing = threading.Event()
+        self._errors: list[Exception] = []  # of functions that were to answer
         self._open: set[socket.socket] = set()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
@@ -99,7 +100,11 @@ class FaultHost:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop answering, cut what is open, end its threads. Idempotent."""
+        """Stop answering, cut what is open, end its threads. Idempotent.
+
+        Raises:
+            Exception: what a function of the script raised while it was asked, unless it is a connection's error.
+        """
         if self._closing.is_set():
             return
         self._closing.set()
@@ -109,6 +114,8 @@ class FaultHost:
         with self._lock:
             for connection in self._open:
                 _cut(connection, reset=False)
+        if self._errors:
+            raise self._errors[0]
 
     def next(self, request: HttpRequest) -> tuple[Fault, ScriptedExchange | None]:
         """Return whose turn it is, and its answer; None for one that is an exception."""
@@ -117,7 +124,9 @@ class FaultHost:
             self.requests.append(loads(request.body or b"{}"))
             try:
                 return fault, self._script.answer(request)
-            except Exception:
+            except Exception as error:
+                if not isinstance(error, APIConnectionError | OSError) and error is not fault.answer:
+                    self._errors.append(error)
                 return fault, None
 
     def wait(self, seconds: float) -> None:
@@ -169,8 +178,7 @@ def _handler(host: FaultHost) -> type[Any]:
 
         def _answer(self, fault: Fault, answer: ScriptedExchange) -> None:
             is_stream = answer.headers.get("content-type", "").startswith("text/event-stream")
-            pieces = answer.pieces() if is_stream else [b"".join(answer.pieces())]
-            pieces, is_cut = _damaged(pieces, fault, b"event: x\ndata: {garbage\n\n" if is_stream else b'"}]garbage')
+            pieces, is_cut = _damaged(b"".join(answer.pieces()), fault, is_stream=is_stream)
             self.send_response(answer.status)
             for name, value in {**answer.headers, **fault.headers}.items():
                 self.send_header(name, value)
@@ -199,15 +207,17 @@ def _handler(host: FaultHost) -> type[Any]:
     return Handler
 
 
-def _damaged(pieces: list[bytes], fault: Fault, garbage: bytes) -> tuple[list[bytes], bool]:
-    """Return what is sent of an answer's events (of a plain answer: its bytes), and whether the connection is cut."""
-    units = pieces if len(pieces) > 1 else [bytes([byte]) for byte in b"".join(pieces)]
+def _damaged(body: bytes, fault: Fault, *, is_stream: bool) -> tuple[list[bytes], bool]:
+    """Return the pieces of a body that are sent, events of a stream one by one, and whether the connection is cut."""
+    if is_stream:
+        units, garbage = [event + b"\n\n" for event in body.split(b"\n\n") if event], b"event: x\ndata: {garbage\n\n"
+    else:
+        units, garbage = [body[at : at + 1] for at in range(len(body))], b'"}]garbage'
     if fault.garbage_after is not None:
-        units = [*units[: fault.garbage_after], garbage, *units[fault.garbage_after :]]
+        units.insert(fault.garbage_after, garbage)
     if fault.cut_after is not None:
         units = units[: fault.cut_after]
-    joined = b"".join(units)
-    return (units if len(pieces) > 1 else [joined] if joined else []), fault.cut_after is not None
+    return (units if is_stream else [b"".join(units)] if units else []), fault.cut_after is not None
 
 
 def _cut(connection: socket.socket, *, reset: bool) -> None:

@@ -186,7 +186,7 @@ def test_another_model_is_asked_when_one_fails(mode: Mode, streamed: bool) -> No
 def test_a_batch_is_side_by_side_and_in_order(mode: Mode) -> None:
     async def body() -> None:
         model = scripted(lambda request: str(request["input"][0]["content"])).chain.as_runnable(model=MODEL)
-        inputs = [str(number) for number in range(10)]
+        inputs: list[Any] = [str(number) for number in range(10)]
 
         found = await model.abatch(inputs) if mode.is_async else model.batch(inputs)
 
@@ -268,7 +268,7 @@ def test_what_has_no_place_in_the_api_is_refused_before_anything_is_sent() -> No
     with pytest.raises(InvalidParameter, match='content block of type "audio"'):
         model.invoke([HumanMessage([{"type": "audio", "base64": "QQ==", "mime_type": "audio/wav"}])])
     with pytest.raises(InvalidParameter, match="nothing for a FunctionMessage"):
-        model.invoke([FunctionMessage("x", name="f")])
+        model.invoke([FunctionMessage(content="x", name="f")])
     with pytest.raises(UnsupportedParameter, match="no stop words"):
         model.invoke("Hi", stop=["x"])
     assert client.requests == []
@@ -304,7 +304,7 @@ def test_answers_of_others_go_back_as_text_and_calls() -> None:
 )
 def test_tools_and_their_choice_are_put_into_the_apis_form(choice: Any, sent: Any) -> None:
     client = scripted("ok")
-    tools = [weather, {"type": "web_search"}]
+    tools: list[Any] = [weather, {"type": "web_search"}]
     client.chain.as_runnable(model=MODEL).bind_tools(tools, tool_choice=choice, strict=True).invoke("Hi")
 
     request = client.requests[0]

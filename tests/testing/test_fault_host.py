@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from conftest import Mode
+from hand_made import streamed_body, text_events
 
 from antiphon import Client, Timeouts, presets
 from antiphon.pipeline.errors import (
@@ -151,3 +152,24 @@ def test_a_client_of_the_callers_own_is_kept_off_the_network_too() -> None:
 
     with httpx.Client() as own, no_network(), pytest.raises(NetworkForbidden):
         presets.responses.bind(Client(transport=own).engine).invoke("Hi", model="openai/m", api_key="k")
+
+
+def test_an_error_of_the_scripts_own_is_not_taken_for_a_fault() -> None:
+    client = faulty(lambda body: body["not there"], chain=ONCE)
+    with pytest.raises(APIConnectionError):
+        client.responses("Hi", "openai/m")
+
+    with pytest.raises(KeyError, match="not there"):
+        client.close()
+
+
+def test_a_stream_of_the_scripts_own_bytes_is_cut_by_its_events(mode: Mode) -> None:
+    async def body() -> None:
+        whole = streamed_body(text_events("One ", "two."))
+        error = await ask(mode, Fault(answer=whole, cut_after=5), streamed=True)
+
+        assert isinstance(error, StreamInterrupted)
+        assert error.response is not None
+        assert error.response.output_text == "One "
+
+    mode.run(body)
