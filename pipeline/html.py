@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from html import escape
 
 
@@ -37,6 +38,6 @@ def text(value: str) -> Html:
     return Html(escape(value.encode(errors="backslashreplace").decode(), quote=False))
 
 
-def joined(parts: list[Html]) -> Html:
+def joined(parts: Iterable[Html]) -> Html:
     """Return elements one after the other."""
     return Html("".join(parts))

@@ -37,15 +37,15 @@ _STYLE = Html("""<style>
 .antiphon .text, .antiphon pre { white-space: pre-wrap; overflow-wrap: anywhere; }
 .antiphon code, .antiphon pre { font: 12px/1.5 ui-monospace, monospace; background: none; color: inherit; }
 .antiphon pre { margin: 4px 0 0; padding: 0; }
-.antiphon ol { list-style: none; margin: 0; padding: 0 0 0 14px; border-left: 1px solid var(--line); }
-.antiphon ol.ways { border-left-style: dashed; margin: 2px 0 2px 20px; }
+.antiphon ol, .antiphon ul { margin: 0; padding: 0 0 0 30px; border-left: 1px solid var(--line); }
+.antiphon ul { border-left-style: dashed; padding-left: 14px; list-style: none; }
 .antiphon li { margin: 3px 0; }
-.antiphon .at { display: inline-block; min-width: 1.8em; color: var(--soft); font-variant-numeric: tabular-nums; }
+.antiphon li::marker { color: var(--soft); font-variant-numeric: tabular-nums; }
 .antiphon .mark { border: 1px solid var(--line); border-radius: 99px; padding: 0 8px; font-size: 11.5px; }
 .antiphon .good { color: var(--good); border-color: currentColor; }
 .antiphon .bad { color: var(--bad); border-color: currentColor; }
 .antiphon dl { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: 1px 14px; margin: 8px 0 0; }
-.antiphon dd { margin: 0; overflow-wrap: anywhere; }
+.antiphon dd { margin: 0; overflow-wrap: anywhere; grid-column: 2; }
 .antiphon details { margin: 3px 0; }
 .antiphon summary { cursor: pointer; }
 </style>""")
@@ -65,29 +65,27 @@ def chain_page(chain: Chain) -> str:
 
 def _chain_of(shape: Outline) -> Html:
     count = f"{len(shape.stages)} stage{'' if len(shape.stages) == 1 else 's'}"
-    return tag("header", tag("b", shape.name), tag("small", count)) + tag("ol", *map(_stage_row, shape.stages))
+    return tag("header", tag("b", shape.name), Html(" "), tag("small", count)) + _stages_of(shape)
+
+
+def _stages_of(shape: Outline) -> Html:
+    return tag("ol", *map(_stage_row, shape.stages), start="0")
 
 
 def _stage_row(item: Outline) -> Html:
-    name = tag("b", item.name) if item.is_chain else tag("code", item.title)
-    remark = tag("span", item.remark, class_="mark good" if item.answers else "mark") if item.remark else None
-    inside = tag("ol", *map(_stage_row, item.stages)) if item.is_chain else None
-    ways = [_way_row(way.when, way.to) for way in item.ways]
     return tag(
         "li",
-        tag("span", str(item.index), class_="at"),
-        name,
-        Html(" "),
-        remark,
-        inside,
-        tag("ol", *ways, class_="ways") if ways else None,
+        tag("b", item.name) if item.is_chain else tag("code", item.title),
+        Html(" ") + tag("span", item.remark, class_="mark good" if item.answers else "mark") if item.remark else None,
+        _stages_of(item) if item.is_chain else None,
+        tag("ul", *(_way_row(way.when, way.to) for way in item.ways)) if item.ways else None,
     )
 
 
 def _way_row(when: str, to: str | Outline) -> Html:
     if isinstance(to, str):
         return tag("li", tag("small", f"{when} → "), tag("code", to))
-    return tag("li", tag("small", f"{when} → "), tag("b", to.name), tag("ol", *map(_stage_row, to.stages)))
+    return tag("li", tag("small", f"{when} → "), tag("b", to.name), _stages_of(to))
 
 
 def explanation_page(explained: Explanation) -> str:
@@ -95,7 +93,7 @@ def explanation_page(explained: Explanation) -> str:
     from .explain import body_text
 
     steps = [
-        tag("dt", step.stage) + tag("dd", "\n".join(step.says), class_="text") for step in explained.steps if step.says
+        tag("dt", step.stage) + joined(tag("dd", line) for line in step.says) for step in explained.steps if step.says
     ]
     sent = None
     if (request := explained.request) is not None:
@@ -126,7 +124,9 @@ def response_page(response: Response) -> str:
     why = response.incomplete_details.reason if response.incomplete_details is not None else None
     failure = response.error.message if response.error is not None else None
     return _page(
-        tag("header", tag("b", model), tag("span", status, class_=mark), tag("small", response.id)),
+        tag(
+            "header", tag("b", model), Html(" "), tag("span", status, class_=mark), Html(" "), tag("small", response.id)
+        ),
         *(_item_box(item) for item in response.output),
         tag("div", mask(failure), class_="box text bad") if failure else None,
         tag("dl", *_rows({"cut by": why, **_usage_facts(response.usage), **_call_facts(meta)})),
@@ -136,7 +136,7 @@ def response_page(response: Response) -> str:
 
 def _item_box(item: AnyItem) -> Html:
     if isinstance(item, Message) and not isinstance(item.content, str):
-        return joined([_part_box(part) for part in item.content])
+        return joined(map(_part_box, item.content))
     if isinstance(item, Message):
         return tag("div", _cut(str(item.content)), class_="box text")
     if isinstance(item, Reasoning):

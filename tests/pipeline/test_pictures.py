@@ -213,7 +213,7 @@ def read(thing: Any) -> Reader:
     found = Reader(page)
     # Nothing is fetched, and nothing runs.
     assert found.tags.isdisjoint({"script", "img", "link", "iframe"})
-    assert found.attributes <= {"class", "open"}
+    assert found.attributes <= {"class", "start"}
     assert not re.search(r"https?://|url\(|@import", page.partition("</style>")[0])
     return found
 
@@ -221,9 +221,9 @@ def read(thing: Any) -> Reader:
 def test_a_chain_is_a_page() -> None:
     text = read(CHAIN.named(SCRIPT)).text
 
-    assert text.startswith(f"{SCRIPT}15 stages0checks 0before(brief) 1plain ")
+    assert text.startswith(f"{SCRIPT} 15 stageschecksbefore(brief)plainRoute(")
     assert 'model "smart" → azure/gpt-5 (weight)' in text
-    assert text.endswith("14Dispatch() answers")
+    assert text.endswith("Dispatch() answers")
 
 
 def test_a_response_is_a_page_with_its_text_calls_reasoning_and_numbers() -> None:
@@ -251,7 +251,7 @@ def test_a_response_is_a_page_with_its_text_calls_reasoning_and_numbers() -> Non
     response = client.responses("Hi", "openai/gpt-5", temperature=0)
     text = read(response.replace(incomplete_details={"reason": "max_output_tokens"})).text
 
-    assert text.startswith("openai/gpt-5incomplete")
+    assert text.startswith("openai/gpt-5 incomplete ")
     for part in [
         "reasoningI think.",
         "reasoning, sealed by its host",
@@ -276,7 +276,7 @@ def test_a_response_of_no_call_and_a_long_one_are_pages_too() -> None:
 
     text = read(answer("long " * 10_000)).text
 
-    assert text.startswith("mcompleted")
+    assert text.startswith("m completed ")
     assert "… (30,000 more characters)" in text
 
 
