@@ -24,20 +24,17 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 import msgspec
 
-from ..client import Client
 from ..pipeline.build import is_terminal
 from ..pipeline.chain import Chain
 from ..pipeline.event_stream import EventStream
 from ..pipeline.grammar import check_grammar
-from ..pipeline.http import Exchange, HttpRequest
 from ..pipeline.response import Response
 from ..pipeline.runtime import drive
-from ..pipeline.signals import CallEnded, Signal
 from ..pipeline.stage import StageLike
-from ..pipeline.timeouts import Pace
-from ..providers.scripted import Answer, ScriptedExchange, ScriptedHost
+from ..providers.scripted import Answer
 from ..stages import presets
 from .fault_host import http_error
+from .stage_trial import CountingHost, Trial
 
 T = TypeVar("T")
 Mode: TypeAlias = Literal["sync", "asyncio", "trio"]
@@ -170,15 +167,15 @@ class _Check:
     async def _case(
         self,
         name: str,
-        body: Callable[[_Call], Awaitable[None]],
+        body: Callable[[Trial], Awaitable[None]],
         *,
         fails: bool = False,
         silent_after: int | None = None,
     ) -> None:
         answers = [http_error(500, "scripted failure")] if fails else self._answers
-        host = _Host(answers, self._is_async, silent_after)
+        host = CountingHost(answers, self._is_async, silent_after)
         tasks = _tasks(self._is_async)
-        call = _Call(self._chain, host, self._call, self._is_async)
+        call = Trial(self._chain, host, self._call, self._is_async)
         try:
             await body(call)
         except Exception as error:
@@ -193,7 +190,7 @@ class _Check:
             call.problems.append(f"{len(left)} tasks are left behind")
         self._found += [StageProblem(self._mode, name, problem) for problem in call.problems]
 
-    async def _plain(self, call: _Call) -> None:
+    async def _plain(self, call: Trial) -> None:
         reply = await call.make(streamed=False)
         if not isinstance(reply, Response):
             call.problems.append(f"a plain call returned {type(reply).__name__}; a Response is expected")
@@ -201,7 +198,7 @@ class _Check:
         self._text = reply.output_text
         call.expect_end("completed", "incomplete")
 
-    async def _streamed(self, call: _Call) -> None:
+    async def _streamed(self, call: Trial) -> None:
         reply = await call.make(streamed=True)
         if not isinstance(reply, EventStream):
             call.problems.append(f"a streamed call returned {type(reply).__name__}; an EventStream is expected")
@@ -216,7 +213,7 @@ class _Check:
             call.problems.append(f"the streamed answer is {text!r}, the plain one {self._text!r}")
         call.expect_end("completed", "incomplete")
 
-    async def _failing(self, call: _Call, *, streamed: bool) -> None:
+    async def _failing(self, call: Trial, *, streamed: bool) -> None:
         try:
             reply = await call.make(streamed=streamed)
             if isinstance(reply, EventStream):
@@ -226,14 +223,14 @@ class _Check:
         else:
             call.expect_end("completed", "incomplete")  # the stage has made something of it
 
-    async def _left_early(self, call: _Call) -> None:
+    async def _left_early(self, call: Trial) -> None:
         reply = await call.make(streamed=True)
         if isinstance(reply, EventStream):
             await call.next(reply)
             await call.close_stream(reply)
             call.expect_end("abandoned")
 
-    async def _dropped(self, call: _Call) -> None:
+    async def _dropped(self, call: Trial) -> None:
         reply: Any = await call.make(streamed=True)
         if isinstance(reply, EventStream):
             await call.next(reply)
@@ -242,7 +239,7 @@ class _Check:
             gc.collect()
         call.expect_end("abandoned", "completed")
 
-    async def _cancelled(self, call: _Call, *, streamed: bool) -> None:
+    async def _cancelled(self, call: Trial, *, streamed: bool) -> None:
         async def whole() -> None:
             reply = await call.make(streamed=streamed)
             if isinstance(reply, EventStream):
@@ -272,7 +269,7 @@ async def _cut_sync(body: Callable[[], Awaitable[None]]) -> bool:
     return False
 
 
-async def _cut_async(body: Callable[[], Awaitable[None]], host: _Host) -> bool:
+async def _cut_async(body: Callable[[], Awaitable[None]], host: CountingHost) -> bool:
     """Run a body that is cancelled when the host falls silent; tell whether that ended it."""
     import anyio
 
@@ -297,129 +294,3 @@ async def _cut_async(body: Callable[[], Awaitable[None]], host: _Host) -> bool:
     if raised:
         raise raised[0]
     return scope.cancelled_caught
-
-
-class _Call:
-    """One call of a case, with what is told of it."""
-
-    def __init__(self, chain: Chain, host: _Host, keywords: dict[str, Any], is_async: bool) -> None:
-        given = {"api_key": "scripted", "dialect": "responses", "num_retries": 0}
-        bound = {name: value for name, value in given.items() if name in chain.options}
-        self.host = host
-        self.problems: list[str] = []
-        self.ends: list[str] = []
-        self.begun = 0
-        self._is_async = is_async
-        self._keywords = keywords
-        self._client = Client(chain.bind(**bound), transport=host, hooks=[self._told])
-
-    def _told(self, signal: Signal) -> None:
-        if isinstance(signal, CallEnded):
-            self.ends.append(signal.outcome.kind)
-
-    async def make(self, *, streamed: bool) -> Any:
-        self.begun += 1
-        keywords = {**self._keywords, "stream": True} if streamed else self._keywords
-        chain = self._client.chain
-        return await chain.arun("create", keywords) if self._is_async else chain.run("create", keywords)
-
-    async def read(self, stream: EventStream) -> list[Any]:
-        return [event async for event in stream] if self._is_async else list(stream)
-
-    async def next(self, stream: EventStream) -> object:
-        return await anext(stream) if self._is_async else next(stream)
-
-    async def close_stream(self, stream: EventStream) -> None:
-        if self._is_async:
-            await stream.aclose()
-        else:
-            stream.close()
-
-    def expect_end(self, *kinds: str) -> None:
-        """Note a problem unless the call has ended in one of these ways; that it has ended once is looked at later."""
-        if self.ends and self.ends[0] not in kinds:
-            self.problems.append(f'the call ended "{self.ends[0]}"; "{kinds[0]}" is expected')
-
-    async def close(self) -> None:
-        if self._is_async:
-            await self._client.aclose()
-        else:
-            self._client.close()
-
-
-class _Host:
-    """A scripted host that counts what is open, and can fall silent.
-
-    Args:
-        silent_after: so many pieces of an answer come, then nothing more, not even its head when it is 0.
-    """
-
-    def __init__(self, answers: Sequence[Answer], is_async: bool, silent_after: int | None) -> None:
-        self._script = ScriptedHost(answers)
-        self._is_async = is_async
-        self.silent_after = silent_after
-        self.silence: Any = None  # an event to be set
-        self.is_silent = False
-        self.opened = 0
-        self.left_open = 0
-
-    async def open(self, request: HttpRequest, pace: Pace) -> Exchange:
-        if self.silent_after == 0:
-            await self.fall_silent()
-        return _Counted(await self._script.open(request, pace), self)
-
-    async def close(self) -> None:
-        """Nothing is open that is this object's own."""
-
-    async def fall_silent(self) -> None:
-        self.is_silent = True
-        if not self._is_async:
-            raise KeyboardInterrupt
-        import anyio
-
-        self.silence.set()
-        await anyio.sleep_forever()
-
-
-class _Counted:
-    """An exchange that its host knows to be open."""
-
-    def __init__(self, exchange: ScriptedExchange, host: _Host) -> None:
-        self.status = exchange.status
-        self.headers = exchange.headers
-        self.queued_s = self.connect_s = 0.0
-        self._exchange = exchange
-        self._host = host
-        self._pieces = 0
-        self._is_open = True
-        host.opened += 1
-        host.left_open += 1
-
-    async def chunk(self) -> bytes:
-        if self._pieces == self._host.silent_after:
-            await self._host.fall_silent()
-        self._pieces += 1
-        data = await self._exchange.chunk()
-        if not data:
-            self._end()
-        return data
-
-    async def read(self) -> bytes:
-        if self._host.silent_after is not None:
-            await self._host.fall_silent()
-        data = await self._exchange.read()
-        self._end()
-        return data
-
-    async def close(self) -> None:
-        await self._exchange.close()
-        self._end()
-
-    def abort(self) -> None:
-        self._exchange.abort()
-        self._end()
-
-    def _end(self) -> None:
-        if self._is_open:
-            self._is_open = False
-            self._host.left_open -= 1

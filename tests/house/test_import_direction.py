@@ -47,7 +47,7 @@ OUTSIDE = {
     "httpx": IO_MODULES,
     "httpx2": IO_MODULES,
     "httpcore": IO_MODULES,
-    "anyio": (*IO_MODULES, "testing/stage_check.py"),
+    "anyio": (*IO_MODULES, "testing/stage_check.py", "testing/stage_trial.py"),
     "trio": IO_MODULES,
     "asyncio": IO_MODULES,
     "redis": ("pipeline/stores/redis.py",),

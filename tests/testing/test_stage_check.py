@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 from conftest import Mode
 from hand_made import host
 
+import antiphon
 from antiphon import Cache, Chain, Fallback, Guard, Handler, Reply, Request, Response, Retry, Scope, Stage, presets
 from antiphon.pipeline.event_stream import EventStream
 from antiphon.pipeline.function_stages import stage
@@ -155,3 +157,15 @@ def test_it_runs_inside_a_running_loop_too(mode: Mode) -> None:
         return check_stage(Retry(attempts=2), modes=("asyncio",))
 
     assert mode.run(body) == []
+
+
+def _by_default() -> list[Stage]:
+    kinds = [found for name in antiphon.__all__ if isinstance(found := getattr(antiphon, name), type)]
+    stages = [kind for kind in kinds if issubclass(kind, Stage) and kind is not Stage and not kind.is_terminal]
+    return [kind() for kind in stages if all(not field.required for field in msgspec.structs.fields(kind))]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("subject", _by_default(), ids=lambda one: one.name)
+def test_our_own_stages_keep_the_contract(subject: Stage) -> None:
+    assert check_stage(subject) == []
