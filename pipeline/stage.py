@@ -290,8 +290,9 @@ class Stage(
         """Return the settings that are not their defaults, by name."""
         found: dict[str, Any] = {}
         for field in msgspec.structs.fields(type(self)):
-            made = field.default_factory is not msgspec.NODEFAULT
-            if (value := getattr(self, field.name)) != (field.default_factory() if made else field.default):
+            usual = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
+            value = getattr(self, field.name)
+            if value is not usual and value != usual:
                 found[field.name] = value
         return found
 

@@ -180,7 +180,8 @@ def _handler(host: FaultHost) -> type[Any]:
             is_stream = answer.headers.get("content-type", "").startswith("text/event-stream")
             pieces, is_cut = _damaged(b"".join(answer.pieces()), fault, is_stream=is_stream)
             self.send_response(answer.status)
-            for name, value in {**answer.headers, **fault.headers}.items():
+            more = {name.lower(): value for name, value in fault.headers.items()}
+            for name, value in {**answer.headers, **more}.items():
                 self.send_header(name, value)
             if is_stream or is_cut:
                 self.send_header("transfer-encoding", "chunked")
