@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import mcp as mcp
     from . import providers as providers
+    from . import testing as testing
     from .client import Client as Client
     from .mcp.registry import McpServers as McpServers
     from .mcp.server import McpServer as McpServer
@@ -256,6 +257,7 @@ _HOMES = {
         "InvalidParameter",
         "MissingExtra",
         "MissingKey",
+        "NetworkForbidden",
         "NotFoundError",
         "NotSerializable",
         "OutputError",

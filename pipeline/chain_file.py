@@ -201,13 +201,7 @@ def _item_data(item: Stage | Chain, chain: str) -> str | dict[str, Any]:
                 hint="define it at the top of a module that can be imported",
             )
         return place
-    data: dict[str, Any] = {}
-    defaults = {field.name: field for field in msgspec.structs.fields(type(item))}
-    for name in item.__struct_fields__:
-        value, field = getattr(item, name), defaults[name]
-        usual = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
-        if value is not usual and value != usual:
-            data[name] = _plain(value, f"{where}: {name}")
+    data = {name: _plain(value, f"{where}: {name}") for name, value in item.changed_settings().items()}
     use = _use_of(type(item))
     return {"use": use, **data} if data else use
 

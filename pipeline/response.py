@@ -484,6 +484,11 @@ class Response(Returned, frozen=True, kw_only=True):
         """The calls of the caller's functions, in order."""
         return tuple([item for item in self.output if isinstance(item, FunctionCall)])
 
+    def _repr_html_(self) -> str:
+        from .notebook import response_page
+
+        return response_page(self)
+
     @property
     def is_terminal(self) -> bool:
         """Whether the response will not change any more."""

@@ -113,6 +113,20 @@ OFFLINE = {
     ],
 }
 
+OFFLINE["picture"] = [
+    r"^```mermaid\nflowchart TB\n    subgraph chain1\[\"support\"\]$",
+    r"^    stage\d+ -\. \"when it fails\" \.-> way\d+$",
+    r"^```\n\nbrief: sets instructions = 'Be brief\.'$",
+    r"^resolve: asks scripted for echo in the format responses$",
+    r"^transform: makes the request: POST http",
+]
+
+OFFLINE["stage_test"] = [
+    r"^the stage keeps the contract$",
+    r"^a stage that forgets streams: the streamed answer is 'Hello there\.', the plain one 'HELLO THERE\.'$",
+    r"^SAY HELLO\.$",
+]
+
 OFFLINE["mcp_client"] = [
     r"^- weather \| Say what the weather is like in a city\.\n- mean \| ",
     r"^It is sunny in Rome\.\n\{'result': 23\.0\}$",
@@ -144,6 +158,8 @@ WITH_THE_MODEL = {
     "formats": [r"^cohere: POST ", r"\w+"],
     "function_calls": [r"^responses - ", r"^chat - ", r"^user \| .*\nassistant \| ", r"^tool \| It is sunny in "],
     "mcp_client": OFFLINE["mcp_client"],
+    "picture": [r"^resolve: asks local for smollm2 in the format ", r"^transform: makes the request: POST http"],
+    "stage_test": [r"^the stage keeps the contract$", r"^[^a-z]*[A-Z][^a-z]*$"],
 }
 
 TOOL = [
