@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..pipeline.chain import Chain
 from ..pipeline.chain_problems import problems_in
+from ..pipeline.outline import outline
 from ..pipeline.stage_names import StageNames
 from . import terminal
 from .arguments import add_imports_argument, chain_named
@@ -19,7 +20,7 @@ EXAMPLES = """\
   antiphon chain schema
 """
 
-FORMS = ("tree", "toml", "json")
+FORMS = ("tree", "toml", "json", "mermaid")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     show.add_argument(
         "chain", nargs="?", default="responses", metavar="FILE", help="a chain file, or the name of a stock chain"
     )
-    show.add_argument("--form", choices=FORMS, default="tree", help="as a tree, or as a chain file")
+    show.add_argument("--form", choices=FORMS, default="tree", help="as a tree, a chain file, or a mermaid picture")
     show.add_argument("--options", action="store_true", help="list the call options that its stages read")
     check = actions.add_parser("check", help="say all that is wrong with chain files; status 1", allow_abbrev=False)
     check.add_argument("files", nargs="+", type=Path, metavar="FILE")
@@ -64,7 +65,9 @@ def picture(chain: Chain, form: str) -> str:
         return chain.to_toml().rstrip("\n")
     if form == "json":
         return chain.to_json()
-    lines = [str(chain)]
+    if form == "mermaid":
+        return chain.to_mermaid().rstrip("\n")
+    lines = list(outline(chain).lines())
     lines += [f"{name} = {value!r}" for name, value in chain.defaults.items()]
     return "\n".join(lines)
 

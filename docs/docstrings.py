@@ -45,10 +45,14 @@ def language(block: str) -> str:
 
 
 def marked_up(line: str) -> str:
+    """Return a line with its code as roles and literals, and without what else would be markup."""
     pieces = _CODE.split(line)
     for index, piece in enumerate(pieces):
         if index % 2 == 0:
-            pieces[index] = re.sub(r"(?<!:)\*|(?<=\w)_(?=\W|$)", lambda found: "\\" + found[0], piece)
+            begins_inside_a_word = index > 0 and piece[:1].isalnum()
+            pieces[index] = ("\\ " if begins_inside_a_word else "") + re.sub(
+                r"(?<!:)\*|(?<=\w)_(?=\W|$)", lambda found: "\\" + found[0], piece
+            )
         else:
             name = piece.removeprefix("antiphon.")
             pieces[index] = f":py:obj:`~antiphon.{name}`" if name in antiphon.__all__ else f"``{piece}``"

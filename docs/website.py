@@ -19,6 +19,7 @@ ROOT = DOCS.parent
 
 # Pages from outside docs/, by their name on the site.
 FROM_ROOT = {
+    "examples.md": ROOT / "examples" / "README.md",
     "contributing.md": ROOT / "CONTRIBUTING.md",
     "changelog.md": ROOT / "CHANGELOG.md",
     "reporting.md": ROOT / "SECURITY.md",

@@ -138,7 +138,8 @@ def _setting(value: Any, expected: Any, names: StageNames, where: str) -> Any:
     except (msgspec.ValidationError, TypeError) as error:  # TypeError: nothing of this type can stand in a file
         if isinstance(value, str) and is_place(value):
             return names.imported(value, where)
-        raise ChainError(f"{where}={value!r}: {error}", hint='code is named by its place, "module:name"') from None
+        hint = 'code is named by its place, "module:name"' if "Callable" in str(error) else None
+        raise ChainError(f"{where}={value!r}: {error}", hint=hint) from None
 
 
 def _defaults(chain: Chain, defaults: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -200,13 +201,7 @@ def _item_data(item: Stage | Chain, chain: str) -> str | dict[str, Any]:
                 hint="define it at the top of a module that can be imported",
             )
         return place
-    data: dict[str, Any] = {}
-    defaults = {field.name: field for field in msgspec.structs.fields(type(item))}
-    for name in item.__struct_fields__:
-        value, field = getattr(item, name), defaults[name]
-        usual = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
-        if value is not usual and value != usual:
-            data[name] = _plain(value, f"{where}: {name}")
+    data = {name: _plain(value, f"{where}: {name}") for name, value in item.changed_settings().items()}
     use = _use_of(type(item))
     return {"use": use, **data} if data else use
 

@@ -15,7 +15,7 @@ from ..pipeline.response import Response
 from ..pipeline.timeouts import Pace
 from ..pipeline.wire import encode, loads
 
-Answer: TypeAlias = "str | Mapping[str, Any] | Response | Exception | Callable[[dict[str, Any]], Answer]"
+Answer: TypeAlias = str | Mapping[str, Any] | Response | Exception | Callable[[dict[str, Any]], Any]
 """One scripted answer.
 
 - text: the model's message;
@@ -46,6 +46,10 @@ class ScriptedHost:
 
     async def open(self, request: HttpRequest, pace: Pace) -> ScriptedExchange:
         """Give the next answer, or raise it where it is an exception."""
+        return self.answer(request)
+
+    def answer(self, request: HttpRequest) -> ScriptedExchange:
+        """Return the answer whose turn it is. Raises one that is an exception."""
         with self._lock:
             answer = self._answers[min(len(self.requests), len(self._answers) - 1)]
             self.requests.append(request)
@@ -162,6 +166,10 @@ class ScriptedExchange:
         self.connect_s = 0.0
         self._chunks = chunks[::-1]
         self._aborted = False
+
+    def pieces(self) -> list[bytes]:
+        """Return the body as it would come, an event of a stream each, for a server that sends it."""
+        return self._chunks[::-1]
 
     async def chunk(self) -> bytes:
         if self._aborted:

@@ -28,11 +28,12 @@ def test_a_chain_is_shown_as_a_tree_and_as_a_file(tmp_path: Path) -> None:
         'name = "mine"\nstages = ["validate", "resolve", "transform", "dispatch"]\n[defaults]\nmodel = "x/y"'
     )
 
-    assert run("chain", "show", "responses").out.startswith("responses\n  Log()\n  Validate()\n")
+    assert run("chain", "show", "responses").out.startswith("responses\n├─  0  Log()\n├─  1  Validate()\n")
     assert Chain.from_toml(run("chain", "show", "responses", "--form", "toml").out) == presets.responses
     assert Chain.from_json(run("chain", "show", str(path), "--form", "json").out) == Chain.from_file(path)
     shown = run("chain", "show", str(path), "--options").out
-    assert "  Dispatch()\nmodel = 'x/y'\n" in shown
+    assert "└─ 3  Dispatch()   answers\nmodel = 'x/y'\n" in shown
+    assert run("chain", "show", str(path), "--form", "mermaid").out == Chain.from_file(path).to_mermaid()
     assert "\napi_base " in shown
     assert "max_tool_rounds" not in shown  # of Tools, which is not in this chain
 

@@ -30,7 +30,7 @@ def public() -> Iterator[tuple[str, Any]]:
 
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("commands", "mcp", "pipeline", "providers", "stages")
+FOLDERS = ("commands", "mcp", "pipeline", "providers", "stages", "testing")
 
 # Modules whose docstrings have examples.
 DOCTESTED = (
@@ -40,7 +40,7 @@ DOCTESTED = (
     "pipeline.function_stages",
     "pipeline.stores.store",
     "pipeline.tool_function",
-    "testing",
+    "testing.scripted_client",
 )
 
 PUBLIC = dict(public())
@@ -84,6 +84,13 @@ def test_every_field_of_a_public_class_is_explained() -> None:
     said = {kind: {name for base in kind.__mro__ for names, _ in explained(base) for name in names} for kind in ours}
 
     assert {kind: left for kind in ours if (left := {*kind.__struct_fields__} - said[kind])} == {}
+
+
+def test_every_public_name_has_a_signature() -> None:
+    """Names that are imported for type checkers only would make `help` fail where msgspec looks types up."""
+    builtin = [kind for kind in CLASSES.values() if issubclass(kind, Exception) and "__init__" not in vars(kind)]
+
+    assert all(inspect.signature(found) for found in PUBLIC.values() if found not in builtin)
 
 
 def test_help_says_what_the_package_is_and_shows_all_of_it() -> None:
