@@ -224,7 +224,7 @@ def _json_schema(asker: Asker) -> Answer:
     found: Any = response.output_parsed
     good = isinstance(found, dict) and isinstance(found.get("city"), str) and isinstance(found.get("people"), int)
     if good and len(found) == 2:
-        return "yes", f"{_quoted(response)}, as {response.meta.dialect if response.meta else 'asked'} carries it"
+        return "yes", f"{_quoted(response)}, as {response.meta.dialect or 'asked'} carries it"
     return "no", f"a JSON object, and another than the schema's: {_quoted(response)}"
 
 

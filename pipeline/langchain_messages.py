@@ -194,7 +194,7 @@ def _metadata(response: Response) -> dict[str, Any]:
         "status": response.status,
         "incomplete_reason": why,
     }
-    if meta is not None:
+    if meta.call_id:
         found |= {"provider": meta.provider, "request_id": meta.request_id, "attempts": len(meta.attempts)}
         found |= {"cost": meta.cost, "dropped": {item.name: item.reason for item in meta.dropped} or None}
     return {name: value for name, value in found.items() if value is not None}

@@ -120,16 +120,17 @@ def response_page(response: Response) -> str:
     meta = response.meta
     status = response.status or "unknown"
     mark = {"completed": "mark good", "failed": "mark bad"}.get(status, "mark")
-    model = f"{meta.provider}/{meta.model}" if meta is not None and meta.provider else response.model
+    model = f"{meta.provider}/{meta.model}" if meta.provider else response.model
     why = response.incomplete_details.reason if response.incomplete_details is not None else None
     failure = response.error.message if response.error is not None else None
+    facts = {"cut by": why, **_usage_facts(response.usage), **_call_facts(meta if meta.call_id else None)}
     return _page(
         tag(
             "header", tag("b", model), Html(" "), tag("span", status, class_=mark), Html(" "), tag("small", response.id)
         ),
         *(_item_box(item) for item in response.output),
         tag("div", mask(failure), class_="box text bad") if failure else None,
-        tag("dl", *_rows({"cut by": why, **_usage_facts(response.usage), **_call_facts(meta)})),
+        tag("dl", *_rows(facts)),
         _dropped_rows([(item.name, item.reason) for item in response.dropped]),
     )
 
