@@ -10,7 +10,7 @@ version = release = antiphon.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "docstrings"]
 highlight_language = "none"
-smartquotes = False  # much of what is quoted is code
+smartquotes_action = "D"  # dashes only, for much of what is quoted is code
 
 myst_heading_anchors = 4
 
