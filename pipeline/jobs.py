@@ -105,7 +105,7 @@ class Jobs(Generic[T]):
         self._on_begin = on_begin
         self._waiting: deque[Job[T]] = deque()
         self.running: list[Job[T]] = []
-        self._lock = threading.Lock()  # around the two below, which jobs touch
+        self._lock = threading.Lock()  # around what jobs post
         self._posted: deque[tuple[Job[T], T | None, BaseException | None, float]] = deque()
         self._bell: Event | None = None
 
@@ -123,22 +123,27 @@ class Jobs(Generic[T]):
         while True:
             self._begin_some()
             bell = self._runtime.event()
-            with self._lock:
-                posted = self._posted.popleft() if self._posted else None
-                self._bell = bell
-            if posted is not None:
-                job, result, error, ended_at = posted
-                if job in self.running:  # else it is one that nobody waits for any more
-                    job.result, job.error, job.duration_s = result, error, ended_at - job.began_at
-                    self.running.remove(job)
-                    return job
-                continue
+            self._bell = bell  # before looking, so that no end is missed
+            if (ended := self.ended()) is not None:
+                return ended
             first = min(self.running, key=lambda job: job.ends_at)
             left = first.ends_at - self._runtime.now()
             if left > 0 and await bell.wait(None if left == math.inf else left):
                 continue
             if first.ends_at <= self._runtime.now():
                 return self._give_up(first)
+
+    def ended(self) -> Job[T] | None:
+        """Return a job that has ended already, without waiting for one."""
+        while True:
+            with self._lock:
+                if not self._posted:
+                    return None
+                job, result, error, ended_at = self._posted.popleft()
+            if job in self.running:  # else it is one that nobody waits for any more
+                job.result, job.error, job.duration_s = result, error, ended_at - job.began_at
+                self.running.remove(job)
+                return job
 
     def cancel(self) -> list[Job[T]]:
         """Ask all that run to stop, and begin no more; return those that ran. From any thread, without waiting."""

@@ -150,13 +150,12 @@ class LoopTask:
         self._tasks = tasks
         self._loop = running_loop()
         tasks.add(self)
+        self._to_loop = poster(self._loop)
         trio: Any = sys.modules.get("trio")
         if trio is not None and isinstance(self._loop, trio.lowlevel.TrioToken):
-            self._to_loop: Callable[[Callable[[], object]], object] = self._loop.run_sync_soon
             context = contextvars.copy_context()
             self._kept: object = trio.lowlevel.spawn_system_task(self._run, work, name, name=name, context=context)
         else:
-            self._to_loop = self._loop.call_soon_threadsafe
             # The loop holds its tasks weakly; this keeps it.
             self._kept = self._loop.create_task(self._run(work, name), name=f"antiphon-{name}")
 
@@ -187,6 +186,14 @@ class LoopTask:
 
     async def wait(self) -> None:
         await self._done.wait()
+
+
+def poster(loop: Any) -> Callable[[Callable[[], object]], object]:
+    """Return what has a function called in an event loop, from any thread. Raises RuntimeError when it has ended."""
+    trio: Any = sys.modules.get("trio")
+    is_trio = trio is not None and isinstance(loop, trio.lowlevel.TrioToken)
+    post: Callable[[Callable[[], object]], object] = loop.run_sync_soon if is_trio else loop.call_soon_threadsafe
+    return post
 
 
 def running_loop() -> Any:
