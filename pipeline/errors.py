@@ -155,10 +155,11 @@ class AntiphonError(Exception):
         return text
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild, (type(self), self.message, self.__dict__)
+        return rebuild, (type(self), self.message, self.__dict__)
 
 
-def _rebuild(cls: type[AntiphonError], message: str, state: dict[str, object]) -> AntiphonError:
+def rebuild(cls: type[AntiphonError], message: str, state: dict[str, object]) -> AntiphonError:
+    """Return an error with these attributes, as it was elsewhere; its own constructor is not asked."""
     error = cls.__new__(cls, message)
     Exception.__init__(error, message)
     error.__dict__.update(state)

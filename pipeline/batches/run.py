@@ -158,18 +158,22 @@ class Run:
                 raise
             self._done(Row(index=index, request=request, error=error))
             return
-        key = b""
-        if self._checkpoint is not None:
-            key = self._checkpoint.key(request)
-            if self._checkpoint.has_some(index):
-                if not self._checkpoint.is_loaded(index):
-                    await self._runtime.call(self._checkpoint.load, index)
-                if (kept := self._checkpoint.kept(index, request, key, keywords)) is not None:
-                    self._done(kept)
-                    return
-        self._chunk.append(Item(index, request, keywords, dropped, key))
+        item = Item(index, request, keywords, dropped, self._checkpoint.key(request) if self._checkpoint else b"")
+        if (kept := await self._kept(item)) is not None:
+            if kept.error is not None and self._raises:
+                raise kept.error
+            self._done(kept)
+            return
+        self._chunk.append(item)
         if len(self._chunk) == self._workers.chunk_size:
             self._answer_chunk()
+
+    async def _kept(self, item: Item) -> Row | None:
+        if self._checkpoint is None:
+            return None
+        if not self._checkpoint.is_loaded(item.index):
+            await self._runtime.call(self._checkpoint.load, item.index)
+        return self._checkpoint.kept(item)
 
     def _answer_chunk(self) -> None:
         items, self._chunk = self._chunk, []

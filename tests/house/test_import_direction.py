@@ -52,6 +52,7 @@ OUTSIDE = {
     "xllamacpp": ("providers/llama_child.py",),
     "botocore": ("providers/aws_login.py",),
     "google": ("providers/google_account.py",),
+    "rich": ("pipeline/batches/progress.py",),
 }
 
 
