@@ -323,6 +323,11 @@ class Chain(Batches):
         return {**{name: value for name, value in self._defaults.items() if name not in others}, **keywords}
 
     @property
+    def own_engine(self) -> Engine | None:
+        """That of the client it is bound to; None when it is bound to none."""
+        return self._engine
+
+    @property
     def engine(self) -> Engine:
         """What runs the chain: that of the client it is bound to, else the process's default one."""
         if self._engine is not None:

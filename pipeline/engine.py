@@ -82,6 +82,16 @@ class Engine:
             name: thing for name, thing in (resources or {}).items() if thing is not None
         }
         self.hooks = _checked_hooks(hooks)
+        self.settings: dict[str, Any] = {  # of which another process can make an engine like this one
+            "timeouts": self.timeouts,
+            "transport": transport,
+            "hooks": self.hooks,
+            "hook_limit": hook_limit,
+            "tenant": tenant,
+            "blocking": blocking,
+            "network": network,
+            "resources": self.resources,
+        }
         self.blocking = blocking
         self.hook_errors = 0
         self._network = network or {}

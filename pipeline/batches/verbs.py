@@ -158,7 +158,7 @@ def _run(
     if settings.executor is not None:
         from .executors import workers_of
 
-        workers = workers_of(chain, runtime, settings)
+        workers = workers_of(chain, calls.common, runtime, settings)
     checkpoint = meter = None
     if settings.checkpoint is not None:
         from .checkpoint import Checkpoint
