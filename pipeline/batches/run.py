@@ -71,6 +71,7 @@ class Run:
         self._early: dict[int, Row] = {}  # done before their turn
         self._turn = 0
         self._ready: deque[Row] = deque()  # to be reported
+        self._stopped: list[Job[Any]] = []  # told to stop, and perhaps not there yet
         self._has_begun = False
         self._is_over = False
 
@@ -218,10 +219,13 @@ class Run:
 
     def _show_saved(self) -> None:
         saved, self._unsaved = self._unsaved, []
+        failed: Exception | None = None
         for row, _ in saved:
-            self._done(row)
-        failed = next((row.error for row, _ in saved if row.error is not None), None)
-        if failed is not None and self._raises:
+            if row.error is not None and self._raises:
+                failed = failed or row.error
+            else:
+                self._done(row)
+        if failed is not None:
             raise failed
 
     def _done(self, row: Row) -> None:
@@ -235,18 +239,18 @@ class Run:
 
     # --- the end ---------------------------------------------------------------------------------------------------
 
-    def stop(self) -> list[Job[Any]]:
+    def stop(self) -> None:
         """End the run: no row begins any more, those under way are told to stop. From any thread, without waiting.
 
         What is done is kept: in the checkpoint, and for `next`.
         """
         if self._is_over:
-            return []
+            return
         self._is_over = True
         while (job := self._jobs.ended()) is not None:
             if job.tag is not _PULL and job.error is None:
                 self._take_answers(job)
-        left = self._jobs.cancel()
+        self._stopped = self._jobs.cancel()
         self._chunk = []
         unsaved, self._unsaved = self._unsaved, []
         if self._checkpoint is not None:
@@ -262,14 +266,13 @@ class Run:
         self._early = {}
         if self._meter is not None:
             self._meter.end()
-        return left
 
     async def close(self) -> None:
         """End the run, and wait until what was under way has ended. Idempotent."""
-        left = self.stop()
+        self.stop()
         self._ready.clear()
-        for job in left:
-            await job.wait()
+        while self._stopped:
+            await self._stopped.pop().wait()
 
 
 async def _pull(source: AsyncIterator[Any]) -> Any:
