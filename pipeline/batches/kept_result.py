@@ -12,9 +12,9 @@ from ..http import Headers
 from ..json_schema import output_type
 from ..reply import Meta
 from ..response import Response
-from ..secret import MASK, mask
+from ..secret import MASK
 from ..wire import ABSENT, Raw, encode
-from .row import Row
+from .row import Row, row_failed
 
 
 class _Kept(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -83,8 +83,7 @@ _APART = ("message", "meta", "response", "__notes__")
 
 def _error(error: Exception) -> _Kept:
     if not isinstance(error, AntiphonError):
-        kind = type(error).__name__
-        return _Kept(kind="RowFailed", message=mask(f"the row raised {kind}: {error}"), facts={"kind": kind})
+        error = row_failed(error)
     facts = {name: value for name, value in vars(error).items() if name not in _APART}
     return _Kept(
         kind=type(error).__name__,

@@ -7,9 +7,10 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from ..errors import InvalidParameter
+from ..errors import InvalidParameter, RowFailed
 from ..reply import Dropped
 from ..response import Response
+from ..secret import mask
 
 Translate: TypeAlias = "Callable[[dict[str, Any]], tuple[dict[str, Any], list[Dropped]]]"
 
@@ -86,6 +87,12 @@ class RowCalls:
             return keywords, ()
         known, dropped = self._translate(keywords)
         return {**known, "stream": None}, tuple(dropped)
+
+
+def row_failed(error: Exception) -> RowFailed:
+    """Return what stands in the place of an error that cannot be brought elsewhere as it is."""
+    kind = type(error).__name__
+    return RowFailed(mask(f"the row raised {kind}: {error}"), kind=kind)
 
 
 def _refuse_streams(keywords: Mapping[str, Any]) -> None:

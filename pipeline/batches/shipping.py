@@ -11,11 +11,11 @@ import pickle
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..errors import AntiphonError, InvalidParameter, NotSerializable, RowFailed, SetupError
+from ..errors import AntiphonError, InvalidParameter, NotSerializable, SetupError
 from ..runtime import drive
 from ..secret import Secret, mask
 from ..stores.given import masked
-from .row import Item
+from .row import Item, row_failed
 from .workers import Answer, HereWorkers
 
 if TYPE_CHECKING:
@@ -130,9 +130,7 @@ def _packed(answer: Answer) -> bytes:
         packed = pickle.dumps(answer)
         pickle.loads(packed)  # noqa: S301  many exceptions are pickled, and never come back
     except Exception as fault:
-        kind = type(answer).__name__
-        said = answer if isinstance(answer, Exception) else f"its result cannot be pickled: {fault}"
-        return pickle.dumps(RowFailed(mask(f"the row ended in a worker with {kind}: {said}"), kind=kind))
+        return pickle.dumps(row_failed(answer if isinstance(answer, Exception) else fault))
     return packed
 
 
