@@ -32,6 +32,8 @@ async def spell(request: Request, call_next: Handler) -> Reply:
             raise Odd("one", "two")
         case "die":
             os._exit(3)
+        case _:
+            pass
     return answer(said.upper(), metadata={"pid": str(os.getpid())})
 
 

@@ -96,7 +96,7 @@ def _error(error: Exception) -> _Kept:
 
 def _error_again(kept: _Kept, meta: Meta | None) -> AntiphonError:
     response = Response.from_json(bytes(kept.response)) if kept.response else None
-    state = {**kept.facts, "message": kept.message, "meta": meta, "response": response}
+    state: dict[str, object] = {**kept.facts, "message": kept.message, "meta": meta, "response": response}
     cls = _classes().get(kept.kind)
     if cls is None:  # of a package that is not imported here
         return RowFailed(kept.message, kind=kept.kind, meta=meta, response=response)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import random
 import sqlite3
@@ -238,7 +239,7 @@ def test_a_file_of_something_else_is_left_alone(tmp_path: Path) -> None:
 
     for name in ("other.db", "text"):
         with pytest.raises(StoreUnreadable):
-            mode.run(lambda name=name: read(mode, echoing(), "ab", checkpoint=tmp_path / name))
+            mode.run(functools.partial(read, mode, echoing(), "ab", checkpoint=tmp_path / name))
     with pytest.raises(InvalidParameter, match="there is no folder"):
         mode.run(lambda: read(mode, echoing(), "ab", checkpoint=tmp_path / "no" / "run.sqlite"))
 
@@ -279,7 +280,6 @@ def killed(arguments: list[str], after: int | None) -> list[str]:
     ("count", "name"),
     [
         (100, "sync"),
-        pytest.param(10_000, "sync", marks=pytest.mark.slow),
         pytest.param(10_000, "asyncio", marks=pytest.mark.slow),
     ],
 )

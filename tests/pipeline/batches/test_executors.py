@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import pickle
 from collections.abc import Iterator
@@ -85,7 +86,7 @@ def test_processes_give_the_same_results(mode: Mode, pool: ProcessPoolExecutor) 
         assert isinstance(odd, RowFailed)
         assert (odd.kind, odd.message) == ("Odd", "the row raised Odd: one")
         assert (busy.body, busy.retry_after_s, busy.code) == ({"error": 1}, 2, "busy")
-        here, there = SPELL.invoke("row 0").metadata["pid"], results[0].metadata["pid"]  # type: ignore[index]
+        here, there = SPELL.invoke("row 0").metadata["pid"], results[0].metadata["pid"]
         assert here != there
 
     mode.run(body)
@@ -239,4 +240,4 @@ def test_dask_gives_the_same_results(tmp_path: Path) -> None:
 
         for name in ("sync", "asyncio", "trio"):  # one cluster, which takes its time, for all of them
             mode = Mode(name)
-            mode.run(lambda mode=mode: body(mode))
+            mode.run(functools.partial(body, mode))
