@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from .runtime import Event, Runtime
+    from .runtime import Event, Runtime, Spawn
     from .tasks import Task
 
 T = TypeVar("T")
@@ -67,7 +67,9 @@ class Job(Generic[T]):
         self.began_at = self.ends_at = self.duration_s = 0.0
         self._task: Task | None = None
 
-    def begin(self, runtime: Runtime, post: Callable[[Job[T], T | None, BaseException | None, float], None]) -> None:
+    def begin(
+        self, runtime: Runtime, spawn: Spawn, post: Callable[[Job[T], T | None, BaseException | None, float], None]
+    ) -> None:
         """Start it, now that `began_at` is set; `post` gets how it ended, and when."""
         self.ends_at = self.began_at + self.limit_s
 
@@ -83,7 +85,7 @@ class Job(Generic[T]):
             finally:
                 post(self, result, error, runtime.now())
 
-        self._task = runtime.spawn(run, self.name)
+        self._task = spawn(run, self.name)
 
     def stop(self) -> None:
         """Ask it to stop; from any thread."""
@@ -99,8 +101,15 @@ class Job(Generic[T]):
 class Jobs(Generic[T]):
     """Runs jobs, at most `limit` at once. One reader."""
 
-    def __init__(self, runtime: Runtime, limit: int, on_begin: Callable[[Job[T]], object] | None = None) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        limit: int,
+        on_begin: Callable[[Job[T]], object] | None = None,
+        spawn: Spawn | None = None,
+    ) -> None:
         self._runtime = runtime
+        self._spawn = spawn or runtime.spawn
         self._limit = limit
         self._on_begin = on_begin
         self._waiting: deque[Job[T]] = deque()
@@ -160,7 +169,7 @@ class Jobs(Generic[T]):
             job.began_at = self._runtime.now()
             if self._on_begin is not None:  # before, since in sync calls it runs at once, in a thread
                 self._on_begin(job)
-            job.begin(self._runtime, self._post)
+            job.begin(self._runtime, self._spawn, self._post)
 
     def _give_up(self, job: Job[T]) -> Job[T]:
         job.stop()

@@ -57,7 +57,9 @@ class Run:
         self._raises = settings.on_error == "raise"
         self._checkpoint = checkpoint
         self._meter = meter
-        self._jobs: Jobs[Any] = Jobs(runtime, settings.concurrency + 1)  # one more, which waits for an async source
+        limit = settings.concurrency + 1  # one more, which waits for an async source
+        spawn, self._end_crew = runtime.crew(limit)
+        self._jobs: Jobs[Any] = Jobs(runtime, limit, spawn=spawn)
         self._plain: Iterator[Any] | None = None
         self._async: AsyncIterator[Any] | None = None
         self._is_pulling = False
@@ -251,6 +253,7 @@ class Run:
             if job.tag is not _PULL and job.error is None:
                 self._take_answers(job)
         self._stopped = self._jobs.cancel()
+        self._end_crew()
         self._chunk = []
         unsaved, self._unsaved = self._unsaved, []
         if self._checkpoint is not None:

@@ -49,12 +49,15 @@ class Gate:
 
     Args:
         stops: `over` is set when so many were stopped.
+        begins: `running` is set when so many have begun.
     """
 
     over: Any = None
+    running: Any = None
 
-    def __init__(self, stops: int = 0) -> None:
+    def __init__(self, stops: int = 0, begins: int = 0) -> None:
         self._stops = stops
+        self._begins = begins
         self.began: list[str] = []
         self.stopped: list[str] = []
         self._open: set[str] = set()
@@ -68,7 +71,10 @@ class Gate:
             event = request.context.runtime.event()
             with self._lock:
                 self.over = self.over or request.context.runtime.event()
+                self.running = self.running or request.context.runtime.event()
                 self.began.append(said)
+                if len(self.began) == self._begins:
+                    self.running.set()
                 self._events[said] = event
                 if said in self._open:
                     event.set()
@@ -185,7 +191,7 @@ def test_the_first_error_ends_a_run_that_is_told_to_raise_it(mode: Mode) -> None
 @pytest.mark.parametrize("how", ["closed", "dropped"])
 def test_whoever_leaves_early_stops_the_rest(mode: Mode, how: str) -> None:
     async def body() -> None:
-        gate = Gate(stops=3)
+        gate = Gate(stops=3, begins=4)
         gate.let("a")
         rows = rows_of(mode, Client(Chain([gate.stage()])).chain, iter("abcdefgh"), concurrency=3)
         assert (row := await step(mode, rows)) is not None
@@ -315,11 +321,12 @@ def test_ctrl_c_stops_the_calls_and_keeps_what_is_done() -> None:
 
 def test_a_closed_client_ends_its_batches(mode: Mode) -> None:
     async def body() -> None:
-        gate = Gate()
+        gate = Gate(begins=2)
         client = Client(Chain([gate.stage()]))
         rows = rows_of(mode, client.chain, "ab", progress=lambda progress: None)
         gate.let("a")
         assert await step(mode, rows) is not None
+        await gate.running.wait()
 
         await mode.close(client)
 
