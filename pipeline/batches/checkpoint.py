@@ -11,11 +11,11 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..errors import CheckpointMismatch, InvalidParameter, StoreLocked, StoreUnavailable
+from ..errors import CallError, CheckpointMismatch, InvalidParameter, StoreLocked, StoreUnavailable
 from ..stores.forks import watch_forks
 from ..stores.sqlite import Link
 from .fingerprint import Fingerprint, differences
@@ -54,6 +54,7 @@ class Checkpoint:
             raise InvalidParameter(
                 f"{self}: there is no folder {self.path.parent}", param="checkpoint", hint="make the folder first"
             )
+        self._calls = calls
         self._text_format = chain.defaults.get("text_format")
         self._fingerprint = Fingerprint(chain, calls.common)
         self._retry_failed = retry_failed
@@ -96,7 +97,11 @@ class Checkpoint:
         self.check_end(len(rows))
         with self._file() as connection:
             for row, key in connection.execute("SELECT row, key FROM results ORDER BY row"):
-                self._check_key(row, key, self.key(rows[row]))
+                try:
+                    own, _ = self._calls.own(rows[row])
+                except CallError:  # it was a call once
+                    own = {}
+                self._check_key(row, key, self.key(own))
 
     def _check_key(self, row: int, then: bytes, now: bytes) -> None:
         if then != now:
@@ -112,9 +117,9 @@ class Checkpoint:
                 hint=_HINT,
             )
 
-    def key(self, request: Any) -> bytes:
-        """Return what tells a row's request from others."""
-        return self._fingerprint.key(request)
+    def key(self, own: Mapping[str, Any]) -> bytes:
+        """Return what tells a row's request from others, of what it asks for by itself."""
+        return self._fingerprint.key(own)
 
     # --- reading ---------------------------------------------------------------------------------------------------
 

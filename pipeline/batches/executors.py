@@ -64,7 +64,7 @@ class ThreadWorkers:
         try:
             future = self._executor.submit(contextvars.copy_context().run, work.run)
             return await self._runtime.result_of(future)
-        except RuntimeError as error:
+        except (RuntimeError, futures.CancelledError) as error:  # it is shut down
             raise _failed(self._executor, error) from error
         except BaseException:
             work.stop()

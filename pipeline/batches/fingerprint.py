@@ -42,11 +42,9 @@ class Fingerprint:
             if name not in self._left_out and value is not None:
                 self.facts[name] = _shown(value) if name in NAMES["create"] else _digest(_told(name, value)).hex()
 
-    def key(self, request: Any) -> bytes:
-        """Return the key of a row: 16 bytes, the same for the same request."""
-        if not isinstance(request, Mapping):
-            request = {"input": request}
-        return _digest({name: _told(name, value) for name, value in request.items() if name not in self._left_out})
+    def key(self, own: Mapping[str, Any]) -> bytes:
+        """Return the key of a row's own keywords: 16 bytes, the same for the same request."""
+        return _digest({name: _told(name, value) for name, value in own.items() if name not in self._left_out})
 
 
 def differences(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from ..errors import InvalidParameter, RowFailed
+from ..params import NAMES
 from ..reply import Dropped
 from ..response import Response
 from ..secret import mask
@@ -63,15 +64,20 @@ class RowCalls:
     Args:
         common: the keywords of all rows.
         translate: turns keywords into this library's, and says what it leaves out.
+
+    Attributes:
+        common: the same in this library's terms.
+
+    Raises:
+        CallError: keywords that no call of a batch can have.
     """
 
-    def __init__(self, common: dict[str, Any], translate: Translate | None = None) -> None:
-        self.common = common
+    def __init__(self, common: Mapping[str, Any], translate: Translate | None = None) -> None:
         self._translate = translate
-        _refuse_streams(common)
+        self.common, self._dropped = self.own(common)
 
-    def keywords(self, request: Any) -> tuple[dict[str, Any], tuple[Dropped, ...]]:
-        """Return the keywords of a row's call, and what had to be left out.
+    def own(self, request: Any) -> tuple[dict[str, Any], tuple[Dropped, ...]]:
+        """Return what a row asks for by itself, and what of it had to be left out.
 
         Args:
             request: the API's `input`, or a mapping of keywords.
@@ -79,26 +85,30 @@ class RowCalls:
         Raises:
             CallError: it can be no call of a batch.
         """
-        own = request if isinstance(request, Mapping) else {"input": request}
-        _refuse_streams(own)
-        # None overrules what may be bound to the chain: a result is a whole response.
-        keywords = {**self.common, **own, "stream": None}
+        given = dict(request) if isinstance(request, Mapping) else {"input": request}
+        if given.get("stream"):
+            raise InvalidParameter(
+                "the calls of a batch are not streamed, since its results are whole responses",
+                param="stream",
+                hint="leave stream out; to read streams side by side call astream in tasks of your own",
+            )
         if self._translate is None:
-            return keywords, ()
-        known, dropped = self._translate(keywords)
-        return {**known, "stream": None}, tuple(dropped)
+            return given, ()
+        known, dropped = self._translate(given)  # which passes over None; here it undoes what is common to all rows
+        cleared = {name: None for name, value in given.items() if value is None and name in NAMES["create"]}
+        return {**cleared, **known}, tuple(dropped)
+
+    def keywords(self, own: dict[str, Any]) -> dict[str, Any]:
+        """Return the keywords of a row's call, of what it asks for by itself."""
+        # None overrules what may be bound to the chain: a result is a whole response.
+        return {**self.common, **own, "stream": None}
+
+    def dropped(self, own: tuple[Dropped, ...]) -> tuple[Dropped, ...]:
+        """Return what of a row's call had to be left out."""
+        return (*self._dropped, *own)
 
 
 def row_failed(error: Exception) -> RowFailed:
     """Return what stands in the place of an error that cannot be brought elsewhere as it is."""
     kind = type(error).__name__
     return RowFailed(mask(f"the row raised {kind}: {error}"), kind=kind)
-
-
-def _refuse_streams(keywords: Mapping[str, Any]) -> None:
-    if keywords.get("stream"):
-        raise InvalidParameter(
-            "the calls of a batch are not streamed, since its results are whole responses",
-            param="stream",
-            hint="leave stream out; to read streams side by side call astream in tasks of your own",
-        )

@@ -155,13 +155,14 @@ class Run:
         index, self._index = self._index, self._index + 1
         self._outstanding += 1
         try:
-            keywords, dropped = self._calls.keywords(request)
+            own, dropped = self._calls.own(request)
         except CallError as error:
             if self._raises:
                 raise
             self._done(Row(index=index, request=request, error=error))
             return
-        item = Item(index, request, keywords, dropped, self._checkpoint.key(request) if self._checkpoint else b"")
+        key = b"" if self._checkpoint is None else self._checkpoint.key(own)
+        item = Item(index, request, self._calls.keywords(own), self._calls.dropped(dropped), key)
         if (kept := await self._kept(item)) is not None:
             if kept.error is not None and self._raises:
                 raise kept.error

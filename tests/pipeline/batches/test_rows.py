@@ -156,16 +156,18 @@ def _closing(mode: Mode, rows: Any) -> Any:
 def test_a_failed_row_comes_with_its_error_and_the_others_go_on(mode: Mode) -> None:
     async def body() -> None:
         client = scripted(lambda sent: BAD if sent["input"] == "bad" else sent["input"])
-        inputs = ["a", "bad", {"input": "b", "temperature": 0}, {"input": "c", "modle": "m"}, {"stream": True}, "d"]
+        inputs = ["a", "bad", {"input": "b", "top_p": None}, {"input": "c", "modle": "m"}, {"stream": True}, "d"]
 
-        rows = await read(mode, rows_of(mode, client, iter(inputs), model="openai/m", headers={"x-run": "1"}))
+        common = {"model": "openai/m", "headers": {"x-run": "1"}, "top_p": 0.5}
+        rows = await read(mode, rows_of(mode, client, iter(inputs), **common))
 
         assert [row.request for row in rows] == inputs
         assert [row.response and row.response.output_text for row in rows] == ["a", None, "b", None, None, "d"]
         errors = [type(row.error) for row in rows if row.error]
         assert errors == [BadRequestError, UnknownKeyword, InvalidParameter]
         assert [row.result for row in rows] == [row.response or row.error for row in rows]
-        assert {sent["input"]: sent.get("temperature") for sent in client.requests}["b"] == 0
+        own = {sent["input"]: sent.get("top_p") for sent in client.requests}
+        assert own == {"a": 0.5, "bad": 0.5, "b": None, "d": 0.5}
         assert all(dict(sent.headers)["x-run"] == "1" for sent in client.host.requests)  # LiteLLM's name for it
 
     mode.run(body)
