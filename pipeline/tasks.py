@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import atexit
 import contextvars
-import functools
 import logging
 import queue
 import sys
@@ -118,7 +117,8 @@ class ThreadTask:
         self._ident: int | None = None
         tasks.add(self)  # first, so that whoever closes the client meanwhile stops it
         try:
-            (start or _in_new_thread)(functools.partial(contextvars.copy_context().run, self._run, run), name)
+            context = contextvars.copy_context()
+            (start or _in_new_thread)(lambda: context.run(self._run, run), name)
         except RuntimeError:  # the interpreter is exiting
             tasks.discard(self)
             raise
