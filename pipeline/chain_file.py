@@ -86,7 +86,7 @@ def _chain(data: Any, names: StageNames, source: str, where: str = "") -> Chain:
         raise ChainError(f"{source}: the name of a chain is text, not {name!r}")
     title = f'{source}: chain "{name}"'
     chain = Chain(
-        [_stage(item, names, source, f"{title}, stages[{index}]") for index, item in enumerate(data["stages"])],
+        [read_stage(item, names, source, f"{title}, stages[{index}]") for index, item in enumerate(data["stages"])],
         name=name,
     )
     defaults = data.get("defaults", {})
@@ -95,7 +95,8 @@ def _chain(data: Any, names: StageNames, source: str, where: str = "") -> Chain:
     return chain.bind(**_defaults(chain, defaults, title)) if defaults else chain
 
 
-def _stage(item: Any, names: StageNames, source: str, where: str) -> Any:
+def read_stage(item: Any, names: StageNames, source: str, where: str) -> Any:
+    """Return what an item of a list of stages means: a stage, or a chain inside the chain."""
     if isinstance(item, str):
         item = {"use": item}
     if isinstance(item, Mapping) and "stages" in item and "use" not in item:
