@@ -117,10 +117,12 @@ class Jobs(Generic[T]):
         self._lock = threading.Lock()  # around what jobs post
         self._posted: deque[tuple[Job[T], T | None, BaseException | None, float]] = deque()
         self._bell: Event | None = None
+        self._are_limited = False  # whether one of the jobs has a limit
 
     def add(self, job: Job[T]) -> None:
         """Have a job done; it begins as soon as there is room, at the latest in `next`."""
         self._waiting.append(job)
+        self._are_limited = self._are_limited or job.limit_s < math.inf
         self._begin_some()
 
     @property
@@ -135,7 +137,7 @@ class Jobs(Generic[T]):
             self._bell = bell  # before looking, so that no end is missed
             if (ended := self.ended()) is not None:
                 return ended
-            first = min(self.running, key=lambda job: job.ends_at)
+            first = min(self.running, key=lambda job: job.ends_at) if self._are_limited else self.running[0]
             left = first.ends_at - self._runtime.now()
             if left > 0 and await bell.wait(None if left == math.inf else left):
                 continue

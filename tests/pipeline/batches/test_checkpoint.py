@@ -244,6 +244,7 @@ def test_a_file_of_something_else_is_left_alone(tmp_path: Path) -> None:
         mode.run(lambda: read(mode, echoing(), "ab", checkpoint=tmp_path / "no" / "run.sqlite"))
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_fork_leaves_the_checkpoint_to_the_parent(file: Path) -> None:
     rows = echoing().map("abc", model="openai/m", checkpoint=file)
     next(rows)
