@@ -5,15 +5,18 @@ from __future__ import annotations
 import functools
 import multiprocessing
 import pickle
+import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import anyio.to_thread
 import httpx
 import pytest
 from batch_chains import SPELL, Odd, spell, told
 from conftest import Mode
+from hand_made import answer, given
 
 from antiphon import presets
 from antiphon.client import Client
@@ -73,6 +76,37 @@ def test_threads_give_the_same_results(mode: Mode) -> None:
         assert_the_same(results)
         assert_the_same(together)
         assert isinstance(results[INPUTS.index("odd")], Odd)
+
+    mode.run(body)
+
+
+def test_whoever_leaves_early_stops_the_threads_of_a_pool(mode: Mode) -> None:
+    both_run = threading.Barrier(3)
+    stopped: list[str] = []
+
+    @stage(terminal=True)
+    async def wait(request: Request, call_next: Handler) -> Reply:
+        said = given(request).input
+        if said == "a":
+            return answer(said)
+        both_run.wait()
+        try:
+            await request.context.runtime.event().wait()
+        except BaseException:
+            stopped.append(said)
+            raise
+        raise AssertionError
+
+    async def body() -> None:
+        chain = Chain([wait])
+        with ThreadPoolExecutor(2) as executor:
+            settings = {"executor": executor, "concurrency": 2}
+            rows: Any = chain.amap("abcd", **settings) if mode.is_async else chain.map("abcd", **settings)  # type: ignore[arg-type]
+            assert (await mode.either(lambda: next(rows), lambda: anext(rows))).request == "a"
+            await mode.either(both_run.wait, lambda: anyio.to_thread.run_sync(both_run.wait))
+            await mode.close(rows)
+
+        assert sorted(stopped) == ["b", "c"]
 
     mode.run(body)
 
