@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from types import FunctionType, MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, Self, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, cast, overload
 
 from .batches.verbs import Batches
-from .errors import ChainError, MissingExtra, did_you_mean
+from .errors import ChainError, MissingExtra, SetupError, did_you_mean
 from .event_stream import EventStream
 from .function_stages import stage as make_stage
 from .params import NAMES, Operation
@@ -25,6 +25,15 @@ if TYPE_CHECKING:
     from .stage_names import Named
 
 
+class HasEngine(Protocol):
+    """A client."""
+
+    @property
+    def engine(self) -> Engine:
+        """What runs its calls."""
+        ...
+
+
 class Chain(Batches):
     """Stages in order, outermost first; itself a stage, so chains nest.
 
@@ -39,7 +48,7 @@ class Chain(Batches):
         ChainError: something in the list is no stage.
     """
 
-    __slots__ = ("__weakref__", "_defaults", "_engine", "name", "stages")
+    __slots__ = ("__weakref__", "_defaults", "_engine", "_inherited", "name", "stages")
 
     stages: tuple[Stage | Chain, ...]
 
@@ -48,8 +57,12 @@ class Chain(Batches):
         if isinstance(stages, Stage) or not hasattr(stages, "__iter__"):  # a stage or a function by itself
             raise ChainError(f'chain "{name}": {stages!r} is no list of stages', hint=f"write Chain([{stages!r}])")
         self.stages = tuple(_as_stage(item, index, name) for index, item in enumerate(stages))
-        self._engine: Engine | None = None
+        nested = [item for item in self.stages if isinstance(item, Chain)]
+        self._engine: Engine | None = next((item._engine for item in nested if item._engine is not None), None)
         self._defaults: dict[str, Any] = {}
+        self._inherited: dict[str, Any] = {}  # what is bound to nested chains
+        for item in nested:
+            self._inherited |= self._masked(item.defaults)
 
     # --- reading ---------------------------------------------------------------------------------------------------
 
@@ -108,7 +121,12 @@ class Chain(Batches):
 
     @property
     def defaults(self) -> Mapping[str, Any]:
-        """What is bound: parameters and options of calls that do not give their own."""
+        """What is bound, here or to nested chains: parameters and options of calls that do not give their own."""
+        return MappingProxyType({**self._inherited, **self._defaults})
+
+    @property
+    def own_defaults(self) -> Mapping[str, Any]:
+        """What is bound to this chain itself."""
         return MappingProxyType(self._defaults)
 
     # --- composing -------------------------------------------------------------------------------------------------
@@ -162,7 +180,7 @@ class Chain(Batches):
 
     def _with(self, stages: Iterable[StageLike], name: str | None = None) -> Chain:
         changed = Chain(stages, name=name or self.name)
-        changed._engine, changed._defaults = self._engine, self._defaults
+        changed._engine, changed._defaults = self._engine or changed._engine, self._defaults
         return changed
 
     def _index(self, where: str | int) -> int:
@@ -262,15 +280,24 @@ class Chain(Batches):
 
     # --- running ---------------------------------------------------------------------------------------------------
 
-    def bind(self, engine: Engine | None = None, /, **defaults: Any) -> Chain:
-        """Return a chain that runs on this client, and/or with these parameters unless a call gives its own."""
+    def bind(self, client: HasEngine | Engine | None = None, /, **defaults: Any) -> Chain:
+        """Return a chain that runs on this client, and/or with these parameters unless a call gives its own.
+
+        What is bound goes along when the chain is nested in another or joined with it. What is bound to the outer chain
+        wins, and of two side by side the later one.
+        """
         bound = self._with(self.stages)
-        if engine is not None:
-            bound._engine = engine
-        known = self.options
-        masked = {name: known[name].masked(value) if name in known else value for name, value in defaults.items()}
-        bound._defaults = {**self._defaults, **masked}
+        if client is not None:
+            bound._engine = _engine_of(client)
+        bound._defaults = {**self._defaults, **self._masked(defaults)}
         return bound
+
+    def _masked(self, defaults: Mapping[str, Any]) -> dict[str, Any]:
+        """Return parameters and options with those wrapped that are secret."""
+        if not defaults:
+            return {}
+        known = self.options
+        return {name: known[name].masked(value) if name in known else value for name, value in defaults.items()}
 
     def check(self) -> Self:
         """Check that the chain can run, without running it; return it.
@@ -330,7 +357,7 @@ class Chain(Batches):
         """
         from .explain import explain
 
-        return explain(self.engine, self, _with_input(input, keywords), self._defaults)
+        return explain(self.engine, self, _with_input(input, keywords), dict(self.defaults))
 
     def run(self, operation: Operation, keywords: dict[str, Any], dropped: Iterable[Dropped] = ()) -> Reply:
         """Run the chain for one operation (sync).
@@ -348,10 +375,10 @@ class Chain(Batches):
 
     def _with_defaults(self, operation: Operation, keywords: dict[str, Any]) -> dict[str, Any]:
         """Add what is bound, but not the parameters of `create` that the operation does not have."""
-        if not self._defaults:
+        if not self._defaults and not self._inherited:
             return keywords
         others = NAMES["create"] - NAMES[operation]
-        return {**{name: value for name, value in self._defaults.items() if name not in others}, **keywords}
+        return {**{name: value for name, value in self.defaults.items() if name not in others}, **keywords}
 
     @property
     def own_engine(self) -> Engine | None:
@@ -369,6 +396,15 @@ class Chain(Batches):
 
     def __reduce__(self) -> tuple[object, ...]:
         return _unpickle, (self.stages, self.name, self._defaults)
+
+
+def _engine_of(client: HasEngine | Engine) -> Engine:
+    from .engine import Engine
+
+    engine = client if isinstance(client, Engine) else getattr(client, "engine", None)
+    if not isinstance(engine, Engine):
+        raise SetupError(f"a chain is bound to a {type(client).__name__}", hint='bind(client), or bind(model="…")')
+    return engine
 
 
 def _unpickle(stages: tuple[StageLike, ...], name: str, defaults: dict[str, Any]) -> Chain:

@@ -183,9 +183,9 @@ def to_data(chain: Chain) -> dict[str, Any]:
         NotSerializable: a stage or default that has no form in a file.
     """
     data: dict[str, Any] = {"name": chain.name, "stages": [_item_data(item, chain.name) for item in chain]}
-    if chain.defaults:
+    if chain.own_defaults:
         where = f'chain "{chain.name}": default'
-        data["defaults"] = {name: _plain(value, f'{where} "{name}"') for name, value in chain.defaults.items()}
+        data["defaults"] = {name: _plain(value, f'{where} "{name}"') for name, value in chain.own_defaults.items()}
     return data
 
 
