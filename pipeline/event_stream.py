@@ -446,6 +446,8 @@ class EventStream:
         self._ended, self._error = True, None
         self._ready.clear()
         outcome = Outcome.of_error(error)
+        if outcome.response is None:  # an exception of the reader's, such as a cancellation, carries none
+            outcome = Outcome(outcome.kind, self._snapshot.response(), error)
         try:
             if self._before_end and outcome.kind == "failed":
                 await self._prepare_end(outcome)
