@@ -137,7 +137,7 @@ def _setting(value: Any, expected: Any, names: StageNames, where: str) -> Any:
     except (msgspec.ValidationError, TypeError) as error:  # TypeError: nothing of this type can stand in a file
         if isinstance(value, str) and is_place(value):
             return names.imported(value, where)
-        if _is_one_of(value, expected):
+        if isinstance(error, TypeError) and _is_one_of(value, expected):
             return value
         raise ChainError(f"{where}={value!r}: {error}", hint='code is named by its place, "module:name"') from None
 
