@@ -182,7 +182,7 @@ class _Restored:
             return []
         return [self._numbered(event if shown == event.delta else event.replace(delta=shown))]
 
-    def _rest(self, event: Any, kind: type[ev.Event]) -> list[ev.Event]:
+    def _rest(self, event: Any, kind: Any) -> list[ev.Event]:
         """Return what waited for more of a text that has ended: it was no placeholder."""
         text = self._held.pop(_place(kind, event), "")
         if not text:
