@@ -130,7 +130,8 @@ class ContinuedStream:
             self._splice.add_usage(partial)
         self._unfinished.close(assembler)
         at = len(assembler.output)
-        assembler.forward(ev.decode_event(MARK, encode({"type": MARK, **said, "output_index": at})))
+        mark = {"type": MARK, "sequence_number": assembler.number, **said, "output_index": at}
+        assembler.forward(ev.decode_event(MARK, encode(mark)))
         self._splice.next_round()
         self._stream = stream
         self._streams += 1
