@@ -17,9 +17,14 @@ chain = presets.responses.before("retry", CompactHistory(60, by="drop"))
 
 with Client(chain) as client:
     previous = None
-    for question in ("Name a bird.", "Name a fish, and say where in the sea it lives.", "Name a tree.", "And a colour?"):
+    for question in (
+        "Name a bird.",
+        "Name a fish, and say where in the sea it lives.",
+        "Name a tree.",
+        "And a colour?",
+    ):
         response = client.responses(question, model, previous_response_id=previous, max_output_tokens=24)
         previous = response.id
         print(f"{question} {response.output_text}")
-        for dropped in response.meta.dropped:
+        for dropped in response.dropped:
             print(f"  {dropped.name}: {dropped.reason}")

@@ -28,7 +28,7 @@ from .wire import encode
 MARK: Final = "antiphon.fallback"
 """Type of the event that stands between two streams."""
 
-_ENDS: Final = (*ev.TERMINAL, ev.ErrorEvent)
+_ENDS: Final = frozenset({*ev.TERMINAL, ev.ErrorEvent})
 
 GoOn = Callable[[AntiphonError], Awaitable[tuple[EventStream, dict[str, Any]]]]
 """Takes why a stream ended; returns the one to go on with, and what the mark says. Raises what the reader shall see."""
@@ -73,7 +73,7 @@ class ContinuedStream:
 
     def error_of(self, event: ev.Event) -> Any:
         """Return what the last event reports."""
-        return self._error if isinstance(event, _ENDS) else None
+        return self._error if event.__class__ in _ENDS else None
 
     async def _read(self) -> None:
         try:
@@ -82,7 +82,7 @@ class ContinuedStream:
             await self._next(error)
             return
         assembler = self._splice.assembler
-        last = events[-1] if events and isinstance(events[-1], _ENDS) else None
+        last = events[-1] if events and events[-1].__class__ in _ENDS else None
         for event in events if last is None else events[:-1]:
             if not isinstance(event, ev.LifecycleEvent):
                 self._splice.follow(event)

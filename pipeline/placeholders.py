@@ -118,11 +118,12 @@ class Placeholders:
         digest = base64.b32encode(hmac.digest(self._key, f"{kind}\0{value}".encode("utf-8", "surrogatepass"), "sha256"))
         label = re.sub(r"[^A-Z0-9]", "_", kind.upper())
         with self._lock:
-            for length in range(_LETTERS, len(digest)):
+            made, length = "", _LETTERS
+            while (
+                not made or self._values.setdefault(made, value) != value
+            ):  # another value has it, once in a blue moon
                 made = f"[{label}_{digest[:length].decode()}]"
-                known = self._values.setdefault(made, value)
-                if known == value:
-                    break
+                length += 1
             if (kind, value) not in self._seen:
                 self._seen.add((kind, value))
                 self.counts[kind] = self.counts.get(kind, 0) + 1

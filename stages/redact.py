@@ -187,10 +187,11 @@ class _Restored:
         text = self._held.pop(_place(kind, event), "")
         if not text:
             return []
-        where = {name: found for name in _PLACES if (found := getattr(event, name, None)) is not None}
-        logprobs = {"logprobs_json": Raw(b"[]")} if kind is ev.OutputTextDelta else {}
+        where: dict[str, Any] = {name: found for name in _PLACES if (found := getattr(event, name, None)) is not None}
+        if kind is ev.OutputTextDelta:
+            where["logprobs_json"] = Raw(b"[]")
         self._number += 1
-        filled_in = kind(delta=text, **where, **logprobs)
+        filled_in = kind(delta=text, **where)
         return [filled_in.renumbered(self._number, resume_after=self._resume_after, original=None)]
 
     def _whole(self, event: Any) -> ev.Event:

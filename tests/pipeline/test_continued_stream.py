@@ -98,12 +98,14 @@ def test_wherever_it_breaks_what_had_come_stays_and_is_grammatical() -> None:
         assert final is not None
         assert check_grammar(got) == []
         (mark,) = [event for event in got if event.type == MARK]
-        before, after = final.output[: mark.to_dict()["output_index"]], final.output[mark.to_dict()["output_index"] :]
+        output: list[Any] = [*final.output]
+        before, after = output[: mark.to_dict()["output_index"]], output[mark.to_dict()["output_index"] :]
         assert [item.to_dict()["content"][0]["text"] for item in after] == ["Whole."]
-        opened_items = [event.item.id for event in events[:at] if isinstance(event, ev.OutputItemAdded)]
-        closed = [event.item.id for event in events[:at] if isinstance(event, ev.OutputItemDone)]
-        assert [item.id for item in before] == opened_items  # type: ignore[union-attr]
-        assert all(item.status == "incomplete" for item in before if item.id not in closed)  # type: ignore[union-attr]
+        came: list[Any] = list(events[:at])
+        opened_items = [event.item.id for event in came if event.type == "response.output_item.added"]
+        closed = [event.item.id for event in came if event.type == "response.output_item.done"]
+        assert [item.id for item in before] == opened_items
+        assert all(item.status == "incomplete" for item in before if item.id not in closed)
         assert final.id == "resp_0"
 
     async def body() -> None:

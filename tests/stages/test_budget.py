@@ -26,9 +26,9 @@ def chain_with(*, where: str = "retry", **settings: Any) -> Chain:
     return presets.responses.with_(retry={"base_delay_s": 0}).before(where, Budget(**settings))
 
 
-async def refused(mode: Mode, chain: Chain, **call: Any) -> BudgetExceeded:
+async def refused(mode: Mode, chain: Chain, *, streamed: bool = False, **call: Any) -> BudgetExceeded:
     with pytest.raises(BudgetExceeded) as caught:
-        await mode.response(chain, "Hi", **{"model": "openai/m", "streamed": False, **call})
+        await mode.response(chain, "Hi", streamed=streamed, model="openai/m", **call)
     return caught.value
 
 
@@ -127,7 +127,9 @@ class Stalled:
         chunk = exchange.chunk
 
         async def chunk_or_silence() -> bytes:
-            return await chunk() or await anyio.sleep_forever()  # type: ignore[func-returns-value]
+            if not (data := await chunk()):
+                await anyio.sleep_forever()
+            return data
 
         exchange.chunk = chunk_or_silence  # type: ignore[method-assign]
         return exchange

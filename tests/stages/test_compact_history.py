@@ -80,6 +80,7 @@ def test_how_much_stays(settings: dict[str, Any], left: int) -> None:
     response = client.responses(LONG, "openai/m")
 
     assert len(client.requests[0]["input"]) == left
+    assert response.meta is not None
     assert (response.meta.notes != ()) is (settings["max_tokens"] == 1 and left == 12)
 
 

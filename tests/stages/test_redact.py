@@ -39,7 +39,7 @@ def test_the_host_gets_placeholders_and_the_caller_the_values(mode: Mode, stream
     async def body() -> Any:
         reply = await mode.call(client.chain, text, model="openai/m", instructions=f"Help {MAIL}.", stream=streamed)
         if streamed:
-            events = await mode.events(reply)
+            events: list[Any] = await mode.events(reply)
             assert check_grammar(events) == []
             assert "".join(event.delta for event in events if event.type.endswith("text.delta")) == f"You said: {text}"
             return reply.response
