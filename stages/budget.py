@@ -13,19 +13,17 @@ import msgspec
 from msgspec import Meta
 
 from ..pipeline.accounts import Account, Accounts, Amount
-from ..pipeline.context import CallContext
 from ..pipeline.errors import BudgetExceeded, InvalidParameter, SetupError, StageError, StoreError, did_you_mean
 from ..pipeline.event_stream import EventStream
 from ..pipeline.params import NAMES
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request
-from ..pipeline.response import Response, Usage
-from ..pipeline.signals import AttemptEnded, Signal
+from ..pipeline.response import CompactedResponse, Response
 from ..pipeline.stage import Scope, Stage
 from ..pipeline.stores.given import masked, store_of
 from ..pipeline.stores.memory import MemoryStore
-from ..pipeline.token_estimate import about_tokens
-from ..providers.prices import PriceList, price_list, reported_cost
+from ..providers.prices import price_list
+from ..providers.usage_meter import Prices, UsageMeter, input_tokens, response_with
 
 _MEMORY_BYTES: Final = 64 * 1024 * 1024
 _CALL_TTL_S: Final = 3600.0  # of the account of a single call, beyond the time that it has
@@ -90,7 +88,7 @@ class Budget(Stage, frozen=True):
         store = store_of(self.state_store, scope) if is_shared else MemoryStore(total_bytes=_MEMORY_BYTES)
         accounts = Accounts(store, scope.tenant, "budget")
         scope.on_close(partial(_write_the_rest, accounts))
-        return _Books(accounts, None if self.prices is None else price_list(self.prices))
+        return _Books(accounts, Prices(None if self.prices is None else price_list(self.prices)))
 
     async def __call__(self, request: Request, call_next: Handler) -> Reply:
         context = request.context
@@ -99,10 +97,10 @@ class Budget(Stage, frozen=True):
             return await call_next(request)
         books = context.state_of(self, _Books)
         self._check_price(request, books)
-        need = self._need(request, books) if self.reserve else Amount()
-        entry = _Entry(self, books, request, name)
+        need = self._need(request, books) if self.reserve and request.operation == "create" else Amount()
+        entry = _Entry(self, books, request, name, holds=bool(need))
         await books.accounts.open(context.runtime, entry.account, partial(self._admit, entry, need), entry.ttl_s)
-        _meter_of(context, self).entry = entry
+        meter = _meter_of(self, entry, books.prices)
         try:
             reply = await call_next(request)
         except Exception:
@@ -113,8 +111,10 @@ class Budget(Stage, frozen=True):
             raise
         if isinstance(reply, EventStream):
             reply.on_end(lambda outcome: entry.end_soon())
-        else:
-            await entry.end()
+            return reply
+        if isinstance(reply, CompactedResponse) and not entry.has_counted:
+            meter.count_compaction(reply)  # the host's own, whose attempt carries no response
+        await entry.end()
         return reply
 
     def _name(self, request: Request) -> str | None:
@@ -133,13 +133,14 @@ class Budget(Stage, frozen=True):
 
     def _check_price(self, request: Request, books: _Books) -> None:
         target = request.target
-        if self.dollars is None or self.unpriced == "free" or target is None:
+        if self.dollars is None or self.unpriced == "free":
             return
-        if books.prices is None:
-            is_known = (target.provider, target.model) not in books.unpriced
-        else:
-            is_known = books.prices(target.provider, target.model, _ONE_TOKEN) is not None
-        if not is_known:
+        if target is None:
+            raise SetupError(
+                f'budget "{self.label}" counts dollars where no target is known, so prices cannot be checked',
+                hint='place Budget inside Resolve, or give it unpriced="free"',
+            )
+        if not books.prices.knows(target.provider, target.model):
             raise SetupError(
                 f'budget "{self.label}" counts dollars, and nobody knows the price of {target.provider}/{target.model}',
                 provider=target.provider,
@@ -155,11 +156,10 @@ class Budget(Stage, frozen=True):
                 param="max_output_tokens",
                 hint='give it, or place Defaults({"max_output_tokens": ...}) before Budget',
             )
-        given = _input_tokens(request)
-        target, dollars = request.target, None
-        if target is not None and books.prices is not None and self.dollars is not None:
-            dollars = books.prices(target.provider, target.model, _response_with(given, most))
-        return Amount(given + most, dollars or 0.0)
+        given, target = input_tokens(request), request.target
+        if target is None or self.dollars is None:
+            return Amount(given + most)
+        return Amount(given + most, books.prices.listed(target.provider, target.model, response_with(given, most)))
 
     def _admit(self, entry: _Entry, need: Amount, account: Account) -> Account:
         """Return the account with the call in it, or refuse the call."""
@@ -191,14 +191,13 @@ class Budget(Stage, frozen=True):
 
 
 class _Books:
-    """What lives across calls: the accounts, the prices, and the models that have shown that they have none."""
+    """What lives across calls: the accounts and the prices."""
 
-    __slots__ = ("accounts", "prices", "unpriced")
+    __slots__ = ("accounts", "prices")
 
-    def __init__(self, accounts: Accounts, prices: PriceList | None) -> None:
+    def __init__(self, accounts: Accounts, prices: Prices) -> None:
         self.accounts = accounts
         self.prices = prices
-        self.unpriced: set[tuple[str, str]] = set()
 
 
 _numbers = itertools.count()
@@ -207,18 +206,29 @@ _numbers = itertools.count()
 class _Entry:
     """One pass through the stage: whose account it uses, and what is held back for it there."""
 
-    __slots__ = ("_books", "_context", "_is_over", "account", "ends_at", "id", "left_s", "request", "ttl_s")
+    __slots__ = (
+        "_books",
+        "_context",
+        "_holds",
+        "account",
+        "ends_at",
+        "has_counted",
+        "id",
+        "left_s",
+        "request",
+        "ttl_s",
+    )
 
-    def __init__(self, budget: Budget, books: _Books, request: Request, name: str) -> None:
+    def __init__(self, budget: Budget, books: _Books, request: Request, name: str, *, holds: bool) -> None:
         context = request.context
         now, window = time.time(), budget.window_s
         number = None if window is None else int(now // window)
         self._books, self._context, self.request = books, context, request
-        self._is_over = False
+        self._holds, self.has_counted = holds, False
         self.id = f"{context.id} {next(_numbers)}"
         self.left_s = context.time_left()
         self.ends_at = None if window is None or number is None else (number + 1) * window
-        self.account = f"{budget.label} {'' if number is None else number} {name}"
+        self.account = "\0".join([budget.label, "" if number is None else str(number), name])
         self.ttl_s = None
         if budget.per == "call":
             self.ttl_s = self.left_s + _CALL_TTL_S
@@ -226,6 +236,7 @@ class _Entry:
             self.ttl_s = self.ends_at - now + self.left_s + 1.0
 
     def add(self, amount: Amount) -> None:
+        self.has_counted = True
         self._books.accounts.add(self.account, amount, ttl_s=self.ttl_s)
 
     async def end(self) -> None:
@@ -245,81 +256,30 @@ class _Entry:
                 self._context.runtime.spawn(self.end, "budget")
 
     def _give_back(self) -> None:
-        if not self._is_over:
-            self._is_over = True
+        if self._holds:
+            self._holds = False
             self._books.accounts.add(self.account, Amount(), release=self.id, ttl_s=self.ttl_s)
 
 
-class _Meter:
-    """Hears of the attempts of one call, and puts down what they used to the entry in which they are made."""
-
-    __slots__ = ("_budget", "_context", "entry")
-
-    def __init__(self, budget: Budget, context: CallContext) -> None:
-        self._budget = budget
-        self._context = context
-        self.entry: _Entry | None = None
-
-    def hear(self, signal: Signal) -> None:
-        if isinstance(signal, AttemptEnded) and self.entry is not None:
-            amount = self._amount(signal, self.entry)
-            if amount:
-                self.entry.add(amount)
-
-    def _amount(self, signal: AttemptEnded, entry: _Entry) -> Amount:
-        response = signal.outcome.response
-        if response is None or signal.outcome.kind == "accepted":
-            return Amount()
-        usage = response.usage
-        if usage is None or not (usage.input_tokens or usage.output_tokens):
-            response = _response_with(_input_tokens(entry.request), about_tokens([*response.output]), response)
-            usage = response.usage
-            assert usage is not None
-        return Amount(usage.input_tokens + usage.output_tokens, self._dollars(signal, response))
-
-    def _dollars(self, signal: AttemptEnded, response: Response) -> float:
-        if self._budget.dollars is None:
-            return 0.0
-        books = self._context.state_of(self._budget, _Books)
-        provider, model = signal.attempt.provider, signal.attempt.model
-        dollars = reported_cost(response)
-        if dollars is None and books.prices is not None:
-            dollars = books.prices(provider, model, response)
-        if dollars is None:
-            books.unpriced.add((provider, model))
-        return dollars or 0.0
-
-
-def _meter_of(context: CallContext, budget: Budget) -> _Meter:
+def _meter_of(budget: Budget, entry: _Entry, prices: Prices) -> UsageMeter:
     """Return the call's one meter of this stage: rounds and attempts pass it again and again, and count once."""
-    key, is_new = ("budget", id(budget)), False
+    context, key, is_new = entry.request.context, ("budget", id(budget)), False
     with context.lock:
         found = context.scratch.get(key)
         if found is None:
-            found = context.scratch[key] = _Meter(budget, context)
-            is_new = True
+            meter = UsageMeter(None if budget.dollars is None else prices, entry.request, entry.add)
+            found, is_new = context.scratch.setdefault(key, meter), True
+    assert isinstance(found, UsageMeter)
     if is_new:
         context.subscribe((found.hear,))
-    assert isinstance(found, _Meter)
+    else:
+        found.request, found.put_down = entry.request, entry.add
     return found
 
 
 def _write_the_rest(accounts: Accounts) -> None:
     with contextlib.suppress(StoreError):
         accounts.write()
-
-
-def _input_tokens(request: Request) -> int:
-    return about_tokens([request.param(name) for name in ("instructions", "input", "tools")])
-
-
-def _response_with(given: int, made: int, response: Response | None = None) -> Response:
-    """Return a response with this usage."""
-    usage = Usage.new(input_tokens=given, output_tokens=made, total_tokens=given + made)
-    return Response.new(usage=usage) if response is None else response.replace(usage=usage)
-
-
-_ONE_TOKEN: Final = _response_with(1, 1)
 
 
 def _said(number: float) -> str:

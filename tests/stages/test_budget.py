@@ -15,7 +15,7 @@ from antiphon.pipeline import events as ev
 from antiphon.pipeline.http import HttpRequest
 from antiphon.pipeline.timeouts import Pace
 from antiphon.providers.scripted import ScriptedHost, function_call
-from antiphon.testing import scripted
+from antiphon.testing import message, scripted
 
 # Input and output of the scripted host are counted by words: "Hi" and "Hello there." are three.
 USED = 3
@@ -290,3 +290,33 @@ def test_calls_on_stored_responses_pass(mode: Mode) -> None:
 def test_wrong_settings_are_refused_when_the_chain_is_built(settings: dict[str, Any], said: str) -> None:
     with pytest.raises(StageError, match=said):
         Client(chain_with(**settings)).responses("Hi", "scripted/echo")
+
+
+def test_compacting_counts_whoever_does_it(mode: Mode) -> None:
+    usage = {"input_tokens": 9, "output_tokens": 1, "total_tokens": 10}
+    by_host = {"body": {"id": "cmp_1", "object": "response.compaction", "output": [], "usage": usage}}
+    by_model = {"output": [message("They said hello.")], "usage": usage}
+
+    async def used(model: str, answer: Any, where: str) -> float:
+        client = scripted(answer, chain=chain_with(tokens=10, where=where))
+        await mode.either(
+            lambda: client.compact_responses(input="Hi", model=model),
+            lambda: client.acompact_responses(input="Hi", model=model),
+        )
+        return (await refused(mode, client.chain)).used
+
+    async def body() -> list[float]:
+        both = (("openai/m", by_host), ("groq/m", by_model))
+        return [await used(*call, where) for call in both for where in ("retry", "remember")]
+
+    assert mode.run(body) == [10, 10, 10, 10]
+
+
+def test_dollars_want_to_know_the_target(mode: Mode) -> None:
+    client = scripted("Never.", chain=chain_with(dollars=1.0, where="validate"))
+
+    async def body() -> None:
+        with pytest.raises(SetupError, match="where no target is known"):
+            await mode.call(client.chain, "Hi", model="openai/m")
+
+    mode.run(body)
