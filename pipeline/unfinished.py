@@ -17,11 +17,12 @@ from .wire import Raw, encode, loads
 class _Part:
     """A part of an item's content or summary."""
 
-    __slots__ = ("done", "is_said", "part", "pieces")
+    __slots__ = ("annotations", "done", "is_said", "part", "pieces")
 
     def __init__(self, part: Raw) -> None:
         self.part = part
         self.pieces: list[str] = []
+        self.annotations: list[Raw] = []
         self.is_said = False
         self.done: Raw | None = None
 
@@ -101,6 +102,10 @@ class Unfinished:
         if (part := self._part(event)) is not None:
             part.pieces.append(event.delta)
 
+    def _annotated(self, event: Any) -> None:
+        if (part := self._part(event)) is not None:
+            part.annotations.append(Raw(bytes(event.annotation_json)))
+
     def _said(self, event: Any) -> None:
         if (part := self._part(event)) is not None:
             part.is_said = True
@@ -141,6 +146,8 @@ def _closed(assembler: Assembler, part: _Part, where: dict[str, Any]) -> Raw:
         if not part.is_said:
             logprobs = {"logprobs_json": Raw(b"[]")} if said is ev.OutputTextDone else {}
             assembler.add_said(said, field, fields[field], **logprobs, **where)
+    if part.annotations:
+        fields["annotations"] = part.annotations
     whole = Raw(encode(fields))
     done = ev.ReasoningSummaryPartDone if "summary_index" in where else ev.ContentPartDone
     assembler.add(done, part_json=whole, **where)
@@ -165,6 +172,7 @@ _HANDLERS: Final[dict[type[ev.Event], Callable[[Unfinished, Any], None]]] = {
     ev.RefusalDelta: Unfinished._text,
     ev.ReasoningTextDelta: Unfinished._text,
     ev.ReasoningSummaryTextDelta: Unfinished._text,
+    ev.OutputTextAnnotationAdded: Unfinished._annotated,
     ev.OutputTextDone: Unfinished._said,
     ev.RefusalDone: Unfinished._said,
     ev.ReasoningTextDone: Unfinished._said,

@@ -116,6 +116,18 @@ def test_wherever_it_breaks_what_had_come_stays_and_is_grammatical() -> None:
     mode.run(body)
 
 
+def test_annotations_of_an_open_text_stay(mode: Mode) -> None:
+    events = everything()
+    at = max(at for at, event in enumerate(events) if isinstance(event, ev.OutputTextAnnotationAdded)) + 1
+
+    async def body() -> Any:
+        stream = await opened(mode, Source(events[:at], BROKEN), Source(replay(SECOND)))
+        return await mode.until_done(stream)
+
+    (part,) = mode.run(body).output[2].content
+    assert (part.text, [annotation.url for annotation in part.annotations]) == ("One ", ["u"])
+
+
 def test_without_a_break_every_event_is_as_it_came(mode: Mode) -> None:
     events = everything()
 

@@ -61,7 +61,6 @@ def test_every_preset_can_run_and_stand_in_a_file(name: str) -> None:
 
     assert chain.check().name == name
     assert Chain.from_toml(chain.to_toml()) == chain
-    assert Chain.from_json(chain.to_json()) == chain
 
 
 @pytest.mark.parametrize("name", PURPOSES)
