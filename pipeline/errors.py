@@ -510,3 +510,15 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return `; did you mean "x"?` for the closest of `known`, or "" when nothing is close."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f'; did you mean "{close[0]}"?' if close else ""
+
+
+def forget_frames(error: BaseException | None) -> None:
+    """Take the traceback from an error that was dealt with, and from those behind it.
+
+    Whoever keeps the error keeps all frames of its traceback, their callers' and what these hold when they end.
+    """
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__

@@ -40,8 +40,8 @@ class Line(msgspec.Struct, omit_defaults=True, kw_only=True):
 
     def present(self) -> dict[str, Any]:
         """Return the fields that are written."""
-        values = ((name, getattr(self, name)) for name in self.__struct_fields__)
-        return {name: value for name, value in values if value is not None and value is not False and value != ""}
+        fields: dict[str, Any] = msgspec.to_builtins(self)
+        return fields
 
 
 def write(line: Line) -> None:

@@ -80,6 +80,14 @@ class Runtime(Protocol):
         """Run jobs side by side, return the first result and stop the others; all failed: raise the first error."""
         ...
 
+    async def within(self, seconds: float, job: Job[T]) -> T:
+        """Run a job for so many seconds at most; in sync it runs to its end, since nothing could stop it.
+
+        Raises:
+            TimeoutError: it took longer, and was cancelled.
+        """
+        ...
+
     def spawn(self, job: Job[object], name: str) -> Task:
         """Start a job that goes on when the call has ended: until it is done, its client closes, or its loop ends.
 
@@ -134,6 +142,9 @@ class SyncRuntime:
 
     async def call(self, fn: Callable[..., T], *args: Any) -> T:
         return fn(*args)
+
+    async def within(self, seconds: float, job: Job[T]) -> T:
+        return await job()
 
     async def sleep(self, seconds: float) -> None:
         stop = _stop.get()
@@ -420,6 +431,12 @@ class AsyncRuntime:
         import anyio.to_thread
 
         return await anyio.to_thread.run_sync(fn, *args, abandon_on_cancel=True)
+
+    async def within(self, seconds: float, job: Job[T]) -> T:
+        import anyio
+
+        with anyio.fail_after(seconds):
+            return await job()
 
     async def sleep(self, seconds: float) -> None:
         import anyio

@@ -10,7 +10,15 @@ from msgspec.structs import replace
 
 from ..pipeline.assembler import replay
 from ..pipeline.context import CallContext
-from ..pipeline.errors import AntiphonError, APIError, APIResponseError, AuthenticationError, SetupError
+from ..pipeline.credential import Credential
+from ..pipeline.errors import (
+    AntiphonError,
+    APIError,
+    APIResponseError,
+    APITimeoutError,
+    AuthenticationError,
+    SetupError,
+)
 from ..pipeline.event_stream import EventStream, finally_
 from ..pipeline.http import Exchange, HttpRequest
 from ..pipeline.http_events import HttpEvents
@@ -50,14 +58,30 @@ class Dispatch(Stage, frozen=True):
             )
         if target.credential is None:
             return await _attempt(request, target, wire)
-        proof = await target.credential.ask(context.runtime)
+        proof = await _asked(target.credential, context)
         try:
             return await _proven(request, target, wire, proof)
         except AuthenticationError:
-            newer = await target.credential.ask(context.runtime, renew=True)
+            newer = await _asked(target.credential, context, renew=True)
             if newer == proof:
                 raise
         return await _proven(request, target, wire, newer)
+
+
+async def _asked(credential: Credential, context: CallContext, *, renew: bool = False) -> Any:
+    """Ask for a proof within what is left of the call's time; a sync call waits for a function as long as it takes."""
+    try:
+        return await context.runtime.within(context.time_left(), lambda: credential.ask(context.runtime, renew=renew))
+    except TimeoutError as error:
+        if isinstance(error, AntiphonError) or context.time_left() > _CLOCKS_S:
+            raise  # the function's own
+        limit_s = context.timeouts.total
+        raise APITimeoutError(
+            f"the function that gives the key did not return within the call's {limit_s:g} s", limit_s=limit_s
+        ) from error
+
+
+_CLOCKS_S = 0.01  # by which an event loop's clock may be ahead
 
 
 async def _proven(request: Request, target: Target, wire: HttpRequest, proof: Any) -> Reply:

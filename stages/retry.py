@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from ..pipeline.errors import AntiphonError
+from ..pipeline.errors import AntiphonError, forget_frames
 from ..pipeline.event_stream import committed
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request
@@ -60,12 +60,15 @@ class Retry(Stage, frozen=True):
         import tenacity
 
         context = request.context
-        failed: list[AntiphonError] = [error]
+        failed: list[BaseException] = []
         replies: list[Reply] = []  # tenacity's own cycles would keep what it returns, and a dropped stream open
+        is_first = True
 
         async def attempt() -> None:
-            if failed:
-                raise failed.pop()  # the first failure, which has happened already
+            nonlocal is_first
+            if is_first:
+                is_first = False
+                raise error  # the first failure, which has happened already
             replies.append(await committed(await call_next(request), request))
 
         last_attempt = tenacity.stop_after_attempt(self._attempts(request))
@@ -77,6 +80,7 @@ class Retry(Stage, frozen=True):
             return self.delay_s(state.attempt_number, state.outcome.exception())
 
         def tell(state: Any) -> None:
+            failed.append(state.outcome.exception())
             if context.sinks:
                 context.emit(
                     RetryScheduled(
@@ -98,6 +102,8 @@ class Retry(Stage, frozen=True):
             reraise=True,
         )
         await retrying(attempt)
+        for one in failed:
+            forget_frames(one)  # they lead to frames of this call, which keep its stream when its reader drops it
         return replies.pop()
 
     def delay_s(self, attempt: int, error: BaseException | None) -> float:

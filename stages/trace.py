@@ -13,14 +13,23 @@ import threading
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import msgspec
 
 from ..pipeline.errors import AntiphonError, SetupError
 from ..pipeline.reply import StageTime
+from ..pipeline.response import Usage
 from ..pipeline.secret import mask
-from ..pipeline.signals import AttemptEnded, AttemptStarted, CallEnded, CallStarted, Signal, ToolEnded
+from ..pipeline.signals import (
+    AttemptEnded,
+    AttemptStarted,
+    CallEnded,
+    CallStarted,
+    ResponseSettled,
+    Signal,
+    ToolEnded,
+)
 
 
 class Span(msgspec.Struct, omit_defaults=True, kw_only=True):
@@ -53,6 +62,9 @@ class Span(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 class CallRecord(msgspec.Struct, omit_defaults=True, kw_only=True):
     """One call; one line of the file.
+
+    The later end of a background response is a record too: operation "response.settled", inside of the call that
+    began it, with the outcome and the tokens that the call could not know.
 
     Args:
         call_id, parent_id, operation: as in `CallEnded`.
@@ -123,6 +135,8 @@ class Trace:
             case CallEnded():
                 if (call := self._open.pop(signal.call_id, None)) is not None:
                     self._write(call.record(signal))
+            case ResponseSettled():
+                self._write(_settled(signal))
             case _:
                 pass
 
@@ -158,7 +172,7 @@ class _OpenCall:
         self.tools: list[ToolEnded] = []
 
     def record(self, signal: CallEnded) -> CallRecord:
-        meta, outcome, usage = signal.meta, signal.outcome, signal.usage
+        meta, outcome = signal.meta, signal.outcome
         error, start_s = outcome.error, signal.at_s - meta.duration_s
         return CallRecord(
             call_id=signal.call_id,
@@ -178,10 +192,7 @@ class _OpenCall:
             request_id=meta.request_id,
             response_id=outcome.response.id if outcome.response is not None else None,
             first_event_s=_rounded(meta.first_event_s),
-            input_tokens=None if usage is None else usage.input_tokens,
-            output_tokens=None if usage is None else usage.output_tokens,
-            cached_tokens=None if usage is None else usage.input_tokens_details.cached_tokens,
-            reasoning_tokens=None if usage is None else usage.output_tokens_details.reasoning_tokens,
+            **_tokens(signal.usage),
             cost=meta.cost,
             cost_source=meta.cost_source,
             dropped=[item.name for item in meta.dropped],
@@ -203,6 +214,30 @@ class _OpenCall:
             connect_s=_rounded(one.connect_s),
             first_event_s=_rounded(one.first_event_s),
         )
+
+
+def _settled(signal: ResponseSettled) -> CallRecord:
+    return CallRecord(
+        call_id=f"{signal.call_id}.settled",
+        parent_id=signal.call_id,
+        operation=signal.name,
+        started=_rounded(time.time()),
+        duration_s=0.0,
+        outcome=signal.outcome,
+        response_id=signal.response_id,
+        **_tokens(signal.usage),
+    )
+
+
+def _tokens(usage: Usage | None) -> dict[str, Any]:
+    if usage is None:
+        return {}
+    return {
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "cached_tokens": usage.input_tokens_details.cached_tokens,
+        "reasoning_tokens": usage.output_tokens_details.reasoning_tokens,
+    }
 
 
 def _tool(signal: ToolEnded, start_s: float) -> Span:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from functools import cache
@@ -119,6 +120,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if _replays_recordings(item.path):
             item.add_marker("recorded")
+
+
+def pytest_collection_finish() -> None:
+    """Spare the collector what stays to the end: thousands of tests, through which each `gc.collect()` would walk."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

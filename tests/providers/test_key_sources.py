@@ -17,6 +17,7 @@ from antiphon import presets
 from antiphon.client import Client
 from antiphon.pipeline.chain import Chain
 from antiphon.pipeline.errors import (
+    APITimeoutError,
     AuthenticationError,
     InternalServerError,
     InvalidParameter,
@@ -176,6 +177,38 @@ def test_an_error_of_the_function_is_its_own(mode: Mode, streamed: bool) -> None
         mode.run(lambda: ask(mode, server.url, fail, streamed=streamed))
 
     assert server.requests == []
+
+
+@pytest.mark.parametrize("mode", ["asyncio", "trio"], indirect=True)  # a sync call cannot leave what blocks it
+@pytest.mark.parametrize("blocks", [False, True])
+def test_a_function_that_does_not_return_ends_with_the_calls_time(mode: Mode, blocks: bool) -> None:
+    over = threading.Event()
+
+    async def waits() -> str:
+        await anyio.sleep_forever()
+        return KEY
+
+    async def body() -> None:
+        chain = presets.responses.bind(model="openai/m", api_key=over.wait if blocks else waits, timeout=0.05)
+        with pytest.raises(APITimeoutError, match=r"gives the key did not return within the call's 0.05 s") as caught:
+            await mode.call(chain)
+        assert caught.value.limit == "total"
+
+    try:
+        mode.run(body)
+    finally:
+        over.set()
+
+
+def test_a_functions_own_time_limit_passes_as_it_is(mode: Mode) -> None:
+    def slow() -> str:
+        raise TimeoutError("the vault is slow")
+
+    async def body() -> None:
+        with pytest.raises(TimeoutError, match="the vault is slow"):
+            await mode.call(presets.responses.bind(model="openai/m", api_key=slow))
+
+    mode.run(body)
 
 
 def test_a_dry_run_asks_for_no_key() -> None:

@@ -46,9 +46,9 @@ def test_a_call_is_a_line_with_its_stages_attempts_and_numbers(mode: Mode, strea
         assert [(one.outcome, one.status) for one in call.attempts] == [("failed", 429), ("completed", 200)]
         assert [one.calls for one in call.stages if one.name in ("retry", "transform")] == [1, 2]
         for one in (*call.stages, *call.attempts):
-            assert 0 <= one.start_s <= one.end_s <= call.duration_s + 1e-5
+            assert 0 <= one.start_s <= one.end_s <= call.duration_s + 0.05  # two clocks, read with whatever the machine does in between
         dispatch = call.stages[-1]
-        assert dispatch.start_s <= call.attempts[0].start_s + 1e-4
+        assert dispatch.start_s <= call.attempts[0].start_s + 0.05
         assert "secret plans" not in (tmp_path / "run.jsonl").read_text()
 
     mode.run(body)
@@ -78,6 +78,29 @@ def test_failures_tools_and_parents_are_in_their_lines(mode: Mode, tmp_path: Pat
         (tool,) = outer.tools
         assert (tool.name, tool.server, tool.outcome, tool.error) == ("search", "docs", "failed", "ValueError")
         assert outer.stages  # a stage that traces asks for the stages' times too
+
+    mode.run(body)
+
+
+def test_the_later_end_of_a_background_response_is_a_record_inside_of_its_call(mode: Mode, tmp_path: Path) -> None:
+    async def body() -> None:
+        client = scripted({"usage": USAGE}, hooks=[Trace(tmp_path / "run.jsonl")])
+        begun = await mode.call(client.chain, model="mistral/m", api_key="k", dialect="responses", background=True)
+        ended = await mode.either(
+            lambda: client.poll_responses(begun.id, interval_s=0.01),
+            lambda: client.apoll_responses(begun.id, interval_s=0.01),
+        )
+        await mode.close(client)
+
+        began, settled = (call for call in records(tmp_path / "run.jsonl") if call.operation != "get")
+        assert (began.operation, began.outcome, began.input_tokens) == ("create", "accepted", None)
+        assert (settled.operation, settled.outcome, settled.parent_id) == (
+            "response.settled",
+            "completed",
+            began.call_id,
+        )
+        assert (settled.input_tokens, settled.response_id) == (10, ended.id)
+        assert "response.settled" in trace_line(settled)
 
     mode.run(body)
 
