@@ -114,8 +114,12 @@ class Budget(Stage, frozen=True):
             return reply
         if isinstance(reply, CompactedResponse) and not entry.has_counted:
             meter.count_compaction(reply)  # the host's own, whose attempt carries no response
+        noted = len(context.notes)
         await entry.end()
-        return reply
+        # Dispatch has stamped the reply before this could be noted.
+        return (
+            reply if len(context.notes) == noted or not isinstance(reply, Response) else reply.with_meta(context.meta())
+        )
 
     def _name(self, request: Request) -> str | None:
         """Return whose budget a call uses; None for nobody's."""
@@ -248,12 +252,12 @@ class _Entry:
             self._context.note(f"what was used could not be written yet: {type(error).__name__}")
 
     def end_soon(self) -> None:
-        """The same where nothing can be awaited: what a store has to be told is left to a task of its own."""
+        """The same where nothing can be awaited: a store is told by a task of its own, whose failure is logged."""
         self._give_back()
         if self._books.accounts.has_more:
             # Without a loop in this thread the next call writes it, or the client's end.
             with contextlib.suppress(RuntimeError, SetupError):
-                self._context.runtime.spawn(self.end, "budget")
+                self._context.runtime.spawn(partial(self._books.accounts.settle, self._context.runtime), "budget")
 
     def _give_back(self) -> None:
         if self._holds:

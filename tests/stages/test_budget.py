@@ -10,9 +10,10 @@ import pytest
 from conftest import Mode
 from hand_made import streamed_body, text_events
 
-from antiphon import Budget, BudgetExceeded, Chain, Client, SetupError, StageError, errors, open_store, presets
+from antiphon import Budget, BudgetExceeded, Chain, Client, SetupError, StageError, Store, errors, open_store, presets
 from antiphon.pipeline import events as ev
 from antiphon.pipeline.http import HttpRequest
+from antiphon.pipeline.stores.memory import MemoryStore
 from antiphon.pipeline.timeouts import Pace
 from antiphon.providers.scripted import ScriptedHost, function_call
 from antiphon.testing import message, scripted
@@ -240,9 +241,8 @@ def test_many_processes_share_a_budget_in_a_store(mode: Mode, streamed: bool, tm
     assert mode.run(body) == (4 if streamed else 2) * USED
 
 
-def test_calls_side_by_side_lose_nothing(mode: Mode, tmp_path: Path) -> None:
-    store = open_store(f"sqlite:///{tmp_path}/budget.db")
-    client = scripted("Hello there.", chain=chain_with(tokens=10**6, state_store=store))
+def test_calls_side_by_side_lose_nothing(mode: Mode, any_store: Store) -> None:
+    client = scripted("Hello there.", chain=chain_with(tokens=10**6, state_store=any_store))
 
     async def body() -> float:
         keywords: dict[str, Any] = {"model": "openai/m", "concurrency": 8}
@@ -250,7 +250,7 @@ def test_calls_side_by_side_lose_nothing(mode: Mode, tmp_path: Path) -> None:
             await client.chain.abatch(["Hi"] * 16, **keywords)
         else:
             client.chain.batch(["Hi"] * 16, **keywords)
-        return (await refused(mode, scripted("Never.", chain=chain_with(tokens=1, state_store=store)).chain)).used
+        return (await refused(mode, scripted("Never.", chain=chain_with(tokens=1, state_store=any_store)).chain)).used
 
     assert mode.run(body) == 16 * USED
 
@@ -265,6 +265,41 @@ def test_a_store_that_cannot_be_read_lets_nothing_pass(mode: Mode, tmp_path: Pat
     mode.run(body)
 
     assert client.requests == []
+
+
+class Moody:
+    """A store that fails every write while it is `down`."""
+
+    def __init__(self) -> None:
+        self._store = MemoryStore()
+        self.read, self.append, self.delete = self._store.read, self._store.append, self._store.delete
+        self.log, self.close = self._store.log, self._store.close
+        self.down = False
+
+    def write(self, key: str, value: bytes, *, ttl_s: float | None = None, expect: int | None = None) -> int:
+        if self.down:
+            raise errors.StoreUnavailable("down")
+        return self._store.write(key, value, ttl_s=ttl_s, expect=expect)
+
+
+def test_what_a_store_does_not_take_is_written_by_the_next_call(mode: Mode, streamed: bool) -> None:
+    store = Moody()
+    client = scripted("Hello there.", chain=chain_with(tokens=5, state_store=store))
+
+    async def body() -> tuple[Any, float]:
+        await mode.response(client.chain, "Hi", streamed=False, model="openai/m")
+        store.down = True
+        response = await mode.response(client.chain, "Hi", streamed=streamed, model="openai/m")
+        with pytest.raises(errors.StoreUnavailable):
+            await mode.call(client.chain, "Hi", model="openai/m")
+        store.down = False
+        return response, (await refused(mode, client.chain)).used
+
+    response, used = mode.run(body)
+
+    assert used == 2 * USED
+    if not streamed:
+        assert response.meta.notes == ("what was used could not be written yet: StoreUnavailable",)
 
 
 def test_calls_on_stored_responses_pass(mode: Mode) -> None:

@@ -46,7 +46,9 @@ def test_a_call_is_a_line_with_its_stages_attempts_and_numbers(mode: Mode, strea
         assert [(one.outcome, one.status) for one in call.attempts] == [("failed", 429), ("completed", 200)]
         assert [one.calls for one in call.stages if one.name in ("retry", "transform")] == [1, 2]
         for one in (*call.stages, *call.attempts):
-            assert 0 <= one.start_s <= one.end_s <= call.duration_s + 0.05  # two clocks, read with whatever the machine does in between
+            assert (
+                0 <= one.start_s <= one.end_s <= call.duration_s + 0.05
+            )  # two clocks, read with whatever the machine does in between
         dispatch = call.stages[-1]
         assert dispatch.start_s <= call.attempts[0].start_s + 0.05
         assert "secret plans" not in (tmp_path / "run.jsonl").read_text()
