@@ -5,7 +5,8 @@
     settle  what was said and could not be written at once
 
 A sum is changed by writing it over the version that was read, so nobody waits for anybody and nothing gets lost. What
-is held back runs out by itself, since whoever held it may have died.
+is held back runs out by itself, since whoever held it may have died. A write of which nobody knows whether it was done
+is done again, so at worst something counts twice.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ what this call has hidden.
 from __future__ import annotations
 
 import base64
+import bisect
 import hmac
 import json
 import re
@@ -38,6 +39,45 @@ _CALLS: Final = frozenset(
         *("response.function_call_arguments.done", "response.custom_tool_call_input.done"),
     }
 )
+
+
+class Moves:
+    """Where a text became longer or shorter, so that positions in it can follow.
+
+    Attributes:
+        length: of the text so far, as it was.
+    """
+
+    __slots__ = ("_ends", "_shifts", "_starts", "length")
+
+    def __init__(self) -> None:
+        self.length = 0
+        self._starts: list[int] = []
+        self._ends: list[int] = []
+        self._shifts = [0]
+
+    def add(self, start: int, end: int, length: int) -> None:
+        """Note that a span of the next piece of text has another length now."""
+        self._starts.append(self.length + start)
+        self._ends.append(self.length + end)
+        self._shifts.append(self._shifts[-1] + length - (end - start))
+
+    def moved(self, annotation: Any) -> Any:
+        """Return an annotation with its positions where they are now; one inside a span is at its beginning or end."""
+        if not self._ends or not isinstance(annotation, dict):
+            return annotation
+        places = {
+            name: found for name in ("start_index", "end_index") if isinstance(found := annotation.get(name), int)
+        }
+        return {**annotation, **{name: self._place(at, is_end=name == "end_index") for name, at in places.items()}}
+
+    def _place(self, at: int, *, is_end: bool) -> int:
+        passed = bisect.bisect_right(self._ends, at)
+        if passed < len(self._starts) and self._starts[passed] < at:
+            return (
+                self._ends[passed] + self._shifts[passed + 1] if is_end else self._starts[passed] + self._shifts[passed]
+            )
+        return at + self._shifts[passed]
 
 
 class Placeholders:
@@ -131,18 +171,30 @@ class Placeholders:
 
     # --- and back -------------------------------------------------------------------------------------------------
 
-    def shown(self, text: str, *, in_json: bool = False) -> str:
-        """Return a text with the values in place of their placeholders; `in_json`, as they stand inside JSON text."""
+    def shown(self, text: str, *, in_json: bool = False, moves: Moves | None = None) -> str:
+        """Return a text with the values in place of their placeholders.
+
+        Args:
+            in_json: as they stand inside JSON text.
+            moves: learns where the text is longer or shorter now.
+        """
         if "[" not in text:
+            if moves is not None:
+                moves.length += len(text)
             return text
 
         def value_of(found: re.Match[str]) -> str:
             value = self._values.get(found.group())
             if value is None:
                 return found.group()
+            if moves is not None:
+                moves.add(*found.span(), len(value))
             return json.dumps(value, ensure_ascii=False)[1:-1] if in_json else value
 
-        return _SHAPE.sub(value_of, text)
+        shown = _SHAPE.sub(value_of, text)
+        if moves is not None:
+            moves.length += len(text)
+        return shown
 
     def shown_in(self, value: Any, *, arguments: bool, name: str = "", kind: str = "") -> Any:
         """Return plain JSON values with the values in all their texts.
@@ -156,9 +208,14 @@ class Placeholders:
             return self.shown(value, in_json=name == "arguments")
         if isinstance(value, dict):
             kind = value.get("type") or ""
-            return {
+            shown = {
                 key: self.shown_in(member, arguments=arguments, name=key, kind=kind) for key, member in value.items()
             }
+            if value.get("annotations") and isinstance(text := value.get("text"), str):
+                moves = Moves()
+                self.shown(text, moves=moves)
+                shown["annotations"] = [moves.moved(annotation) for annotation in shown["annotations"]]
+            return shown
         if isinstance(value, list):
             return [self.shown_in(member, arguments=arguments) for member in value]
         return value

@@ -15,7 +15,7 @@ from ..pipeline.errors import AntiphonError, StageError, did_you_mean
 from ..pipeline.event_stream import EventStream
 from ..pipeline.params import NAMES
 from ..pipeline.personal_data import KINDS, Finder, by_pattern
-from ..pipeline.placeholders import Placeholders
+from ..pipeline.placeholders import Moves, Placeholders
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request
 from ..pipeline.response import CompactedResponse, Response
@@ -147,12 +147,13 @@ _PLACES: Final = ("item_id", "output_index", "content_index", "summary_index")
 class _Restored:
     """The events of a stream with the values in them. The beginning of a placeholder waits for its end."""
 
-    __slots__ = ("_arguments", "_held", "_number", "_placeholders", "_resume_after")
+    __slots__ = ("_arguments", "_held", "_moves", "_number", "_placeholders", "_resume_after")
 
     def __init__(self, placeholders: Placeholders, *, arguments: bool) -> None:
         self._placeholders = placeholders
         self._arguments = arguments
         self._held: dict[tuple[object, ...], str] = {}  # by kind of text and place
+        self._moves: dict[tuple[object, ...], Moves] = {}  # the same, of texts with annotations
         self._number = self._resume_after = -1  # of the event before
 
     def translate(self, event: Any) -> list[ev.Event]:
@@ -164,6 +165,8 @@ class _Restored:
             return [self._numbered(event)]
         if kind in _DELTAS:
             return self._delta(event)
+        if kind is ev.OutputTextAnnotationAdded:
+            return [self._numbered(self._moved(event))]
         before = self._rest(event, _DONE[kind]) if kind in _DONE else []
         if self._placeholders.is_in(event.raw):
             event = self._whole(event)
@@ -171,13 +174,16 @@ class _Restored:
 
     def _delta(self, event: Any) -> list[ev.Event]:
         place, text = _place(event.__class__, event), event.delta
+        moves = self._moves.setdefault(place, Moves()) if event.__class__ is ev.OutputTextDelta else None
         if "[" not in text and place not in self._held:  # most events of a stream
+            if moves is not None:
+                moves.length += len(text)
             return [self._numbered(event)]
         text = self._held.pop(place, "") + text
         cut = self._placeholders.cut(text)
         if text[cut:]:
             self._held[place] = text[cut:]
-        shown = self._placeholders.shown(text[:cut], in_json=event.__class__ in _JSON)
+        shown = self._placeholders.shown(text[:cut], in_json=event.__class__ in _JSON, moves=moves)
         if not shown and not getattr(event, "logprobs", None):
             return []
         return [self._numbered(event if shown == event.delta else event.replace(delta=shown))]
@@ -193,6 +199,15 @@ class _Restored:
         self._number += 1
         filled_in = kind(delta=text, **where)
         return [filled_in.renumbered(self._number, resume_after=self._resume_after, original=None)]
+
+    def _moved(self, event: Any) -> ev.Event:
+        """Return an annotation's event with its positions in the text as it is shown."""
+        moves = self._moves.get(_place(ev.OutputTextDelta, event))
+        fields = loads(event.raw)
+        annotation = self._placeholders.shown_in(fields.get("annotation"), arguments=self._arguments)
+        changed = annotation if moves is None else moves.moved(annotation)
+        replaced: ev.Event = event if changed == fields.get("annotation") else event.replace(annotation=changed)
+        return replaced
 
     def _whole(self, event: Any) -> ev.Event:
         """Return an event that says a whole text, item or response with the values in it."""

@@ -184,6 +184,39 @@ def test_a_stream_that_breaks_has_the_values_in_what_came(mode: Mode) -> None:
     assert mode.run(body) == f"It is {MAIL} and"
 
 
+def test_annotations_stand_where_their_text_is_shown(mode: Mode, streamed: bool) -> None:
+    def cited(body: dict[str, Any]) -> Any:
+        place = body["input"]
+        text = f"One {place} two {place} end"
+        at = text.index("two")
+        marks = [(0, 3), (at, at + 3), (4, 4 + len(place)), (6, at + 3), (len(text) - 3, len(text))]
+        marked = [
+            {"type": "url_citation", "url": "u", "title": "t", "start_index": a, "end_index": b} for a, b in marks
+        ]
+        part = {"type": "output_text", "text": text, "annotations": marked, "logprobs": []}
+        return {
+            "output": [
+                {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": [part]}
+            ]
+        }
+
+    client = scripted(cited, chain=chain_with())
+
+    async def body() -> list[Any]:
+        reply = await mode.call(client.chain, MAIL, model="openai/m", stream=streamed)
+        told: list[Any] = await mode.events(reply) if streamed else []
+        response = reply.response if streamed else reply
+        (part,) = response.output[0].content
+        text = response.output_text
+        added = [event.to_dict()["annotation"] for event in told if event.type.endswith("annotation.added")]
+        final = [annotation.to_dict() for annotation in part.annotations]
+        assert added in ([], final)
+        assert bool(added) is streamed
+        return [text[mark["start_index"] : mark["end_index"]] for mark in final]
+
+    assert mode.run(body) == ["One", "two", MAIL, f"{MAIL} two", "end"]
+
+
 def test_what_another_says_that_looks_like_a_placeholder_stays(mode: Mode, streamed: bool) -> None:
     client = scripted("Not [EMAIL_AAAAAAAA], nor [EMAIL_, nor [", chain=chain_with())
 
