@@ -341,8 +341,8 @@ def test_compacting_counts_whoever_does_it(mode: Mode) -> None:
         return (await refused(mode, client.chain)).used
 
     async def body() -> list[float]:
-        both = (("openai/m", by_host), ("groq/m", by_model))
-        return [await used(*call, where) for call in both for where in ("retry", "remember")]
+        answers: dict[str, Any] = {"openai/m": by_host, "groq/m": by_model}
+        return [await used(model, said, where) for model, said in answers.items() for where in ("retry", "remember")]
 
     assert mode.run(body) == [10, 10, 10, 10]
 
