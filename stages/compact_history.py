@@ -90,7 +90,7 @@ class CompactHistory(Stage, frozen=True):
             return history.without(known, summary)
         target = self.max_tokens // 2 if self.target_tokens is None else self.target_tokens
         cut = history.cut(target - fixed, self.keep_turns)
-        if cut > known:
+        if cut > max(known, history.lead):
             older = [*summary, *history.older(known, cut)]
             summary = await self._summary(request, call_next, older)
             summaries.keep(whose, history, cut, summary)
@@ -129,7 +129,7 @@ class CompactHistory(Stage, frozen=True):
     def _tell(self, request: Request, history: _History, cut: int, what: str) -> None:
         context = request.context
         if cut <= history.lead:
-            context.note(f"the input is over {self.max_tokens:,} tokens, and its last turn cannot be shortened")
+            context.note(f"the input is over {self.max_tokens:,} tokens, and its last turns cannot be shortened")
             return
         left_out = history.tokens - history.tokens_without(cut)
         reason = f"the oldest turns, about {left_out:,} tokens, {what}: the input is over {self.max_tokens:,}"

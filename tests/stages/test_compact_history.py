@@ -112,7 +112,7 @@ def test_short_input_text_and_other_calls_pass_as_they_are(mode: Mode) -> None:
     text, last = mode.run(body)
 
     assert (text.meta.notes, text.meta.dropped) == ((), ())
-    assert last.meta.notes == ("the input is over 5 tokens, and its last turn cannot be shortened",)
+    assert last.meta.notes == ("the input is over 5 tokens, and its last turns cannot be shortened",)
 
 
 def test_the_model_sums_up_and_is_not_asked_again_for_the_same(mode: Mode, streamed: bool) -> None:
@@ -195,6 +195,16 @@ def test_a_summary_that_is_none_is_an_error(mode: Mode) -> None:
             await mode.call(client.chain, LONG, model="openai/m")
 
     mode.run(body)
+
+
+def test_nobody_is_asked_to_sum_up_nothing(mode: Mode) -> None:
+    client = scripted("Hello.", chain=chain_with(max_tokens=15, by="summary"))
+
+    async def body() -> Any:
+        return await mode.call(client.chain, [SYSTEM, user("1")], model="openai/m")
+
+    assert mode.run(body).meta.notes == ("the input is over 15 tokens, and its last turns cannot be shortened",)
+    assert len(client.requests) == 1
 
 
 def test_the_dry_run_asks_nobody() -> None:
