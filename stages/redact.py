@@ -26,9 +26,10 @@ from ..pipeline.wire import Raw, encode, loads
 class Redact(Stage, frozen=True):
     """Put placeholders in the place of personal data and secrets before anything is sent, and the values back after.
 
-    Inside ParseOutput, which reads answers as they are shown. Inside Tools, where it belongs, it also sees what tools gave back, and their arguments before they run; outside,
-    tools get placeholders, and their results go to the host as they are. Inside Remember it sees whole conversations,
-    and what is kept holds the values. What a call has hidden is counted in `meta.notes`; values are in no log or error.
+    It stands inside ParseOutput, which reads answers as they are shown. Inside Tools, where it belongs, it also sees
+    what tools gave back, and their arguments before they run; outside, tools get placeholders, and their results go to
+    the host as they are. Inside Remember it sees whole conversations, and what is kept holds the values. What a call
+    has hidden is counted in `meta.notes`; values are in no log or error.
 
     Args:
         kinds: which of the known kinds are hidden: "email", "phone", "card", "iban", "ip", "key"
