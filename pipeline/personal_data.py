@@ -60,7 +60,7 @@ _EMAIL: Final = re.compile(
 _PHONE: Final = re.compile(
     r"(?<![\w+])(?:(?:\+|00)[1-9](?:[ ().\-/]{0,2}\d){7,14}|(?:\(\d{3}\) ?|\d{3}[ .-])\d{3}[ .-]\d{4})(?![\w])"
 )
-_DIGITS: Final = re.compile(r"(?<![\w])\d(?:[ -]?\d){12,}+(?![\w])")
+_DIGITS: Final = re.compile(r"(?<![0-9A-Za-z])\d(?:[ -]?\d){12,}+(?![0-9A-Za-z])")
 _GROUP: Final = re.compile(r"\d+")
 _IBAN: Final = re.compile(r"(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}+(?![a-z0-9])")
 _IP4: Final = re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w]|\.\d)")
