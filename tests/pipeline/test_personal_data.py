@@ -70,6 +70,6 @@ PIECES = ["a", "a@", "1", "1 ", "+1", "eyJaaaaaaaa.", "-----BEGIN PRIVATE KEY---
 @pytest.mark.parametrize("piece", PIECES)
 def test_the_time_is_linear_in_the_text(piece: str) -> None:
     """A pattern that looks back at every start would be at it for minutes, and fail by the limit of the whole run."""
-    text = piece * (100_000 // len(piece))
+    text = piece * (50_000 // len(piece))
 
     assert all(0 <= start < end <= len(text) for start, end, _ in spans_of(text, KINDS.items()))
