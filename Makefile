@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(abspath $(VENV))/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
-TREE := pyproject.toml $(wildcard *.py) $(shell find pipeline stages providers mcp -type d -not -name __pycache__)
+TREE := pyproject.toml $(wildcard *.py) $(shell find commands pipeline stages providers mcp testing -type d -not -name __pycache__)
 LOCK := $(BIN)/uv pip compile pyproject.toml -q --upgrade --python-version 3.11 --universal --generate-hashes --no-annotate --no-header
 
 # Without it, `python -m anything` at the root finds our mcp/ in place of the official SDK.

@@ -10,11 +10,13 @@ Nothing is loaded before it is used: importing this module imports no other.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import mcp as mcp
     from . import providers as providers
+    from . import testing as testing
     from .client import Client as Client
     from .mcp.registry import McpServers as McpServers
     from .mcp.server import McpServer as McpServer
@@ -264,6 +266,7 @@ _HOMES = {
         "InvalidParameter",
         "MissingExtra",
         "MissingKey",
+        "NetworkForbidden",
         "NotFoundError",
         "NotSerializable",
         "OutputError",
@@ -310,7 +313,7 @@ __all__ = [*sorted(_WHERE.keys() - {"mcp"})]  # pyright: ignore[reportUnsupporte
 def __getattr__(name: str) -> Any:
     home = _WHERE.get(name)
     if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return _of_litellm(name)
     import importlib
 
     module = importlib.import_module(f".{home}", __name__)
@@ -319,5 +322,38 @@ def __getattr__(name: str) -> Any:
     return value
 
 
+def _of_litellm(name: str) -> Any:
+    """Return the error class that LiteLLM calls so; raise for other names, with the next move where it has them."""
+    if name.startswith("__"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name, obj=sys.modules[__name__])
+    from .litellm_names import ERRORS, next_move
+
+    if name in ERRORS:
+        return getattr(sys.modules[__name__], ERRORS[name])
+    move = next_move(name)
+    hint = f", which is of LiteLLM\n  hint: {move}" if move else ""
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}", name=name, obj=sys.modules[__name__])
+
+
 def __dir__() -> list[str]:
     return sorted({*globals(), *_WHERE})
+
+
+class _Module(type(sys)):  # type: ignore[misc]
+    """This module, which refuses to be set up as LiteLLM's is: silence would lose callbacks, keys and limits."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name not in self.__dict__ and not name.startswith("__") and not isinstance(value, type(sys)):
+            from .litellm_names import GLOBALS
+
+            if name in GLOBALS:
+                raise AttributeError(
+                    f"{__name__}.{name} cannot be set: what holds for all calls of a process is LiteLLM's\n"
+                    f"  hint: {GLOBALS[name]}",
+                    name=name,
+                    obj=self,
+                )
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Module

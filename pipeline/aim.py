@@ -92,3 +92,11 @@ class Aim(msgspec.Struct, frozen=True):
                 request.context.drop(name, why)
         kept = {name: value for name, value in request.options.items() if name not in _OF_ITS_TARGET}
         return request.with_params(**self.params).replace(options={**kept, **self.options})
+
+
+def named(target: object) -> str:
+    """Return a target as pictures show it: its model, and the names, without values, of what is particular there."""
+    if not isinstance(target, Mapping):
+        return str(target)
+    others = [name for name in target if name != "model"]
+    return f"{target.get('model')} ({', '.join(others)})" if others else str(target.get("model"))

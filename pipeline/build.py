@@ -57,7 +57,7 @@ def check(chain: Chain) -> None:
     where = f'chain "{chain.name}"'
     if not stages:
         raise ChainError(f"{where} is empty")
-    terminals = [index for index, stage in enumerate(stages) if _is_terminal(stage)]
+    terminals = [index for index, stage in enumerate(stages) if is_terminal(stage)]
     if not terminals:
         raise ChainError(
             f"{where} has no terminal stage, so nothing would answer",
@@ -108,7 +108,8 @@ def _check_order(where: str, stages: list[Stage]) -> None:
 _MAKERS = {"target": "Resolve", "wire": "Transform"}
 
 
-def _is_terminal(stage: Stage) -> bool:
+def is_terminal(stage: Stage) -> bool:
+    """Tell whether a stage answers itself, and so ends a chain."""
     return stage.terminal if isinstance(stage, FunctionStage) else stage.is_terminal
 
 

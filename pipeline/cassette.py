@@ -78,7 +78,8 @@ def _text(data: bytes, masked: Callable[[str], str] = mask) -> str | dict[str, s
         return {"base64": base64.b64encode(data).decode()}
 
 
-def _bytes(text: str | dict[str, str]) -> bytes:
+def bytes_of(text: str | dict[str, str]) -> bytes:
+    """Return a chunk as it came."""
     return text.encode() if isinstance(text, str) else base64.b64decode(text["base64"])
 
 
@@ -192,6 +193,18 @@ def _fault(error: APIConnectionError) -> dict[str, Any]:
 # --- replaying ------------------------------------------------------------------------------------------------------
 
 
+def read_cassette(path: Path) -> list[Recorded]:
+    """Return the exchanges in a file, in the order in which they ended.
+
+    Raises:
+        SetupError: the file cannot be read.
+    """
+    try:
+        return [msgspec.json.decode(line, type=Recorded) for line in path.read_bytes().splitlines() if line]
+    except (OSError, msgspec.DecodeError) as error:
+        raise SetupError(f"cassette {path} cannot be read: {error}", hint="record it by a Record stage") from error
+
+
 class Cassette:
     """Recorded exchanges, each to be answered once, in their order. Safe to share between threads.
 
@@ -207,13 +220,7 @@ class Cassette:
         self.path = Path(path)
         self._ignore = ignore
         self._lock = threading.Lock()
-        try:
-            lines = self.path.read_bytes().splitlines()
-            self._left = [msgspec.json.decode(line, type=Recorded) for line in lines if line]
-        except (OSError, msgspec.DecodeError) as error:
-            raise SetupError(
-                f"cassette {self.path} cannot be read: {error}", hint="record it by a Record stage"
-            ) from error
+        self._left = read_cassette(self.path)
 
     @property
     def left(self) -> int:
@@ -283,7 +290,7 @@ class _ReplayedExchange:
         self.status = recorded.status
         self.headers = Headers(recorded.answer_headers.items())
         self._recorded = recorded
-        self._chunks = [_bytes(chunk) for chunk in recorded.chunks][::-1]
+        self._chunks = [bytes_of(chunk) for chunk in recorded.chunks][::-1]
 
     async def chunk(self) -> bytes:
         if self._chunks:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import FunctionType, MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Self, cast, overload
 
-from .errors import ChainError, InvalidParameter, did_you_mean
+from .errors import ChainError, InvalidParameter, MissingExtra, did_you_mean
 from .event_stream import EventStream
 from .function_stages import stage as make_stage
 from .params import NAMES, Operation
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from .engine import Engine
     from .explain import Explanation
+    from .langchain_model import ChainModel
     from .stage_names import Named
 
 
@@ -74,6 +75,18 @@ class Chain:
                 yield from item._tree(depth + 1)
             else:
                 yield "  " * (depth + 1) + repr(item)
+
+    def to_mermaid(self) -> str:
+        """Return the chain as a mermaid flowchart, e.g. for a Markdown page; secrets are masked."""
+        from .mermaid import mermaid
+        from .outline import outline
+
+        return mermaid(outline(self))
+
+    def _repr_html_(self) -> str:
+        from .notebook import chain_page
+
+        return chain_page(self)
 
     def flat(self) -> list[Stage]:
         """Return all stages in order, those of nested chains in their place."""
@@ -226,6 +239,24 @@ class Chain:
         from .chain_file import write_json
 
         return write_json(self)
+
+    def as_runnable(self, **defaults: Any) -> ChainModel:
+        """Return the chain as a chat model of LangChain, which composes with prompts, parsers and agents.
+
+        Args:
+            defaults: bound as by `bind`, e.g. `model="openai/gpt-5"`.
+
+        Raises:
+            MissingExtra: langchain-core is not installed.
+        """
+        try:
+            from .langchain_model import ChainModel
+        except ImportError as error:
+            raise MissingExtra(
+                f"as_runnable needs langchain-core, which cannot be imported: {error}",
+                hint='pip install "langchain-core>=1"',
+            ) from error
+        return ChainModel(self.bind(**defaults) if defaults else self)
 
     # --- running ---------------------------------------------------------------------------------------------------
 

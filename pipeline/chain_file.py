@@ -86,7 +86,7 @@ def _chain(data: Any, names: StageNames, source: str, where: str = "") -> Chain:
         raise ChainError(f"{source}: the name of a chain is text, not {name!r}")
     title = f'{source}: chain "{name}"'
     chain = Chain(
-        [_stage(item, names, source, f"{title}, stages[{index}]") for index, item in enumerate(data["stages"])],
+        [read_stage(item, names, source, f"{title}, stages[{index}]") for index, item in enumerate(data["stages"])],
         name=name,
     )
     defaults = data.get("defaults", {})
@@ -95,7 +95,8 @@ def _chain(data: Any, names: StageNames, source: str, where: str = "") -> Chain:
     return chain.bind(**_defaults(chain, defaults, title)) if defaults else chain
 
 
-def _stage(item: Any, names: StageNames, source: str, where: str) -> Any:
+def read_stage(item: Any, names: StageNames, source: str, where: str) -> Any:
+    """Return what an item of a list of stages means: a stage, or a chain inside the chain."""
     if isinstance(item, str):
         item = {"use": item}
     if isinstance(item, Mapping) and "stages" in item and "use" not in item:
@@ -139,7 +140,8 @@ def _setting(value: Any, expected: Any, names: StageNames, where: str) -> Any:
             return names.imported(value, where)
         if isinstance(error, TypeError) and _is_one_of(value, expected):
             return value
-        raise ChainError(f"{where}={value!r}: {error}", hint='code is named by its place, "module:name"') from None
+        hint = 'code is named by its place, "module:name"' if "Callable" in str(error) else None
+        raise ChainError(f"{where}={value!r}: {error}", hint=hint) from None
 
 
 def _is_one_of(value: object, expected: Any) -> bool:
@@ -207,13 +209,7 @@ def _item_data(item: Stage | Chain, chain: str) -> str | dict[str, Any]:
                 hint="define it at the top of a module that can be imported",
             )
         return place
-    data: dict[str, Any] = {}
-    defaults = {field.name: field for field in msgspec.structs.fields(type(item))}
-    for name in item.__struct_fields__:
-        value, field = getattr(item, name), defaults[name]
-        usual = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
-        if value is not usual and value != usual:
-            data[name] = _plain(value, f"{where}: {name}")
+    data = {name: _plain(value, f"{where}: {name}") for name, value in item.changed_settings().items()}
     use = _use_of(type(item))
     return {"use": use, **data} if data else use
 

@@ -7,7 +7,8 @@
     │   ├── StageError                    a stage that is declared or written wrongly
     │   ├── SuspendedInSync               a stage awaited foreign I/O in a sync call
     │   ├── MissingExtra                  an optional package or file is not installed
-    │   └── CassetteMiss                  a request that no recording answers
+    │   ├── CassetteMiss                  a request that no recording answers
+    │   └── NetworkForbidden              a request to a host while a test forbids them
     ├── CallError                         fix the call; nothing was sent
     │   ├── UnknownKeyword                also a TypeError
     │   ├── InvalidParameter              wrong type or value; also a ValueError
@@ -117,6 +118,16 @@ class AntiphonError(Exception):
         self.response = response
 
     @property
+    def status_code(self) -> int | None:
+        """`status`, by the name that OpenAI's and LiteLLM's errors have for it."""
+        return self.status
+
+    @property
+    def llm_provider(self) -> str | None:
+        """`provider`, by the name that LiteLLM's errors have for it."""
+        return self.provider
+
+    @property
     def attempts(self) -> int:
         """How many times the host was asked in this call, the failed one included."""
         return len(self.meta.attempts) if self.meta else 0
@@ -152,6 +163,11 @@ class AntiphonError(Exception):
             text += f"\n  hint: {self.hint}"
         return text
 
+    def _repr_html_(self) -> str:
+        from .notebook import error_page
+
+        return error_page(self)
+
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (type(self), self.message, self.__dict__)
 
@@ -185,6 +201,10 @@ class SuspendedInSync(SetupError):
 
 class MissingExtra(SetupError):
     """An optional package or file is needed and not there."""
+
+
+class NetworkForbidden(SetupError):
+    """A request was about to leave while `antiphon.testing.no_network` forbids it; nothing was sent."""
 
 
 class CassetteMiss(SetupError):

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Iterator
 from time import monotonic
 from typing import Any, Literal, Protocol
 
+from . import offline
 from .address import Address, parse_url
 from .content_coding import Inflater, inflater_for
 from .errors import AntiphonError, APIConnectionError, APIResponseError, SetupError
@@ -67,6 +68,8 @@ class HttpxTransport:
     async def open(self, request: HttpRequest, pace: Pace) -> HttpxExchange:
         """Send `request` and return when the head of the answer is there. Raises as `http.Transport.open`."""
         address = parse_url(request.url)
+        if offline.blocks:
+            offline.refuse_network(address)
         head = encode_head(request, address)
         exchange = HttpxExchange(address, pace, is_async=self.is_async, limit_bytes=self.max_body_bytes)
         await exchange.begin(self._client, request, head)

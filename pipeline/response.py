@@ -23,7 +23,7 @@ from .views import (
     text_or_number,
     texts,
 )
-from .wire import Lazy, Raw, Wire, decode, many, merge, one, raw_field
+from .wire import Elsewhere, Lazy, Raw, Wire, decode, many, merge, one, raw_field
 from .wire import _set_cache as set_cache
 from .wire import _set_raw as set_raw
 from .wire import _Slots as Slots
@@ -56,6 +56,8 @@ class Returned(Wire, _BesideSlot, frozen=True, kw_only=True):
     """Base of what a call returns: beside the JSON it carries `meta`, the facts of the call."""
 
     _object: ClassVar[str]
+
+    _hidden_params = Elsewhere("meta has what LiteLLM hides: cost, headers, provider, attempts, times, dropped")
 
     @property
     def meta(self) -> Meta | None:
@@ -481,6 +483,11 @@ class Response(Returned, frozen=True, kw_only=True):
     def function_calls(self) -> tuple[FunctionCall, ...]:
         """The calls of the caller's functions, in order."""
         return tuple([item for item in self.output if isinstance(item, FunctionCall)])
+
+    def _repr_html_(self) -> str:
+        from .notebook import response_page
+
+        return response_page(self)
 
     @property
     def is_terminal(self) -> bool:

@@ -19,7 +19,7 @@ import importlib
 import inspect
 import operator
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import FunctionType
 from typing import (
     TYPE_CHECKING,
@@ -241,6 +241,7 @@ class Stage(
         outside: which of "target" and "wire" must not be set yet where it stands; checked like `needs`.
         is_terminal: it answers itself and never calls `call_next`.
         at_most_once: a second one on the same path is an error.
+        calls_again_for: for pictures: what it may call `call_next` again for in one call, e.g. "attempt".
     """
 
     options: ClassVar[tuple[Option, ...]] = ()
@@ -249,6 +250,7 @@ class Stage(
     sets: ClassVar[tuple[str, ...] | None] = None
     is_terminal: ClassVar[bool] = False
     at_most_once: ClassVar[bool] = False
+    calls_again_for: ClassVar[str] = ""
 
     async def __call__(self, request: Request, call_next: Handler) -> Reply:
         """Answer the request, usually by `await call_next(request)`; see the module's text."""
@@ -257,6 +259,15 @@ class Stage(
     def setup(self, scope: Scope) -> object:
         """Make what lives across calls; called once per client and position. Read it with `context.state_of`."""
         return None
+
+    def ways_on(self) -> Iterable[tuple[str, str | Chain]]:
+        """For pictures: where a call may go from here other than straight on, as (what leads there, target or chain).
+
+        By default these are the chains among the stage's settings.
+        """
+        for name in self.__struct_fields__:
+            for key, chain in chains_in(getattr(self, name)).items():
+                yield (name if key is None else f"{name}[{key!r}]"), chain
 
     @property
     def name(self) -> str:
@@ -275,10 +286,18 @@ class Stage(
 
         return Chain([other, self])
 
+    def changed_settings(self) -> dict[str, Any]:
+        """Return the settings that are not their defaults, by name."""
+        found: dict[str, Any] = {}
+        for field in msgspec.structs.fields(type(self)):
+            usual = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
+            value = getattr(self, field.name)
+            if value is not usual and value != usual:
+                found[field.name] = value
+        return found
+
     def __repr__(self) -> str:
-        values = ((name, getattr(self, name)) for name in self.__struct_fields__)
-        defaults = {field.name: field.default for field in msgspec.structs.fields(type(self))}
-        shown = ", ".join(f"{name}={value!r}" for name, value in values if value != defaults.get(name))
+        shown = ", ".join(f"{name}={value!r}" for name, value in self.changed_settings().items())
         return f"{type(self).__name__}({shown})"
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -287,6 +306,16 @@ class Stage(
         if made_of is not None and found_at(*place_in_code(made_of)) == self:
             return found_at, place_in_code(made_of)  # a decorator has put the stage in its function's place
         return _make, (type(self), settings)
+
+
+def chains_in(value: object) -> dict[Any, Chain]:
+    """Return the chains in a setting by their keys or indexes; by None when it is a chain itself."""
+    from .chain import Chain
+
+    if isinstance(value, Chain):
+        return {None: value}
+    held = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, tuple | list) else ()
+    return {key: one for key, one in held if isinstance(one, Chain)}
 
 
 def _make(cls: type[Stage], settings: dict[str, Any]) -> Stage:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .event_stream import EventStream
 
 
-class _WholeText:
+class WholeText:
     """Deltas as text: half a character (UTF-16), as hosts cut them, waits for the other half."""
 
     __slots__ = ("_half",)
@@ -38,7 +38,7 @@ class TextDeltas:
 
     def __init__(self, stream: EventStream) -> None:
         self._stream = stream
-        self._whole = _WholeText()
+        self._whole = WholeText()
 
     def __iter__(self) -> Iterator[str]:
         for event in self._stream:
@@ -63,7 +63,7 @@ class Partials:
 
     def __init__(self, stream: EventStream) -> None:
         self._stream = stream
-        self._whole = _WholeText()
+        self._whole = WholeText()
         self._json = PartialJSON()
         self._text_at = -2  # the item whose text is being read
         self._skipped: set[int] = set()  # items that are not the answer

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
+from . import offline
 from .address import Address, ProxyAddress, choose_proxy, environment_proxies, parse_proxy, parse_url
 from .errors import SetupError
 from .http import HttpRequest
@@ -133,8 +134,11 @@ class SlotTransport:
             APITimeoutError: a limit of the pace ran out; limit "pool": while waiting for a free connection.
             APIResponseError: the answer's content-encoding is not known.
             InvalidParameter: a header or URL that must not be sent.
+            NetworkForbidden: a test forbids it.
         """
         address = parse_url(request.url)
+        if offline.blocks:
+            offline.refuse_network(address)
         head = encode_head(request, address)
         exchange = SlotExchange(self, self._home(), address, pace)
         scope = _scope.get()

@@ -46,6 +46,21 @@ class _Slots:
         _cache: dict[str, Any]
 
 
+class Elsewhere:
+    """A name that other libraries' objects have: an AttributeError that says what to write here."""
+
+    def __init__(self, move: str) -> None:
+        self._move = move
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, obj: object, owner: type) -> Self:
+        if obj is None:
+            return self
+        raise AttributeError(f"{type(obj).__name__!r} object has no attribute {self._name!r}\n  hint: {self._move}")
+
+
 class Wire(msgspec.Struct, _Slots, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Base of all wire objects. Frozen; `replace` makes a changed copy.
 
@@ -82,6 +97,10 @@ class Wire(msgspec.Struct, _Slots, frozen=True, kw_only=True, omit_defaults=True
     def to_dict(self) -> dict[str, Any]:
         """Return the object as plain JSON values, unknown fields included."""
         return _loads_object(self.raw)
+
+    # Of pydantic, with which LiteLLM's and OpenAI's objects are made.
+    model_dump = Elsewhere("call to_dict()")
+    model_dump_json = Elsewhere("raw has the JSON, as bytes")
 
     def __repr__(self) -> str:
         text = self.raw.decode("utf-8", "replace")

@@ -16,6 +16,7 @@ from ..pipeline import errors
 from ..pipeline.errors import APIStatusError
 from ..pipeline.secret import Secret, mask
 from ..pipeline.wire import loads
+from . import catalog
 
 _TEXT_LIMIT = 2000
 
@@ -234,18 +235,28 @@ def make_error(
         param=None if said.param is None else mask(said.param, secrets),
         retry_after_s=retry_after_s(headers) or said.retry_after_s,
         retryable=retryable,
-        hint=hint or (_REDIRECTED if 300 <= status < 400 else _HINTS.get(cls)),
+        hint=hint or (_REDIRECTED if 300 <= status < 400 else _next_move(cls, provider, model, said.param)),
         body=_masked(said.body, secrets),
     )
 
 
 _REDIRECTED = "redirects are not followed: pass the address behind it as api_base="
 _HINTS: dict[type[APIStatusError], str] = {
-    errors.AuthenticationError: "check the key: api_key=, or the provider's environment variable",
     errors.BillingError: "waiting does not help: check the account's plan and quota",
     errors.RateLimitError: "wait, lower the concurrency, or raise the account's limit",
     errors.ContextWindowExceededError: "shorten the input, or take a model with a larger window",
 }
+
+
+def _next_move(cls: type[APIStatusError], provider: str, model: str, param: str | None) -> str | None:
+    """Return what the caller can do, with the names that are in play."""
+    if cls is errors.AuthenticationError:
+        row = catalog.names().get(provider)
+        variables = " or ".join(row.key_env) if row is not None else ""
+        return f"check the key: api_key=, or {variables or 'its variable'} in the environment"
+    if cls is errors.NotFoundError and model and param in (None, "model"):  # else it is a response that is not there
+        return f'check the model\'s name, "{model}", whether the key may use it, and the address if it is your own'
+    return _HINTS.get(cls)
 
 
 def _masked(body: object, secrets: tuple[Secret | None, ...]) -> object:

@@ -45,6 +45,10 @@ class ScriptedHost:
         self.requests: list[HttpRequest] = []
 
     async def open(self, request: HttpRequest, pace: Pace) -> ScriptedExchange:
+        return self.answer(request)
+
+    def answer(self, request: HttpRequest) -> ScriptedExchange:
+        """Return the answer whose turn it is. Raises one that is an exception."""
         with self._lock:
             answer = self._answers[min(len(self.requests), len(self._answers) - 1)]
             self.requests.append(request)
@@ -161,6 +165,10 @@ class ScriptedExchange:
         self.connect_s = 0.0
         self._chunks = chunks[::-1]
         self._aborted = False
+
+    def pieces(self) -> list[bytes]:
+        """Return the body as it would come, an event of a stream each, for a server that sends it."""
+        return self._chunks[::-1]
 
     async def chunk(self) -> bytes:
         if self._aborted:

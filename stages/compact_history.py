@@ -51,6 +51,7 @@ class CompactHistory(Stage, frozen=True):
     estimate: Callable[[Any], int] | None = None
 
     sets = ()
+    calls_again_for = "summary"
 
     def setup(self, scope: Scope) -> object:
         if self.target_tokens is not None and self.target_tokens > self.max_tokens:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
 from ..pipeline import errors
-from ..pipeline.aim import Aim
+from ..pipeline.aim import Aim, named
 from ..pipeline.assembler import replay
 from ..pipeline.continued_stream import ContinuedStream
 from ..pipeline.errors import AntiphonError, SetupError, StageError, did_you_mean
@@ -66,9 +66,13 @@ class Fallback(Stage, frozen=True):
     options = (Option("fallbacks", (list, tuple), "further models to ask, in this order, when the first one fails"),)
     outside = ("target",)
     sets = ()
+    calls_again_for = "target"
 
     def setup(self, scope: Scope) -> object:
         return _Rules(_classes(self.on), scope.options, [Aim.of(target, scope.options) for target in self.targets])
+
+    def ways_on(self) -> Iterable[tuple[str, str]]:
+        return [("when it fails", named(target)) for target in self.targets]
 
     async def __call__(self, request: Request, call_next: Handler) -> Reply:
         rules = request.context.state_of(self, _Rules)

@@ -30,6 +30,7 @@ class Reask(Stage, frozen=True):
     max: Annotated[int, Meta(ge=0)] = 1
 
     sets = ()
+    calls_again_for = "question"
 
     async def __call__(self, request: Request, call_next: Handler) -> Reply:
         if request.streamed or not isinstance(request.params, CreateParams):

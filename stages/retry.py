@@ -47,6 +47,7 @@ class Retry(Stage, frozen=True):
     )
     sets = ()
     at_most_once = True
+    calls_again_for = "attempt"
 
     async def __call__(self, request: Request, call_next: Handler) -> Reply:
         try:

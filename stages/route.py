@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 import random
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from ..pipeline.aim import Aim
+from ..pipeline.aim import Aim, named
 from ..pipeline.errors import InvalidParameter, StageError, did_you_mean
 from ..pipeline.event_stream import finally_
 from ..pipeline.reply import Outcome, Reply
@@ -52,6 +52,9 @@ class Route(Stage, frozen=True):
                 raise StageError(f'stage Route: "{name}" has no targets')
             routes[name] = [_Target.of(target, scope) for target in targets]
         return _Routes(routes)
+
+    def ways_on(self) -> Iterable[tuple[str, str]]:
+        return [(f'model "{name}"', named(target)) for name, targets in self.routes.items() for target in targets]
 
     async def __call__(self, request: Request, call_next: Handler) -> Reply:
         targets = request.context.state_of(self, _Routes).targets.get(request.model or "")

@@ -36,9 +36,16 @@ def answer(method: str, params: dict[str, Any]) -> dict[str, Any] | None:
             return None
 
 
-for line in sys.stdin:
-    message = json.loads(line)
-    if "id" in message and "method" in message:
-        result = answer(message["method"], message.get("params") or {})
-        told = {"result": result} if result is not None else {"error": {"code": -32601, "message": "unknown method"}}
-        print(json.dumps({"jsonrpc": "2.0", "id": message["id"], **told}), flush=True)
+def reply_to(message: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the JSON-RPC answer to a message; None where it asks for none."""
+    if "id" not in message or "method" not in message:
+        return None
+    result = answer(message["method"], message.get("params") or {})
+    told = {"result": result} if result is not None else {"error": {"code": -32601, "message": "unknown method"}}
+    return {"jsonrpc": "2.0", "id": message["id"], **told}
+
+
+if __name__ == "__main__":
+    for line in sys.stdin:
+        if (reply := reply_to(json.loads(line))) is not None:
+            print(json.dumps(reply), flush=True)

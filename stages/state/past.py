@@ -119,9 +119,11 @@ async def behind_conversation(shelf: Shelf, name: str, turns: int | None = None)
 
 async def before_response(shelf: Shelf, ref: str, record: Record) -> list[Said]:
     """Return what stood before a response's own input. Raises NotFoundError for what is not kept any more."""
-    if record.conversation:
-        return (await behind_conversation(shelf, record.conversation, record.turns)).said
-    return [said_in(earlier) for earlier in await shelf.before(ref, record)]
+    earlier = await shelf.before(ref, record)
+    first = earlier[0] if earlier else record
+    # A branch that leaves a conversation has its turns before it, however long the branch is.
+    said = (await behind_conversation(shelf, first.conversation, first.turns)).said if first.conversation else []
+    return [*said, *(said_in(each) for each in earlier)]
 
 
 def said_in(record: Record) -> Said:

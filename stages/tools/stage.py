@@ -70,6 +70,7 @@ class Tools(Stage, frozen=True):
     needs = ("target",)
     sets = ()
     at_most_once = True
+    calls_again_for = "turn of the model"
 
     def setup(self, scope: Scope) -> object:
         return _Surroundings(scope)

@@ -9,6 +9,7 @@ import pytest
 
 import antiphon
 from antiphon import Stage, Timeouts, errors
+from antiphon.litellm_names import ERRORS, GLOBALS, NAMES
 from antiphon.pipeline.signals import SIGNALS
 from antiphon.providers import catalog
 
@@ -77,3 +78,14 @@ def test_every_provider_that_the_quick_start_names_is_in_the_catalogue() -> None
     shown = set(re.findall(r"`(\w+)/", text))
     assert {row.name for row in catalog.rows() if row.launcher} < shown <= {row.name for row in catalog.rows()}
     assert "(providers.md)" in text
+
+
+def test_every_name_of_litellm_that_is_another_here_has_a_row() -> None:
+    page = "migrate-litellm.md"
+
+    for title, names in (("Callbacks and settings", GLOBALS), ("Errors", ERRORS), ("What stays there", NAMES)):
+        rows = [line for line in section(page, title).splitlines() if line.startswith("| `")]
+        shown = [name for row in rows for name in re.findall(r"`(\w+)`", row.split(" | ")[0])]
+        assert sorted(shown) == sorted(names), title
+    for name, ours in ERRORS.items():
+        assert f"| `{name}` | `{ours}`" in section(page, "Errors")

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
+from example_runs import COOKBOOK, EXAMPLES, assert_in_order, run
 
 from antiphon import presets
-
-EXAMPLES = Path(__file__).parents[2] / "examples"
 
 # What an example prints offline, as regular expressions, in this order.
 OFFLINE = {
@@ -116,6 +113,20 @@ OFFLINE = {
     ],
 }
 
+OFFLINE["picture"] = [
+    r"^```mermaid\nflowchart TB\n    subgraph chain1\[\"support\"\]$",
+    r"^    stage\d+ -\. \"when it fails\" \.-> way\d+$",
+    r"^```\n\nbrief: sets instructions = 'Be brief\.'$",
+    r"^resolve: asks scripted for echo in the format responses$",
+    r"^transform: makes the request: POST http",
+]
+
+OFFLINE["stage_test"] = [
+    r"^the stage keeps the contract$",
+    r"^a stage that forgets streams: the streamed answer is 'Hello there\.', the plain one 'HELLO THERE\.'$",
+    r"^SAY HELLO\.$",
+]
+
 OFFLINE["mcp_client"] = [
     r"^- weather \| Say what the weather is like in a city\.\n- mean \| ",
     r"^It is sunny in Rome\.\n\{'result': 23\.0\}$",
@@ -171,6 +182,8 @@ WITH_THE_MODEL = {
     "redact": [r"^the host reads: Repeat: \[CUSTOMER_", r"^the answer: ", r"^\('redacted: "],
     "long_conversation": [r"^Name a bird\. .*\w", r"^  input\[0:2\]: the oldest turns"],
     "prompt_cache": [*OFFLINE["prompt_cache"][:2], r"\w+"],
+    "picture": [r"^resolve: asks local for smollm2 in the format ", r"^transform: makes the request: POST http"],
+    "stage_test": [r"^the stage keeps the contract$", r"^[^a-z]*[A-Z][^a-z]*$"],
 }
 
 TOOL = [
@@ -188,35 +201,12 @@ WITHOUT_PACKAGE = (
 )
 
 
-def run(*command: str, limit_s: float = 60) -> str:
-    """Run Python, without any key and away from the checkout; return what it printed."""
-    done = subprocess.run(
-        [sys.executable, "-P", *command],
-        cwd=EXAMPLES.anchor,
-        env={name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")},
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=limit_s,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stderr == ""
-    return done.stdout
-
-
-def assert_in_order(printed: str, patterns: list[str]) -> None:
-    at = 0
-    for pattern in patterns:
-        found = re.compile(pattern, re.MULTILINE).search(printed, at)
-        assert found, f"no {pattern!r} in\n{printed[at:]}\nafter\n{printed[:at]}"
-        at = found.end()
-
-
 def test_every_example_is_run_here() -> None:
-    names = {path.stem for path in EXAMPLES.glob("*.py")} - {"demo"}
+    names = {path.stem for path in EXAMPLES.glob("*.py")} - {"demo", "chat_app"}
 
-    assert names == OFFLINE.keys() == WITH_THE_MODEL.keys()
+    assert names == OFFLINE.keys() | COOKBOOK.keys()
+    assert OFFLINE.keys() == WITH_THE_MODEL.keys()
+    assert not OFFLINE.keys() & COOKBOOK.keys()
 
 
 @pytest.mark.parametrize("name", OFFLINE)

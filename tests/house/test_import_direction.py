@@ -1,6 +1,8 @@
 """Who may import whom: one walk over the package's source, which prints each offending line.
 
-entry points → stages → providers, mcp → pipeline → msgspec, structlog, stdlib
+commands → entry points → stages → providers, mcp → pipeline → msgspec, structlog, stdlib
+
+Beside that `__main__`, which is an entry point, starts the commands.
 """
 
 from __future__ import annotations
@@ -16,11 +18,16 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-ENTRY_POINTS = ("__init__", "__main__", "calls", "client", "keywords", "openai_client", "prebuilt", "serve", "testing")
+ENTRY_POINTS = (
+    *("__init__", "__main__", "calls", "client", "keywords", "litellm_names", "openai_client", "prebuilt"),
+    *("pytest_plugin", "serve"),
+)
 
 # A layer may import from these layers; "" is the root, the entry points.
 LAYERS = {
-    "": {"", "stages", "providers", "mcp", "pipeline"},
+    "commands": {"commands", "", "testing", "stages", "providers", "mcp", "pipeline"},
+    "": {"", "testing", "stages", "providers", "mcp", "pipeline"},
+    "testing": {"", "testing", "stages", "providers", "mcp", "pipeline"},
     "stages": {"stages", "providers", "mcp", "pipeline"},
     "providers": {"providers", "pipeline"},
     "mcp": {"mcp", "pipeline"},
@@ -44,14 +51,18 @@ OUTSIDE = {
     "httpx": IO_MODULES,
     "httpx2": IO_MODULES,
     "httpcore": IO_MODULES,
-    "anyio": IO_MODULES,
+    "anyio": (*IO_MODULES, "testing/stage_check.py", "testing/stage_trial.py"),
     "trio": IO_MODULES,
     "asyncio": IO_MODULES,
     "redis": ("pipeline/stores/redis.py",),
     "psycopg": ("pipeline/stores/postgres.py", "pipeline/stores/postgres_pool.py"),
     "xllamacpp": ("providers/llama_child.py",),
     "botocore": ("providers/aws_login.py",),
+    "pytest": ("pytest_plugin.py",),
+    "langchain_core": ("pipeline/langchain_*.py",),
+    "pydantic": ("pipeline/langchain_model.py",),
     "google": ("providers/google_account.py",),
+    "rich": ("commands/terminal.py",),
 }
 
 
@@ -113,6 +124,8 @@ def complaint(root: Path, file: str, name: str, only_types: bool) -> str | None:
             )
         return None if first in sys.stdlib_module_names else "a package that is not in this test's table"
     target = rest[0] if rest and rest[0] in LAYERS else ""
+    if file == "__main__.py" and target == "commands":
+        return None
     if target not in LAYERS[layer]:
         return f"{layer or 'an entry point'} stands below {target or 'the entry points'}"
     if layer == target == "stages" and file not in JOINING_STAGES and not only_types:
@@ -174,6 +187,10 @@ def test_the_root_holds_entry_points_only() -> None:
         ("stages/retry.py", "import tenacity", False),
         ("client.py", "from .stages import presets\nfrom . import keywords", False),
         ("client.py", "import httpx", True),
+        ("client.py", "from .commands import chat", True),
+        ("__main__.py", "from .commands.command_line import main", False),
+        ("commands/chat.py", "from ..client import Client\nfrom . import terminal", False),
+        ("commands/chat.py", "import rich", True),
     ],
 )
 def test_the_rules_catch_what_they_are_for(tmp_path: Path, file: str, line: str, is_offence: bool) -> None:

@@ -19,7 +19,7 @@ from packaging.requirements import Requirement
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("mcp", "pipeline", "providers", "stages")
+FOLDERS = ("commands", "mcp", "pipeline", "providers", "stages", "testing")
 
 
 def run(*command: str | Path, cwd: Path, env: Mapping[str, str] | None = None) -> str:

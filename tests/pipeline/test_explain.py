@@ -27,7 +27,7 @@ def test_a_chain_is_described_without_a_call() -> None:
     assert {"api_key", "num_retries", "extra_body"} <= set(explanation.options)
     assert explanation.provider is None
     assert explanation.request is None
-    assert str(explanation).startswith("chain\n  Log()\n")
+    assert str(explanation).startswith("chain responses\n├─  0  Log()\n")
 
 
 def test_a_fragment_is_described_too() -> None:

@@ -157,6 +157,36 @@ def test_the_stateful_host_is_sent_new_turns_only(mode: Mode, streamed: bool) ->
     mode.run(body)
 
 
+def test_a_branch_that_leaves_a_named_conversation_has_its_turns_before_it(mode: Mode, streamed: bool) -> None:
+    async def body() -> None:
+        host = TalkingHost()
+        client = Client(transport=host)
+        talk = Talk(mode, client, host, CALLS["chat"])
+        for letter in "AB":
+            call = {**CALLS["chat"], "conversation": "c"}
+            talk.last = await mode.response(client.chain, f"say {letter}", streamed=streamed, **call)
+            talk.said += [("user", f"say {letter}"), ("assistant", letter)]
+
+        for letter in "CDE":  # each looks at what the host was told
+            await talk.say(f"say {letter}", streamed=streamed)
+
+        listed = await items(mode, client, talk.responses[-1].id)
+        assert [item.text for item in listed if item.type == "message"] == [
+            "say A",
+            "A",
+            "say B",
+            "B",
+            "say C",
+            "C",
+            "say D",
+            "D",
+            "say E",
+        ]
+        await mode.close(client)
+
+    mode.run(body)
+
+
 class Counted(MemoryStore):
     """A store in memory that counts round trips and bytes."""
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from .client import Client
-from .pipeline.chain import Chain
-from .pipeline.wire import loads
-from .providers.scripted import Answer, ScriptedHost, function_call, message
-from .stages import presets
-
-__all__ = ["Answer", "ScriptedClient", "ScriptedHost", "function_call", "message", "scripted"]
+from ..client import Client
+from ..pipeline.chain import Chain
+from ..pipeline.wire import loads
+from ..providers.scripted import Answer, ScriptedHost
+from ..stages import presets
 
 
 class ScriptedClient(Client):

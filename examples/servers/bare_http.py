@@ -1,0 +1,39 @@
+"""The server of `bare.py` over HTTP, in plain Python: a JSON message in, a JSON message out.
+
+python examples/servers/bare_http.py        prints its port, and serves at http://127.0.0.1:PORT/mcp
+"""
+
+import json
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from bare import reply_to
+
+
+class Mcp(BaseHTTPRequestHandler):
+    """Streamable HTTP without streams: every answer is one JSON body."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        message = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        reply = reply_to(message)
+        data = b"" if reply is None else json.dumps(reply).encode()
+        self.send_response(200 if data else 202)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def do_GET(self) -> None:
+        self.send_error(405)  # nothing is said unasked
+
+    do_DELETE = do_GET
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+if __name__ == "__main__":
+    with ThreadingHTTPServer(("127.0.0.1", 0), Mcp) as server:
+        print(server.server_port, flush=True)
+        server.serve_forever()
