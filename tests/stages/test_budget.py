@@ -16,7 +16,7 @@ from antiphon.pipeline.http import HttpRequest
 from antiphon.pipeline.stores.memory import MemoryStore
 from antiphon.pipeline.timeouts import Pace
 from antiphon.providers.scripted import ScriptedHost, function_call
-from antiphon.testing import message, scripted
+from antiphon.testing import check_stage, message, scripted
 
 # Input and output of the scripted host are counted by words: "Hi" and "Hello there." are three.
 USED = 3
@@ -355,3 +355,10 @@ def test_dollars_want_to_know_the_target(mode: Mode) -> None:
             await mode.call(client.chain, "Hi", model="openai/m")
 
     mode.run(body)
+
+
+def test_it_keeps_the_contract_of_stages(tmp_path: Path) -> None:
+    shared = f"sqlite:///{tmp_path}/budget.db"
+
+    assert check_stage(Budget(tokens=10**6)) == []
+    assert check_stage(Budget(tokens=10**6, reserve=True, state_store=shared), max_output_tokens=9) == []

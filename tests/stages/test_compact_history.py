@@ -11,7 +11,7 @@ from antiphon import Chain, Client, CompactHistory, StageError, presets
 from antiphon.pipeline.errors import APIResponseError
 from antiphon.pipeline.items import Message
 from antiphon.providers.scripted import ScriptedHost, function_call
-from antiphon.testing import scripted
+from antiphon.testing import check_stage, scripted
 
 
 def chain_with(*, max_tokens: int = 100, **settings: Any) -> Chain:
@@ -227,3 +227,10 @@ def test_items_may_be_objects_of_a_response() -> None:
 def test_a_target_over_the_limit_is_refused() -> None:
     with pytest.raises(StageError, match="target_tokens=6 is over max_tokens=5"):
         Client(presets.responses.before("retry", CompactHistory(5, target_tokens=6))).responses("Hi", "scripted/echo")
+
+
+def test_it_keeps_the_contract_of_stages() -> None:
+    talk = [user("word " * 30), said("Yes."), user("Hi")]
+
+    assert check_stage(CompactHistory(20), input=talk) == []
+    assert check_stage(CompactHistory(20, by="summary"), input=talk) == []

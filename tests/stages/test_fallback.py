@@ -24,6 +24,7 @@ from antiphon.pipeline.grammar import check_grammar
 from antiphon.pipeline.http import HttpRequest
 from antiphon.pipeline.wire import loads
 from antiphon.providers.scripted import ScriptedHost, function_call
+from antiphon.testing import check_stage
 
 BUSY = {"status": 429, "body": {"error": {"message": "slow down"}}}
 BROKEN = {"status": 500, "body": {"error": {"message": "broken"}}}
@@ -447,3 +448,7 @@ def test_leaving_a_stream_that_may_go_on_is_told_from_the_inside_out(mode: Mode)
 
     ends = [(signal.name, signal.outcome.kind) for signal in seen if signal.name.endswith(".end")]
     assert ends == [("attempt.end", "abandoned"), ("call.end", "abandoned")]
+
+
+def test_going_on_keeps_the_contract_of_stages() -> None:
+    assert check_stage(Fallback(("xai/grok",), after_content=True)) == []

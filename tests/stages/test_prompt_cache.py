@@ -9,7 +9,7 @@ from conftest import Mode
 
 from antiphon import Chain, ChainError, Client, PromptCache, presets
 from antiphon.providers.scripted import ScriptedHost
-from antiphon.testing import scripted
+from antiphon.testing import check_stage, scripted
 
 LONG = "word " * 4000  # about 5,000 tokens, over the least of every model
 SHORT = "word " * 100
@@ -199,3 +199,7 @@ def test_claude_is_asked_with_marks(mode: Mode) -> None:
 def test_outside_transform_it_is_refused() -> None:
     with pytest.raises(ChainError, match=r"prompt_cache needs request\.wire"):
         presets.responses.before("transform", PromptCache()).check()
+
+
+def test_it_keeps_the_contract_of_stages() -> None:
+    assert check_stage(PromptCache(), instructions=LONG) == []

@@ -17,7 +17,7 @@ from antiphon.pipeline.assembler import Assembler
 from antiphon.pipeline.errors import BadRequestError, StreamInterrupted
 from antiphon.pipeline.grammar import check_grammar
 from antiphon.providers.scripted import function_call
-from antiphon.testing import scripted
+from antiphon.testing import check_stage, scripted
 
 MAIL, CARD = "ann@example.org", "4111 1111 1111 1111"
 PLACE = re.compile(r"\[[A-Z_]+_[A-Z2-7]{8}\]")
@@ -253,6 +253,10 @@ def test_errors_and_stored_responses_pass(mode: Mode) -> None:
 def test_wrong_settings_are_refused_when_the_chain_is_built(wrong: dict[str, Any], said: str) -> None:
     with pytest.raises(StageError, match=said):
         Client(chain_with(**wrong)).responses("Hi", "scripted/echo")
+
+
+def test_it_keeps_the_contract_of_stages() -> None:
+    assert check_stage(Redact(), input=MAIL) == []
 
 
 # --- wherever a stream is cut -----------------------------------------------------------------------------------------
