@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from .openai_client import AsyncOpenAI as AsyncOpenAI
     from .openai_client import OpenAI as OpenAI
     from .pipeline import errors as errors
+    from .pipeline.batches.progress import Progress as Progress
+    from .pipeline.batches.row import Row as Row
+    from .pipeline.batches.rows import AsyncRows as AsyncRows
+    from .pipeline.batches.rows import Rows as Rows
     from .pipeline.chain import Chain as Chain
     from .pipeline.engine import aclose as aclose
     from .pipeline.engine import close as close
@@ -145,6 +149,9 @@ _HOMES = {
     "mcp.registry": ["McpServers"],
     "mcp.server": ["McpServer"],
     "openai_client": ["AsyncOpenAI", "OpenAI"],
+    "pipeline.batches.progress": ["Progress"],
+    "pipeline.batches.row": ["Row"],
+    "pipeline.batches.rows": ["AsyncRows", "Rows"],
     "pipeline.chain": ["Chain"],
     "pipeline.engine": ["aclose", "close"],
     "pipeline.event_stream": ["EventStream", "finally_"],
@@ -256,10 +263,12 @@ _HOMES = {
         "BudgetExceeded",
         "CallError",
         "CassetteMiss",
+        "CheckpointMismatch",
         "ChainError",
         "ConflictError",
         "ContentPolicyViolationError",
         "ContextWindowExceededError",
+        "ExecutorFailed",
         "GuardTripped",
         "InternalServerError",
         "InvalidModel",
@@ -277,6 +286,7 @@ _HOMES = {
         "PermissionDeniedError",
         "RateLimitError",
         "RequestTooLargeError",
+        "RowFailed",
         "SetupError",
         "StageError",
         "StoreConflict",

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypedDict, Unpack, cast, overload
 
 from .keywords import translate
+from .pipeline.batches.row import RowCalls
+from .pipeline.batches.verbs import Batches
 from .pipeline.chain import Chain
 from .pipeline.errors import InvalidParameter
 from .pipeline.event_stream import EventStream
@@ -112,7 +114,7 @@ class ResponsesKeywords(StoredKeywords, total=False):
     max_agentic_loops: int | None
 
 
-class Calls:
+class Calls(Batches):
     """Every call of the API, each through the same chain.
 
     Args:
@@ -308,6 +310,9 @@ class Calls:
         while not _has_ended(response := await calls.aget_responses(response_id, **keywords)):
             await self.chain.engine.asleep(interval_s)
         return response
+
+    def _row_calls(self, common: dict[str, Any]) -> tuple[Chain, RowCalls]:
+        return self.chain, RowCalls(common, translate)
 
     def _unstreamed(self) -> Calls:
         """Return the same calls without a `stream` that may be bound to the chain."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from types import FunctionType, MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Self, cast, overload
 
-from .errors import ChainError, InvalidParameter, MissingExtra, did_you_mean
+from .batches.verbs import Batches
+from .errors import ChainError, MissingExtra, did_you_mean
 from .event_stream import EventStream
 from .function_stages import stage as make_stage
 from .params import NAMES, Operation
@@ -17,13 +18,14 @@ from .stage import Option, Stage, StageLike, StageMeta
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from .batches.row import RowCalls
     from .engine import Engine
     from .explain import Explanation
     from .langchain_model import ChainModel
     from .stage_names import Named
 
 
-class Chain:
+class Chain(Batches):
     """Stages in order, outermost first; itself a stage, so chains nest.
 
     A chain is a value: surgery returns a new one. It is checked when it is first run (or by `check`); a chain without
@@ -316,52 +318,10 @@ class Chain:
         """Run the chain for one call, streamed (async). As `stream`."""
         return await self.ainvoke(input, **keywords, stream=True)
 
-    def batch(
-        self,
-        inputs: Sequence[Any],
-        *,
-        concurrency: int = 8,
-        on_error: Literal["raise", "return"] = "raise",
-        **keywords: Any,
-    ) -> list[Response | Exception]:
-        """Run the chain for many inputs side by side (sync, in threads); replies in the inputs' order.
+    def _row_calls(self, common: dict[str, Any]) -> tuple[Chain, RowCalls]:
+        from .batches.row import RowCalls
 
-        Args:
-            inputs: one API `input` each.
-            concurrency: calls in flight at once, >= 1.
-            on_error: "raise" stops the others at the first error; "return" puts errors in their places.
-            keywords: for every call.
-        """
-        engine = self.engine
-        jobs = [self._job(item, keywords, on_error) for item in inputs]
-        return cast("list[Response | Exception]", engine.gather(jobs, concurrency))
-
-    async def abatch(
-        self,
-        inputs: Sequence[Any],
-        *,
-        concurrency: int = 8,
-        on_error: Literal["raise", "return"] = "raise",
-        **keywords: Any,
-    ) -> list[Response | Exception]:
-        """Run the chain for many inputs side by side (async, in tasks). As `batch`."""
-        engine = self.engine
-        jobs = [self._job(item, keywords, on_error, is_async=True) for item in inputs]
-        return cast("list[Response | Exception]", await engine.agather(jobs, concurrency))
-
-    def _job(self, item: Any, keywords: dict[str, Any], on_error: str, *, is_async: bool = False) -> Callable[[], Any]:
-        if on_error not in ("raise", "return"):
-            raise InvalidParameter(f'on_error is {on_error!r}; "raise" or "return" is expected', param="on_error")
-
-        async def job() -> Any:
-            try:
-                return await self.ainvoke(item, **keywords) if is_async else self.invoke(item, **keywords)
-            except Exception as error:
-                if on_error == "return":
-                    return error
-                raise
-
-        return job
+        return self, RowCalls(common)
 
     def explain(self, input: Any = None, /, **keywords: Any) -> Explanation:
         """Say what the chain is; given an input or keywords, also what a call would send, without sending it.
@@ -392,6 +352,11 @@ class Chain:
             return keywords
         others = NAMES["create"] - NAMES[operation]
         return {**{name: value for name, value in self._defaults.items() if name not in others}, **keywords}
+
+    @property
+    def own_engine(self) -> Engine | None:
+        """That of the client it is bound to; None when it is bound to none."""
+        return self._engine
 
     @property
     def engine(self) -> Engine:

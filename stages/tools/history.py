@@ -119,7 +119,13 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_history(
-    given: Any, labels: frozenset[str], names: Mapping[tuple[str, str], str], memory: Memory, *, is_chained: bool
+    given: Any,
+    labels: frozenset[str],
+    names: Mapping[tuple[str, str], str],
+    memory: Memory,
+    *,
+    is_chained: bool,
+    all_ours: bool = False,
 ) -> History:
     """Return the input with what is of ours in terms of functions.
 
@@ -129,6 +135,7 @@ def read_history(
         names: what tools are called in this call, by label and own name.
         memory: knows the questions of earlier calls.
         is_chained: whether the host adds what came before by itself (`previous_response_id`, `conversation`).
+        all_ours: whether the host knows nothing of MCP, so that calls of servers that are not named now are ours too.
 
     Raises:
         InvalidParameter: an answer to a question that is neither in the input nor remembered.
@@ -148,7 +155,7 @@ def read_history(
             items.append(item)
         elif own["type"] == "mcp_approval_response":
             items += _answer(at, own, done, asked, labels, names, memory, is_chained)
-        elif label not in labels:
+        elif label not in labels and not all_ours:
             items.append(item)
         elif own["type"] == "mcp_list_tools":
             listed.add(str(label))

@@ -12,7 +12,7 @@ from ...pipeline.errors import AntiphonError, InvalidParameter, UnsupportedParam
 from ...pipeline.event_stream import EventStream
 from ...pipeline.params import CountInputTokensParams, CreateParams
 from ...pipeline.reply import Reply
-from ...pipeline.request import Handler, Request
+from ...pipeline.request import Handler, Request, Target
 from ...pipeline.secret import Secret
 from ...pipeline.stage import Option, Scope, Stage
 from ...providers import catalog
@@ -81,7 +81,7 @@ class Tools(Stage, frozen=True):
             request = _by_last_id(request, around.memory)
         tools = getattr(request.params, "tools", None)
         if not tools or not self._concern(request, tools):
-            return await call_next(request)
+            return await call_next(self._with_history(request, around))
         params = request.params
         if isinstance(params, CountInputTokensParams):
             offer = await self._offer(request, params.tools, params.tool_choice, around)
@@ -142,7 +142,14 @@ class Tools(Stage, frozen=True):
             request,
             call_next,
             offer,
-            read_history(params.input, offer.labels, offer.names, memory, is_chained=is_chained),
+            read_history(
+                params.input,
+                offer.labels,
+                offer.names,
+                memory,
+                is_chained=is_chained,
+                all_ours=not self._may_know_mcp(request),
+            ),
             Running(runner, self.parallel, content=self.signal_content),
             memory,
             max_rounds=most,
@@ -177,21 +184,44 @@ class Tools(Stage, frozen=True):
                 return isinstance(request.params, CreateParams)  # the host may pause
         return False
 
+    def _with_history(self, request: Request, around: _Surroundings) -> Request:
+        """Say what ran in earlier calls in terms of functions, in a call that has no tools for us."""
+        given = getattr(request.params, "input", None)
+        if not isinstance(given, list | tuple) or self._may_know_mcp(request):
+            return request
+        from .history import read_history
+
+        is_chained = any(getattr(request.params, name, None) for name in ("previous_response_id", "conversation"))
+        items = read_history(given, frozenset(), {}, around.remembering(), is_chained=is_chained, all_ours=True).items
+        return request if items is given else request.with_params(input=items)
+
+    def _may_know_mcp(self, request: Request) -> bool:
+        """Tell whether items of MCP may go out as they are; codecs of other formats than the API's own see to them."""
+        target = request.target
+        assert target is not None
+        return target.dialect.name != "responses" or _mcp_at(target) != "" or self._execute(request) == "native"
+
     def _is_hosts(self, request: Request, tool: Any) -> bool:
         from .offer import is_hosts
 
         target = request.target
         assert target is not None
-        execute = request.options.get("mcp_execute", self.mcp_execute)
+        return is_hosts(tool, _mcp_at(target), self._execute(request))
+
+    def _execute(self, request: Request) -> Execute:
+        execute: Execute = request.options.get("mcp_execute", self.mcp_execute)
         if execute not in ("auto", "local", "native"):
             raise InvalidParameter(
                 f'mcp_execute is {execute!r}; "auto", "local" or "native" is expected',
                 param="mcp_execute",
             )
-        row = catalog.find(target.provider)
-        # Of a host at another address than the row's only the name is known.
-        is_rows = target.dialect.name != "chat" and target.base_url == row.base_url
-        return is_hosts(tool, row.mcp if is_rows else "", execute)
+        return execute
+
+
+def _mcp_at(target: Target) -> Literal["", "unasked", "all"]:
+    """Return what the host does about MCP servers. Of one at another address than the row's only the name is known."""
+    row = catalog.find(target.provider)
+    return row.mcp if target.dialect.name != "chat" and target.base_url == row.base_url else ""
 
 
 _PROGRESS = "antiphon.tools.progress"

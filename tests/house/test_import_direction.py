@@ -62,7 +62,7 @@ OUTSIDE = {
     "langchain_core": ("pipeline/langchain_*.py",),
     "pydantic": ("pipeline/langchain_model.py",),
     "google": ("providers/google_account.py",),
-    "rich": ("commands/terminal.py",),
+    "rich": ("commands/terminal.py", "pipeline/batches/progress.py"),
 }
 
 

@@ -221,3 +221,40 @@ def test_what_a_tool_does_is_found_below_it(mode: Mode) -> None:
 
     mode.run(body)
     inner.close()
+
+
+PAST = [
+    {"type": "mcp_list_tools", "id": "mcpl_1", "server_label": "docs", "tools": []},
+    {"type": "mcp_call", "id": "mcp_1", "server_label": "docs", "name": "find", "arguments": '{"a":1}', "output": "x"},
+    {"type": "mcp_approval_request", "id": "mcpr_1", "server_label": "docs", "name": "drop", "arguments": "{}"},
+    {"role": "user", "content": "And now?"},
+]
+
+
+@pytest.mark.parametrize("others", [False, True], ids=["no tools", "another server's tools"])
+def test_what_ran_before_is_told_as_functions_to_a_host_that_knows_no_mcp(
+    mode: Mode, streamed: bool, others: bool
+) -> None:
+    async def body() -> None:
+        call = talk("Done.", mcp_servers={"clock": Shelf(now)})
+        given: dict[str, Any] = {"tools": [mcp("clock")]} if others else {}
+        await call(mode, PAST, streamed=streamed, model="groq/m", dialect="responses", api_key="k", **given)
+
+        *sent, last = call.requests[-1]["input"]
+        assert [item["type"] for item in sent] == ["function_call", "function_call_output"] * 2
+        assert [item.get("name") for item in sent] == ["docs__find", None, "docs__drop", None]
+        assert (sent[1]["output"], sent[3]["output"]) == ("x", "The call was not made: nobody has approved it.")
+        assert last == PAST[-1]
+
+    mode.run(body)
+
+
+@pytest.mark.parametrize("call", [{"model": "openai/m"}, {"model": "groq/m", "mcp_execute": "native"}])
+def test_a_host_that_knows_mcp_gets_the_items_as_they_are(mode: Mode, call: dict[str, Any]) -> None:
+    async def body() -> None:
+        client = scripted("Done.")
+        await mode.call(client.chain, PAST, dialect="responses", api_key="k", **call)
+
+        assert client.requests[-1]["input"] == PAST
+
+    mode.run(body)
