@@ -108,7 +108,9 @@ if TYPE_CHECKING:
     from .prebuilt import responses_api_with_mcp as responses_api_with_mcp
     from .providers.aws_signature import AwsCredentials as AwsCredentials
     from .stages import presets as presets
+    from .stages.budget import Budget as Budget
     from .stages.cache import Cache as Cache
+    from .stages.compact_history import CompactHistory as CompactHistory
     from .stages.concurrency_limit import ConcurrencyLimit as ConcurrencyLimit
     from .stages.cost import Cost as Cost
     from .stages.defaults import Defaults as Defaults
@@ -122,8 +124,10 @@ if TYPE_CHECKING:
     from .stages.observe import Observe as Observe
     from .stages.opentelemetry import OpenTelemetry as OpenTelemetry
     from .stages.parse_output import ParseOutput as ParseOutput
+    from .stages.prompt_cache import PromptCache as PromptCache
     from .stages.reask import Reask as Reask
     from .stages.record import Record as Record
+    from .stages.redact import Redact as Redact
     from .stages.remember import Remember as Remember
     from .stages.rename import Rename as Rename
     from .stages.replay import Replay as Replay
@@ -213,7 +217,9 @@ _HOMES = {
         "responses",
         "responses_api_with_mcp",
     ],
+    "stages.budget": ["Budget"],
     "stages.cache": ["Cache"],
+    "stages.compact_history": ["CompactHistory"],
     "stages.concurrency_limit": ["ConcurrencyLimit"],
     "stages.cost": ["Cost"],
     "stages.litellm_callbacks": ["LiteLLMCallbacks"],
@@ -227,8 +233,10 @@ _HOMES = {
     "stages.observe": ["Observe"],
     "stages.opentelemetry": ["OpenTelemetry"],
     "stages.parse_output": ["ParseOutput"],
+    "stages.prompt_cache": ["PromptCache"],
     "stages.reask": ["Reask"],
     "stages.record": ["Record"],
+    "stages.redact": ["Redact"],
     "stages.remember": ["Remember"],
     "stages.rename": ["Rename"],
     "stages.replay": ["Replay"],
@@ -252,6 +260,7 @@ _HOMES = {
         "AuthenticationError",
         "BadRequestError",
         "BillingError",
+        "BudgetExceeded",
         "CallError",
         "CassetteMiss",
         "CheckpointMismatch",

@@ -20,6 +20,7 @@
     │   ├── UnsupportedParameter          the host or its dialect cannot carry it
     │   └── UnsupportedOperation          the host does not serve this call of the API
     ├── GuardTripped                      a guard of the chain stopped the input or the answer
+    ├── BudgetExceeded                    a budget of the chain is used up; nothing was sent
     ├── StoreError                        a store of state failed (docs/stores.md)
     │   ├── StoreUnavailable              not reached, or lost on the way
     │   ├── StoreLocked                   somebody else holds it for too long
@@ -266,6 +267,36 @@ class GuardTripped(AntiphonError):
         super().__init__(message, **facts)  # type: ignore[arg-type]
         self.reason = reason
         self.side = side
+
+
+class BudgetExceeded(AntiphonError):
+    """A Budget stage refused a call; nothing was sent. `retry_after_s` is there where the budget comes back by itself.
+
+    Args:
+        unit: "tokens" or "dollars".
+        limit: how many there are.
+        used: how many have been used.
+        held: how many are held back for calls that go on.
+        resets_at: when the budget is whole again, seconds of the wall clock; None: never.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        unit: str = "",
+        limit: float = 0.0,
+        used: float = 0.0,
+        held: float = 0.0,
+        resets_at: float | None = None,
+        **facts: object,
+    ) -> None:
+        super().__init__(message, **facts)  # type: ignore[arg-type]
+        self.unit = unit
+        self.limit = limit
+        self.used = used
+        self.held = held
+        self.resets_at = resets_at
 
 
 class StoreError(AntiphonError):

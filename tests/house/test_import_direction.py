@@ -35,7 +35,7 @@ LAYERS = {
 }
 
 # These stage modules join the others.
-JOINING_STAGES = ("stages/__init__.py", "stages/presets.py")
+JOINING_STAGES = ("stages/__init__.py", "stages/presets.py", "stages/purpose_presets.py")
 
 IO_MODULES = tuple(
     f"pipeline/{name}.py" for name in ("runtime", "tasks", "transport", "pool", "network", "httpx_client")
