@@ -39,6 +39,10 @@ if TYPE_CHECKING:
     from .openai_client import AsyncOpenAI as AsyncOpenAI
     from .openai_client import OpenAI as OpenAI
     from .pipeline import errors as errors
+    from .pipeline.batches.progress import Progress as Progress
+    from .pipeline.batches.row import Row as Row
+    from .pipeline.batches.rows import AsyncRows as AsyncRows
+    from .pipeline.batches.rows import Rows as Rows
     from .pipeline.chain import Chain as Chain
     from .pipeline.engine import aclose as aclose
     from .pipeline.engine import close as close
@@ -120,7 +124,9 @@ if TYPE_CHECKING:
     from .prebuilt import responses_api_with_mcp as responses_api_with_mcp
     from .providers.aws_signature import AwsCredentials as AwsCredentials
     from .stages import presets as presets
+    from .stages.budget import Budget as Budget
     from .stages.cache import Cache as Cache
+    from .stages.compact_history import CompactHistory as CompactHistory
     from .stages.concurrency_limit import ConcurrencyLimit as ConcurrencyLimit
     from .stages.cost import Cost as Cost
     from .stages.defaults import Defaults as Defaults
@@ -134,8 +140,10 @@ if TYPE_CHECKING:
     from .stages.observe import Observe as Observe
     from .stages.opentelemetry import OpenTelemetry as OpenTelemetry
     from .stages.parse_output import ParseOutput as ParseOutput
+    from .stages.prompt_cache import PromptCache as PromptCache
     from .stages.reask import Reask as Reask
     from .stages.record import Record as Record
+    from .stages.redact import Redact as Redact
     from .stages.remember import Remember as Remember
     from .stages.rename import Rename as Rename
     from .stages.replay import Replay as Replay
@@ -157,6 +165,9 @@ _HOMES = {
     "mcp.registry": ["McpServers"],
     "mcp.server": ["McpServer"],
     "openai_client": ["AsyncOpenAI", "OpenAI"],
+    "pipeline.batches.progress": ["Progress"],
+    "pipeline.batches.row": ["Row"],
+    "pipeline.batches.rows": ["AsyncRows", "Rows"],
     "pipeline.chain": ["Chain"],
     "pipeline.engine": ["aclose", "close"],
     "pipeline.event_stream": ["EventStream", "finally_"],
@@ -222,7 +233,9 @@ _HOMES = {
         "responses",
         "responses_api_with_mcp",
     ],
+    "stages.budget": ["Budget"],
     "stages.cache": ["Cache"],
+    "stages.compact_history": ["CompactHistory"],
     "stages.concurrency_limit": ["ConcurrencyLimit"],
     "stages.cost": ["Cost"],
     "stages.litellm_callbacks": ["LiteLLMCallbacks"],
@@ -236,8 +249,10 @@ _HOMES = {
     "stages.observe": ["Observe"],
     "stages.opentelemetry": ["OpenTelemetry"],
     "stages.parse_output": ["ParseOutput"],
+    "stages.prompt_cache": ["PromptCache"],
     "stages.reask": ["Reask"],
     "stages.record": ["Record"],
+    "stages.redact": ["Redact"],
     "stages.remember": ["Remember"],
     "stages.rename": ["Rename"],
     "stages.replay": ["Replay"],
@@ -261,12 +276,15 @@ _HOMES = {
         "AuthenticationError",
         "BadRequestError",
         "BillingError",
+        "BudgetExceeded",
         "CallError",
         "CassetteMiss",
+        "CheckpointMismatch",
         "ChainError",
         "ConflictError",
         "ContentPolicyViolationError",
         "ContextWindowExceededError",
+        "ExecutorFailed",
         "GuardTripped",
         "InternalServerError",
         "InvalidModel",
@@ -284,6 +302,7 @@ _HOMES = {
         "PermissionDeniedError",
         "RateLimitError",
         "RequestTooLargeError",
+        "RowFailed",
         "SetupError",
         "StageError",
         "StoreConflict",

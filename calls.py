@@ -7,6 +7,8 @@ from typing import Any, Literal, TypeVar, Unpack, cast, overload
 
 from .call_keywords import GetKeywords, ListKeywords, ResponsesKeywords, StoredKeywords
 from .keywords import translate
+from .pipeline.batches.row import RowCalls
+from .pipeline.batches.verbs import Batches
 from .pipeline.chain import Chain
 from .pipeline.errors import InvalidParameter
 from .pipeline.event_stream import EventStream
@@ -17,7 +19,7 @@ from .pipeline.response import CompactedResponse, DeletedResponse, InputTokens, 
 T = TypeVar("T")
 
 
-class Calls:
+class Calls(Batches):
     """Every call of the API, each through the same chain.
 
     Args:
@@ -270,6 +272,9 @@ class Calls:
         while not _has_ended(response := await calls.aget_responses(response_id, **keywords)):
             await self.chain.engine.asleep(interval_s)
         return response
+
+    def _row_calls(self, common: dict[str, Any]) -> tuple[Chain, RowCalls]:
+        return self.chain, RowCalls(common, translate)
 
     def _unstreamed(self) -> Calls:
         """Return the same calls without a `stream` that may be bound to the chain."""

@@ -54,7 +54,7 @@ REFUSED: Final = {
     "prompt_variables": 'pass the API\'s own prompt={"id": ..., "variables": {...}}',
     "prompt_label": 'pass the API\'s own prompt={"id": ...}',
     "prompt_version": 'pass the API\'s own prompt={"id": ..., "version": ...}',
-    "cache_control_injection_points": "put cache breakpoints into the input's parts",
+    "cache_control_injection_points": 'compose it: presets.responses.after("transform", PromptCache())',
     "partial_images": 'set it on the tool: {"type": "image_generation", "partial_images": 2}',
 }
 """A TypeError with this hint: silence would change what the call means."""

@@ -24,6 +24,7 @@ ERRORS: Final = {
 _CHAT: Final = "call responses(input=..., model=...), whose input takes chat messages of text as they are"
 _OTHER: Final = "this library has the Responses API only; keep LiteLLM or the host's own client for it"
 _ROUTER: Final = 'compose it: presets.responses.before("resolve", Route({...})), with Fallback([...]) outside it'
+_BUDGET: Final = 'compose it: presets.responses.before("retry", Budget(dollars=..., per="user"))'
 _PROFILE: Final = 'providers.profile("provider/model") says what is known of a model'
 _EXPLAIN: Final = "presets.responses.explain(input, model=...) shows target, request and what would be dropped"
 
@@ -52,7 +53,7 @@ NAMES: Final = {
     "Router": _ROUTER,
     "router": _ROUTER,
     "proxy": "there is no proxy here; keep LiteLLM's, and reach it as litellm_proxy/...",
-    "BudgetManager": "add up meta.cost in a hook: Client(hooks=[...])",
+    "BudgetManager": _BUDGET,
     "completion_cost": "response.meta.cost has it, see the stage Cost",
     "cost_per_token": "response.meta.cost has what a call cost, see the stage Cost",
     "token_counter": "call count_input_tokens(input, model)",
@@ -115,7 +116,7 @@ GLOBALS: Final = {
     "client_session": "Client(transport=your_httpx_client)",
     "aclient_session": "Client(transport=your_httpx_async_client)",
     "ssl_verify": "Client(verify=...)",
-    "max_budget": "add up meta.cost in a hook: Client(hooks=[...])",
+    "max_budget": _BUDGET,
     "model_cost": "prices go into Cost(prices={...})",
     "model_alias_map": 'compose it: presets.responses.before("validate", Rename({...}))',
     "custom_provider_map": "providers.register(...) takes a row, see docs/providers.md",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from types import FunctionType, MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, Self, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, cast, overload
 
-from .errors import ChainError, InvalidParameter, MissingExtra, did_you_mean
+from .batches.verbs import Batches
+from .errors import ChainError, MissingExtra, SetupError, did_you_mean
 from .event_stream import EventStream
 from .function_stages import stage as make_stage
 from .params import NAMES, Operation
@@ -17,13 +18,23 @@ from .stage import Option, Stage, StageLike, StageMeta
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from .batches.row import RowCalls
     from .engine import Engine
     from .explain import Explanation
     from .langchain_model import ChainModel
     from .stage_names import Named
 
 
-class Chain:
+class HasEngine(Protocol):
+    """A client."""
+
+    @property
+    def engine(self) -> Engine:
+        """What runs its calls."""
+        ...
+
+
+class Chain(Batches):
     """Stages in order, outermost first; itself a stage, so chains nest.
 
     A chain is a value: surgery returns a new one. It is checked when it is first run (or by `check`); a chain without
@@ -44,7 +55,7 @@ class Chain:
         ChainError: something in the list is no stage.
     """
 
-    __slots__ = ("__weakref__", "_defaults", "_engine", "name", "stages")
+    __slots__ = ("__weakref__", "_defaults", "_engine", "_inherited", "name", "stages")
 
     stages: tuple[Stage | Chain, ...]
 
@@ -53,8 +64,12 @@ class Chain:
         if isinstance(stages, Stage) or not hasattr(stages, "__iter__"):  # a stage or a function by itself
             raise ChainError(f'chain "{name}": {stages!r} is no list of stages', hint=f"write Chain([{stages!r}])")
         self.stages = tuple(_as_stage(item, index, name) for index, item in enumerate(stages))
-        self._engine: Engine | None = None
+        nested = [item for item in self.stages if isinstance(item, Chain)]
+        self._engine: Engine | None = next((item._engine for item in nested if item._engine is not None), None)
         self._defaults: dict[str, Any] = {}
+        self._inherited: dict[str, Any] = {}  # what is bound to nested chains
+        for item in nested:
+            self._inherited |= self._masked(item.defaults)
 
     # --- reading ---------------------------------------------------------------------------------------------------
 
@@ -113,7 +128,12 @@ class Chain:
 
     @property
     def defaults(self) -> Mapping[str, Any]:
-        """What is bound: parameters and options of calls that do not give their own."""
+        """What is bound, here or to nested chains: parameters and options of calls that do not give their own."""
+        return MappingProxyType({**self._inherited, **self._defaults})
+
+    @property
+    def own_defaults(self) -> Mapping[str, Any]:
+        """What is bound to this chain itself."""
         return MappingProxyType(self._defaults)
 
     # --- composing -------------------------------------------------------------------------------------------------
@@ -167,7 +187,7 @@ class Chain:
 
     def _with(self, stages: Iterable[StageLike], name: str | None = None) -> Chain:
         changed = Chain(stages, name=name or self.name)
-        changed._engine, changed._defaults = self._engine, self._defaults
+        changed._engine, changed._defaults = self._engine or changed._engine, self._defaults
         return changed
 
     def _index(self, where: str | int) -> int:
@@ -267,15 +287,24 @@ class Chain:
 
     # --- running ---------------------------------------------------------------------------------------------------
 
-    def bind(self, engine: Engine | None = None, /, **defaults: Any) -> Chain:
-        """Return a chain that runs on this client, and/or with these parameters unless a call gives its own."""
+    def bind(self, client: HasEngine | Engine | None = None, /, **defaults: Any) -> Chain:
+        """Return a chain that runs on this client, and/or with these parameters unless a call gives its own.
+
+        What is bound goes along when the chain is nested in another or joined with it. What is bound to the outer chain
+        wins, and of two side by side the later one.
+        """
         bound = self._with(self.stages)
-        if engine is not None:
-            bound._engine = engine
-        known = self.options
-        masked = {name: known[name].masked(value) if name in known else value for name, value in defaults.items()}
-        bound._defaults = {**self._defaults, **masked}
+        if client is not None:
+            bound._engine = _engine_of(client)
+        bound._defaults = {**self._defaults, **self._masked(defaults)}
         return bound
+
+    def _masked(self, defaults: Mapping[str, Any]) -> dict[str, Any]:
+        """Return parameters and options with those wrapped that are secret."""
+        if not defaults:
+            return {}
+        known = self.options
+        return {name: known[name].masked(value) if name in known else value for name, value in defaults.items()}
 
     def check(self) -> Self:
         """Check that the chain can run, without running it; return it.
@@ -329,88 +358,10 @@ class Chain:
         """Run the chain for one call, streamed (async). As `stream`."""
         return await self.ainvoke(input, **keywords, stream=True)
 
-    @overload
-    def batch(
-        self,
-        inputs: Sequence[Any],
-        *,
-        concurrency: int = 8,
-        on_error: Literal["raise"] = "raise",
-        **keywords: Any,
-    ) -> list[Response]: ...
-    @overload
-    def batch(
-        self,
-        inputs: Sequence[Any],
-        *,
-        concurrency: int = 8,
-        on_error: Literal["return"],
-        **keywords: Any,
-    ) -> list[Response | Exception]: ...
-    def batch(
-        self,
-        inputs: Sequence[Any],
-        *,
-        concurrency: int = 8,
-        on_error: Literal["raise", "return"] = "raise",
-        **keywords: Any,
-    ) -> list[Any]:
-        """Run the chain for many inputs side by side (sync, in threads); replies in the inputs' order.
+    def _row_calls(self, common: dict[str, Any]) -> tuple[Chain, RowCalls]:
+        from .batches.row import RowCalls
 
-        Args:
-            inputs: one API `input` each.
-            concurrency: calls in flight at once, >= 1.
-            on_error: "raise" stops the others at the first error; "return" puts errors in their places.
-            keywords: for every call.
-        """
-        engine = self.engine
-        jobs = [self._job(item, keywords, on_error) for item in inputs]
-        return engine.gather(jobs, concurrency)
-
-    @overload
-    async def abatch(
-        self,
-        inputs: Sequence[Any],
-        *,
-        concurrency: int = 8,
-        on_error: Literal["raise"] = "raise",
-        **keywords: Any,
-    ) -> list[Response]: ...
-    @overload
-    async def abatch(
-        self,
-        inputs: Sequence[Any],
-        *,
-        concurrency: int = 8,
-        on_error: Literal["return"],
-        **keywords: Any,
-    ) -> list[Response | Exception]: ...
-    async def abatch(
-        self,
-        inputs: Sequence[Any],
-        *,
-        concurrency: int = 8,
-        on_error: Literal["raise", "return"] = "raise",
-        **keywords: Any,
-    ) -> list[Any]:
-        """Run the chain for many inputs side by side (async, in tasks). As `batch`."""
-        engine = self.engine
-        jobs = [self._job(item, keywords, on_error, is_async=True) for item in inputs]
-        return await engine.agather(jobs, concurrency)
-
-    def _job(self, item: Any, keywords: dict[str, Any], on_error: str, *, is_async: bool = False) -> Callable[[], Any]:
-        if on_error not in ("raise", "return"):
-            raise InvalidParameter(f'on_error is {on_error!r}; "raise" or "return" is expected', param="on_error")
-
-        async def job() -> Any:
-            try:
-                return await self.ainvoke(item, **keywords) if is_async else self.invoke(item, **keywords)
-            except Exception as error:
-                if on_error == "return":
-                    return error
-                raise
-
-        return job
+        return self, RowCalls(common)
 
     def explain(self, input: Any = None, /, **keywords: Any) -> Explanation:
         """Say what the chain is; given an input or keywords, also what a call would send, without sending it.
@@ -419,7 +370,7 @@ class Chain:
         """
         from .explain import explain
 
-        return explain(self.engine, self, _with_input(input, keywords), self._defaults)
+        return explain(self.engine, self, _with_input(input, keywords), dict(self.defaults))
 
     def run(self, operation: Operation, keywords: dict[str, Any], dropped: Iterable[Dropped] = ()) -> Reply:
         """Run the chain for one operation (sync).
@@ -437,10 +388,15 @@ class Chain:
 
     def _with_defaults(self, operation: Operation, keywords: dict[str, Any]) -> dict[str, Any]:
         """Add what is bound, but not the parameters of `create` that the operation does not have."""
-        if not self._defaults:
+        if not self._defaults and not self._inherited:
             return keywords
         others = NAMES["create"] - NAMES[operation]
-        return {**{name: value for name, value in self._defaults.items() if name not in others}, **keywords}
+        return {**{name: value for name, value in self.defaults.items() if name not in others}, **keywords}
+
+    @property
+    def own_engine(self) -> Engine | None:
+        """That of the client it is bound to; None when it is bound to none."""
+        return self._engine
 
     @property
     def engine(self) -> Engine:
@@ -453,6 +409,15 @@ class Chain:
 
     def __reduce__(self) -> tuple[object, ...]:
         return _unpickle, (self.stages, self.name, self._defaults)
+
+
+def _engine_of(client: HasEngine | Engine) -> Engine:
+    from .engine import Engine
+
+    engine = client if isinstance(client, Engine) else getattr(client, "engine", None)
+    if not isinstance(engine, Engine):
+        raise SetupError(f"a chain is bound to a {type(client).__name__}", hint='bind(client), or bind(model="…")')
+    return engine
 
 
 def _unpickle(stages: tuple[StageLike, ...], name: str, defaults: dict[str, Any]) -> Chain:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import msgspec
 
@@ -138,8 +138,16 @@ def _setting(value: Any, expected: Any, names: StageNames, where: str) -> Any:
     except (msgspec.ValidationError, TypeError) as error:  # TypeError: nothing of this type can stand in a file
         if isinstance(value, str) and is_place(value):
             return names.imported(value, where)
+        if isinstance(error, TypeError) and _is_one_of(value, expected):
+            return value
         hint = 'code is named by its place, "module:name"' if "Callable" in str(error) else None
         raise ChainError(f"{where}={value!r}: {error}", hint=hint) from None
+
+
+def _is_one_of(value: object, expected: Any) -> bool:
+    """Tell whether a value fits a union that msgspec does not check, e.g. `str | Callable[..., Any]`."""
+    kinds = [get_origin(member) or member for member in get_args(expected)]
+    return any(isinstance(value, kind) for kind in kinds if kind in (str, int, float, Mapping))
 
 
 def _defaults(chain: Chain, defaults: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -183,9 +191,9 @@ def to_data(chain: Chain) -> dict[str, Any]:
         NotSerializable: a stage or default that has no form in a file.
     """
     data: dict[str, Any] = {"name": chain.name, "stages": [_item_data(item, chain.name) for item in chain]}
-    if chain.defaults:
+    if chain.own_defaults:
         where = f'chain "{chain.name}": default'
-        data["defaults"] = {name: _plain(value, f'{where} "{name}"') for name, value in chain.defaults.items()}
+        data["defaults"] = {name: _plain(value, f'{where} "{name}"') for name, value in chain.own_defaults.items()}
     return data
 
 

@@ -8,7 +8,7 @@ import itertools
 import os
 import threading
 import weakref
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
@@ -82,6 +82,16 @@ class Engine:
             name: thing for name, thing in (resources or {}).items() if thing is not None
         }
         self.hooks = _checked_hooks(hooks)
+        self.settings: dict[str, Any] = {  # of which another process can make an engine like this one
+            "timeouts": self.timeouts,
+            "transport": transport,
+            "hooks": self.hooks,
+            "hook_limit": hook_limit,
+            "tenant": tenant,
+            "blocking": blocking,
+            "network": network,
+            "resources": self.resources,
+        }
         self.blocking = blocking
         self.hook_errors = 0
         self._network = network or {}
@@ -125,14 +135,6 @@ class Engine:
         request.context.dropped.extend(dropped)
         return await _finish(handler, request, sync=False)
 
-    def gather(self, jobs: Sequence[Callable[[], Coroutine[Any, Any, T]]], limit: int) -> list[T]:
-        """Run sync jobs side by side in threads."""
-        return drive(self._sync.gather(jobs, _at_least_one(limit)))
-
-    async def agather(self, jobs: Sequence[Callable[[], Coroutine[Any, Any, T]]], limit: int) -> list[T]:
-        """Run async jobs side by side in tasks."""
-        return await self._async.gather(jobs, _at_least_one(limit))
-
     def sleep(self, seconds: float) -> None:
         """Wait (sync)."""
         drive(self._sync.sleep(seconds))
@@ -144,6 +146,10 @@ class Engine:
     def runtime(self, *, is_async: bool) -> Runtime:
         """Return the runtime of one mode, for work that is no chain."""
         return self._async if is_async else self._sync
+
+    def blocking_mode(self) -> tuple[Runtime, Callable[[Coroutine[Any, Any, T]], T]]:
+        """Return the runtime of sync calls, and what runs a coroutine of it to its end."""
+        return (self._async, self._open_portal().run) if self.blocking == "portal" else (self._sync, drive)
 
     def dry_run(self, chain: Chain, keywords: dict[str, Any]) -> Request:
         """Return a request whose context says that nothing may be sent, stored or logged."""
@@ -383,12 +389,6 @@ def _checked_hooks(hooks: Iterable[Hook]) -> tuple[Hook, ...]:
                 else None,
             )
     return found
-
-
-def _at_least_one(limit: int) -> int:
-    if limit < 1:
-        raise InvalidParameter(f"concurrency is {limit}; at least 1 is expected", param="concurrency")
-    return limit
 
 
 def split_keywords(

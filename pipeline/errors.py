@@ -8,7 +8,9 @@
     │   ├── SuspendedInSync               a stage awaited foreign I/O in a sync call
     │   ├── MissingExtra                  an optional package or file is not installed
     │   ├── CassetteMiss                  a request that no recording answers
-    │   └── NetworkForbidden              a request to a host while a test forbids them
+    │   ├── NetworkForbidden              a request to a host while a test forbids them
+    │   ├── CheckpointMismatch            a checkpoint of another batch
+    │   └── ExecutorFailed                an executor that cannot run a batch, or not to its end
     ├── CallError                         fix the call; nothing was sent
     │   ├── UnknownKeyword                also a TypeError
     │   ├── InvalidParameter              wrong type or value; also a ValueError
@@ -18,6 +20,7 @@
     │   ├── UnsupportedParameter          the host or its dialect cannot carry it
     │   └── UnsupportedOperation          the host does not serve this call of the API
     ├── GuardTripped                      a guard of the chain stopped the input or the answer
+    ├── BudgetExceeded                    a budget of the chain is used up; nothing was sent
     ├── StoreError                        a store of state failed (docs/stores.md)
     │   ├── StoreUnavailable              not reached, or lost on the way
     │   ├── StoreLocked                   somebody else holds it for too long
@@ -27,6 +30,7 @@
     │   ├── StoreUnreadable               not ours, damaged, or sealed with another key
     │   └── StoreConflict                 something else is there than the caller expects
     ├── ToolFailed                        a tool of yours raised, with tool_errors="raise"
+    ├── RowFailed                         a row of a batch raised what cannot be brought here as it was
     └── APIError                          the host was asked
         ├── APIConnectionError            no (whole) answer: mostly worth a repeat
         │   ├── APITimeoutError           one of the five time limits, named; also a TimeoutError
@@ -168,10 +172,11 @@ class AntiphonError(Exception):
         return error_page(self)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild, (type(self), self.message, self.__dict__)
+        return rebuild, (type(self), self.message, self.__dict__)
 
 
-def _rebuild(cls: type[AntiphonError], message: str, state: dict[str, object]) -> AntiphonError:
+def rebuild(cls: type[AntiphonError], message: str, state: dict[str, object]) -> AntiphonError:
+    """Return an error with these attributes, as it was elsewhere; its own constructor is not asked."""
     error = cls.__new__(cls, message)
     Exception.__init__(error, message)
     error.__dict__.update(state)
@@ -208,6 +213,14 @@ class NetworkForbidden(SetupError):
 
 class CassetteMiss(SetupError):
     """A Replay stage has no recorded answer for a request; the message says what is nearest."""
+
+
+class CheckpointMismatch(SetupError):
+    """A checkpoint was begun with another chain, other keywords or other rows; the message says which."""
+
+
+class ExecutorFailed(SetupError):
+    """An executor lost a worker, was shut down, or could not begin; rows that had come back are kept."""
 
 
 class CallError(AntiphonError):
@@ -254,6 +267,36 @@ class GuardTripped(AntiphonError):
         super().__init__(message, **facts)  # type: ignore[arg-type]
         self.reason = reason
         self.side = side
+
+
+class BudgetExceeded(AntiphonError):
+    """A Budget stage refused a call; nothing was sent. `retry_after_s` is there where the budget comes back by itself.
+
+    Args:
+        unit: "tokens" or "dollars".
+        limit: how many there are.
+        used: how many have been used.
+        held: how many are held back for calls that go on.
+        resets_at: when the budget is whole again, seconds of the wall clock; None: never.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        unit: str = "",
+        limit: float = 0.0,
+        used: float = 0.0,
+        held: float = 0.0,
+        resets_at: float | None = None,
+        **facts: object,
+    ) -> None:
+        super().__init__(message, **facts)  # type: ignore[arg-type]
+        self.unit = unit
+        self.limit = limit
+        self.used = used
+        self.held = held
+        self.resets_at = resets_at
 
 
 class StoreError(AntiphonError):
@@ -320,6 +363,18 @@ class ToolFailed(AntiphonError):
     def __init__(self, message: str, *, tool: str = "", **facts: object) -> None:
         super().__init__(message, **facts)  # type: ignore[arg-type]
         self.tool = tool
+
+
+class RowFailed(AntiphonError):
+    """A row of a batch raised, in a worker or in an earlier run, an error that cannot be brought here as it was.
+
+    Args:
+        kind: the class of that error.
+    """
+
+    def __init__(self, message: str, *, kind: str = "", **facts: object) -> None:
+        super().__init__(message, **facts)  # type: ignore[arg-type]
+        self.kind = kind
 
 
 class APIError(AntiphonError):

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from typing import TYPE_CHECKING, Protocol
 
 from . import events as ev
+from .errors import AntiphonError
 
 if TYPE_CHECKING:
     from .event_stream import EventStream
@@ -84,11 +85,14 @@ class Translated:
     async def pull(self) -> list[ev.Event]:
         while True:
             try:
-                event = await self._stream.__anext__()
-            except StopAsyncIteration:
+                events = await self._stream.batch()
+            except AntiphonError as error:
+                error.response = None  # of that stream; the reader wants that of this one
+                raise
+            if not events:
                 return []
-            if events := self._fn(event):
-                return events
+            if translated := [new for event in events for new in self._fn(event)]:
+                return translated
 
     async def close(self) -> None:
         await self._stream.release()

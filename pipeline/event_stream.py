@@ -265,8 +265,13 @@ class EventStream:
         They must keep the stream grammar and end with a terminal one. Whoever takes it leaves this stream alone.
         """
         stream = type(self)(Translated(self, fn), self._context, error_of=self._error_of)
-        stream.on_end(self._settle)  # who follows this one is further in, so learns of the end first
+        stream.on_end(self.end_with)  # who follows this one is further in, so learns of the end first
         return stream
+
+    def end_with(self, outcome: Outcome) -> None:
+        """Tell the end of the stream that was made of this one as this one's too, unless it has ended."""
+        if self.outcome is None:
+            self._settle(Outcome(outcome.kind, self._snapshot.response() or outcome.response, outcome.error))
 
     def on_end(self, fn: OnEnd) -> None:
         """Call `fn` once with the outcome when the stream ends, however it ends; stages further in come first."""
@@ -453,6 +458,8 @@ class EventStream:
         self._ended, self._error = True, None
         self._ready.clear()
         outcome = Outcome.of_error(error)
+        if outcome.response is None:  # an exception of the reader's, such as a cancellation, carries none
+            outcome = Outcome(outcome.kind, self._snapshot.response(), error)
         try:
             if self._before_end and outcome.kind == "failed":
                 await self._prepare_end(outcome)

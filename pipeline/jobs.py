@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from .runtime import Event, Runtime
+    from .runtime import Event, Runtime, Spawn
     from .tasks import Task
 
 T = TypeVar("T")
@@ -67,7 +67,9 @@ class Job(Generic[T]):
         self.began_at = self.ends_at = self.duration_s = 0.0
         self._task: Task | None = None
 
-    def begin(self, runtime: Runtime, post: Callable[[Job[T], T | None, BaseException | None, float], None]) -> None:
+    def begin(
+        self, runtime: Runtime, spawn: Spawn, post: Callable[[Job[T], T | None, BaseException | None, float], None]
+    ) -> None:
         """Start it, now that `began_at` is set; `post` gets how it ended, and when."""
         self.ends_at = self.began_at + self.limit_s
 
@@ -83,7 +85,7 @@ class Job(Generic[T]):
             finally:
                 post(self, result, error, runtime.now())
 
-        self._task = runtime.spawn(run, self.name)
+        self._task = spawn(run, self.name)
 
     def stop(self) -> None:
         """Ask it to stop; from any thread."""
@@ -99,19 +101,28 @@ class Job(Generic[T]):
 class Jobs(Generic[T]):
     """Runs jobs, at most `limit` at once. One reader."""
 
-    def __init__(self, runtime: Runtime, limit: int, on_begin: Callable[[Job[T]], object] | None = None) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        limit: int,
+        on_begin: Callable[[Job[T]], object] | None = None,
+        spawn: Spawn | None = None,
+    ) -> None:
         self._runtime = runtime
+        self._spawn = spawn or runtime.spawn
         self._limit = limit
         self._on_begin = on_begin
         self._waiting: deque[Job[T]] = deque()
         self.running: list[Job[T]] = []
-        self._lock = threading.Lock()  # around the two below, which jobs touch
+        self._lock = threading.Lock()  # around what jobs post
         self._posted: deque[tuple[Job[T], T | None, BaseException | None, float]] = deque()
         self._bell: Event | None = None
+        self._are_limited = False  # whether one of the jobs has a limit
 
     def add(self, job: Job[T]) -> None:
         """Have a job done; it begins as soon as there is room, at the latest in `next`."""
         self._waiting.append(job)
+        self._are_limited = self._are_limited or job.limit_s < math.inf
         self._begin_some()
 
     @property
@@ -123,22 +134,27 @@ class Jobs(Generic[T]):
         while True:
             self._begin_some()
             bell = self._runtime.event()
-            with self._lock:
-                posted = self._posted.popleft() if self._posted else None
-                self._bell = bell
-            if posted is not None:
-                job, result, error, ended_at = posted
-                if job in self.running:  # else it is one that nobody waits for any more
-                    job.result, job.error, job.duration_s = result, error, ended_at - job.began_at
-                    self.running.remove(job)
-                    return job
-                continue
-            first = min(self.running, key=lambda job: job.ends_at)
+            self._bell = bell  # before looking, so that no end is missed
+            if (ended := self.ended()) is not None:
+                return ended
+            first = min(self.running, key=lambda job: job.ends_at) if self._are_limited else self.running[0]
             left = first.ends_at - self._runtime.now()
             if left > 0 and await bell.wait(None if left == math.inf else left):
                 continue
             if first.ends_at <= self._runtime.now():
                 return self._give_up(first)
+
+    def ended(self) -> Job[T] | None:
+        """Return a job that has ended already, without waiting for one."""
+        while True:
+            with self._lock:
+                if not self._posted:
+                    return None
+                job, result, error, ended_at = self._posted.popleft()
+            if job in self.running:  # else it is one that nobody waits for any more
+                job.result, job.error, job.duration_s = result, error, ended_at - job.began_at
+                self.running.remove(job)
+                return job
 
     def cancel(self) -> list[Job[T]]:
         """Ask all that run to stop, and begin no more; return those that ran. From any thread, without waiting."""
@@ -155,7 +171,7 @@ class Jobs(Generic[T]):
             job.began_at = self._runtime.now()
             if self._on_begin is not None:  # before, since in sync calls it runs at once, in a thread
                 self._on_begin(job)
-            job.begin(self._runtime, self._post)
+            job.begin(self._runtime, self._spawn, self._post)
 
     def _give_up(self, job: Job[T]) -> Job[T]:
         job.stop()

@@ -16,18 +16,21 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Generator, Hashable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from .errors import InvalidParameter, SuspendedInSync
 from .http import Exchange, HttpRequest, Transport
-from .tasks import LoopTask, Task, Tasks, ThreadTask, report, running_loop
+from .tasks import Crew, LoopTask, Task, Tasks, ThreadTask, poster, report, running_loop
 from .timeouts import Pace
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     import anyio
 
 T = TypeVar("T")
 Job = Callable[[], Coroutine[Any, Any, T]]
+Spawn = Callable[["Job[object]", str], Task]
 
 
 class Event(Protocol):
@@ -93,6 +96,18 @@ class Runtime(Protocol):
 
         It sees the caller's context variables. An error that it raises is logged; nobody else would learn of it.
         """
+        ...
+
+    def crew(self, limit: int) -> tuple[Spawn, Callable[[], object]]:
+        """Return what starts jobs as `spawn` does, at less cost for many short ones, and what ends it.
+
+        Args:
+            limit: jobs at once, at most.
+        """
+        ...
+
+    async def result_of(self, future: Future[T]) -> T:
+        """Wait for a future of a `concurrent.futures` executor; cancel it when this wait is cancelled."""
         ...
 
     def event(self) -> Event:
@@ -163,28 +178,40 @@ class SyncRuntime:
         return _in_threads(jobs, len(jobs), first=True)[0]
 
     def spawn(self, job: Job[object], name: str) -> Task:
-        from .transport import AbortScope
+        return self._spawn(job, name, None)
 
-        stop, scope = _Stop(None), AbortScope(detached=True)
+    def crew(self, limit: int) -> tuple[Spawn, Callable[[], object]]:
+        crew = Crew(limit)
+        return lambda job, name: self._spawn(job, name, crew.start), crew.close
+
+    def _spawn(self, job: Job[object], name: str, start: Callable[[Callable[[], object], str], object] | None) -> Task:
+        work = ThreadWork(job)
 
         def run() -> None:
-            _stop.set(stop)
-            with scope:
-                try:
-                    if stop.wait(0):
-                        raise Stopped
-                    drive(job())
-                except Stopped:
-                    pass
-                except Exception as error:
-                    if not stop.wait(0):  # else it is a connection that was shut to stop it
-                        report(name, error)
+            try:
+                work.run()
+            except Stopped:
+                pass
+            except Exception as error:
+                if not work.is_stopped:  # else it is a connection that was shut to stop it
+                    report(name, error)
 
-        def cancel() -> None:
-            stop.set()
-            scope.abort()
+        return ThreadTask(run, work.stop, self.tasks, name, start)
 
-        return ThreadTask(run, cancel, self.tasks, name)
+    async def result_of(self, future: Future[T]) -> T:
+        stop = _stop.get()
+        try:
+            if stop is not None:
+                done = threading.Event()
+                future.add_done_callback(lambda _: done.set())
+                with stop.telling(done.set):
+                    done.wait()
+                if not future.done():
+                    raise Stopped
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
 
     def event(self) -> Event:
         return _ThreadEvent()
@@ -355,6 +382,36 @@ class _Stop:
 _stop: contextvars.ContextVar[_Stop | None] = contextvars.ContextVar("antiphon_stop", default=None)
 
 
+class ThreadWork(Generic[T]):
+    """A job of sync mode for a thread of its own, or of somebody else's pool; any thread may stop it."""
+
+    __slots__ = ("_job", "_scope", "_stop")
+
+    def __init__(self, job: Job[T]) -> None:
+        from .transport import AbortScope
+
+        self._job = job
+        self._stop = _Stop(None)
+        self._scope = AbortScope(detached=True)
+
+    def run(self) -> T:
+        """Do it, in this thread. Raises Stopped, or what a shut connection raises, when it is stopped.
+
+        One that is stopped before it begins is stopped by its first wait, so that it can tell.
+        """
+        _stop.set(self._stop)
+        with self._scope:
+            return drive(self._job())
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._scope.abort()  # a blocked read in a thread can't be cancelled, but its socket can be shut
+
+    @property
+    def is_stopped(self) -> bool:
+        return self._stop.wait(0)
+
+
 def _check_race(jobs: Sequence[Job[T]]) -> None:
     if not jobs:
         raise InvalidParameter("race has no jobs; at least one is expected")
@@ -492,6 +549,26 @@ class AsyncRuntime:
 
     def spawn(self, job: Job[object], name: str) -> Task:
         return LoopTask(job, self.tasks, name)
+
+    def crew(self, limit: int) -> tuple[Spawn, Callable[[], object]]:
+        return self.spawn, lambda: None
+
+    async def result_of(self, future: Future[T]) -> T:
+        import anyio
+
+        done, to_loop = anyio.Event(), poster(running_loop())
+
+        def tell(_: object) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and with it whoever waits
+                to_loop(done.set)
+
+        future.add_done_callback(tell)
+        try:
+            await done.wait()
+        except BaseException:
+            future.cancel()
+            raise
+        return future.result()
 
     def event(self) -> Event:
         return _LoopEvent()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import contextvars
 import logging
+import queue
 import sys
 import threading
 import weakref
@@ -97,33 +98,43 @@ class ThreadTask:
     Args:
         run: runs the job to its end in this thread.
         stop: makes `run` end early, from any thread.
+        start: has a function run in a thread; by default in one of its own.
     """
 
-    __slots__ = ("_begun", "_stop", "_tasks", "_thread")
+    __slots__ = ("_done", "_ident", "_stop", "_tasks")
 
-    def __init__(self, run: Callable[[], object], stop: Callable[[], object], tasks: Tasks, name: str) -> None:
+    def __init__(
+        self,
+        run: Callable[[], object],
+        stop: Callable[[], object],
+        tasks: Tasks,
+        name: str,
+        start: Callable[[Callable[[], object], str], object] | None = None,
+    ) -> None:
         self._stop = stop
         self._tasks = tasks
-        context = contextvars.copy_context()
-        self._thread = threading.Thread(target=context.run, args=(self._run, run), name=f"antiphon-{name}", daemon=True)
-        self._begun = threading.Event()
+        self._done = threading.Event()
+        self._ident: int | None = None
         tasks.add(self)  # first, so that whoever closes the client meanwhile stops it
         try:
-            self._thread.start()
+            context = contextvars.copy_context()
+            (start or _in_new_thread)(lambda: context.run(self._run, run), name)
         except RuntimeError:  # the interpreter is exiting
             tasks.discard(self)
             raise
-        self._begun.set()
 
     def _run(self, run: Callable[[], object]) -> None:
+        self._ident = threading.get_ident()
         try:
             run()
         finally:
             self._tasks.discard(self)
+            self._ident = None
+            self._done.set()
 
     @property
     def is_done(self) -> bool:
-        return not self._thread.is_alive()
+        return self._done.is_set()
 
     def cancel(self) -> None:
         self._stop()
@@ -133,8 +144,49 @@ class ThreadTask:
 
     def join(self, seconds: float | None) -> None:
         """Block until it has ended, or for so many seconds."""
-        if self._thread is not threading.current_thread() and self._begun.wait(seconds):
-            self._thread.join(seconds)
+        if self._ident != threading.get_ident():
+            self._done.wait(seconds)
+
+
+def _in_new_thread(run: Callable[[], object], name: str) -> None:
+    threading.Thread(target=run, name=f"antiphon-{name}", daemon=True).start()
+
+
+class Crew:
+    """Daemon threads for many short jobs, one after another; a thread of its own costs more than such a job.
+
+    Args:
+        limit: threads at most.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._count = 0
+        self._idle = threading.Semaphore(0)
+        self._work: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
+
+    def start(self, run: Callable[[], object], name: str) -> None:
+        """Have a function run by a thread that is free, or a new one. From one thread."""
+        self._work.put(run)
+        if not self._idle.acquire(blocking=False) and self._count < self._limit:
+            self._count += 1
+            _in_new_thread(self._serve, name)
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                run = self._work.get_nowait()
+            except queue.Empty:
+                self._idle.release()
+                run = self._work.get()
+            if run is None:
+                return
+            run()
+
+    def close(self) -> None:
+        """Let the threads end, each after what it has in hand."""
+        for _ in range(self._count):
+            self._work.put(None)
 
 
 class LoopTask:
@@ -150,13 +202,12 @@ class LoopTask:
         self._tasks = tasks
         self._loop = running_loop()
         tasks.add(self)
+        self._to_loop = poster(self._loop)
         trio: Any = sys.modules.get("trio")
         if trio is not None and isinstance(self._loop, trio.lowlevel.TrioToken):
-            self._to_loop: Callable[[Callable[[], object]], object] = self._loop.run_sync_soon
             context = contextvars.copy_context()
             self._kept: object = trio.lowlevel.spawn_system_task(self._run, work, name, name=name, context=context)
         else:
-            self._to_loop = self._loop.call_soon_threadsafe
             # The loop holds its tasks weakly; this keeps it.
             self._kept = self._loop.create_task(self._run(work, name), name=f"antiphon-{name}")
 
@@ -187,6 +238,14 @@ class LoopTask:
 
     async def wait(self) -> None:
         await self._done.wait()
+
+
+def poster(loop: Any) -> Callable[[Callable[[], object]], object]:
+    """Return what has a function called in an event loop, from any thread. Raises RuntimeError when it has ended."""
+    trio: Any = sys.modules.get("trio")
+    is_trio = trio is not None and isinstance(loop, trio.lowlevel.TrioToken)
+    post: Callable[[Callable[[], object]], object] = loop.run_sync_soon if is_trio else loop.call_soon_threadsafe
+    return post
 
 
 def running_loop() -> Any:

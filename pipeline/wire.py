@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import json
+import threading
 import types
 from collections.abc import Callable, Mapping
 from typing import (
@@ -220,10 +221,16 @@ def _read_object(raw: bytes) -> dict[str, Raw]:
         return {name: Raw(_dumps(item)) for name, item in _loads_object(raw).items()}
 
 
+FIRST_USE: Final = threading.RLock()
+"""Held where a struct's class is first decoded or converted to. msgspec then learns its fields by running Python, and
+another thread that meets a class half learned crashes the interpreter (seen with msgspec 0.22.0, 2026-11)."""
+
+
 @functools.cache
 def decoder(cls: type[W]) -> Callable[[bytes | Raw], W]:
     """Return the strict decode function of a wire class, made once."""
-    read: Callable[[bytes | Raw], W] = msgspec.json.Decoder(cls).decode
+    with FIRST_USE:
+        read: Callable[[bytes | Raw], W] = msgspec.json.Decoder(cls).decode
     return read
 
 

@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from ..pipeline.params import CreateParams
+from ..pipeline.wire import FIRST_USE
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -61,7 +62,8 @@ def profiles() -> tuple[Profile, ...]:
     import tomllib
 
     text = resources.files(__name__.rpartition(".")[0]).joinpath("profiles.toml").read_text("utf-8")
-    return msgspec.convert(tomllib.loads(text), _File).profile
+    with FIRST_USE:
+        return msgspec.convert(tomllib.loads(text), _File).profile
 
 
 @functools.cache

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from ..pipeline import errors
 from ..pipeline.aim import Aim, named
-from ..pipeline.errors import AntiphonError, StageError, did_you_mean
-from ..pipeline.event_stream import committed
+from ..pipeline.assembler import replay
+from ..pipeline.continued_stream import ContinuedStream
+from ..pipeline.errors import AntiphonError, SetupError, StageError, did_you_mean
+from ..pipeline.event_stream import EventStream, committed
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request
+from ..pipeline.response import Response
 from ..pipeline.signals import FallbackScheduled
 from ..pipeline.stage import Option, Scope, Stage
 from ..providers.response_ids import GIVEN, is_hosts_conversation, is_kept
@@ -38,12 +42,18 @@ class Fallback(Stage, frozen=True):
     What a call says about its first target (key, address, API format, `extra_headers`, `extra_query`, `extra_body`)
     is left behind, and reported in `meta.dropped`; a further target has its own in its place in the list.
 
+    With `after_content` a stream that breaks later goes on with the next target's answer, from its beginning: what had
+    come stays, its open items are closed as incomplete, and an event `antiphon.fallback` stands before the new ones
+    (`pipeline/continued_stream.py`). The response keeps the id that it began with, which the next target does not know.
+
     Args:
         targets: the further ones in their order: "provider/model", or a dict with `model` and what else is
             particular, e.g. {"model": "azure/gpt-5", "api_base": ..., "max_output_tokens": 900}. The call option
             `fallbacks` wins.
         on: class names of the errors, subclasses included, after which another target is asked. By default those that
             another host may not share; a call that is wrong in itself (400, 422) would be wrong there too.
+        after_content: whether a stream goes on with another target when it breaks after its first content. Not one
+            in which tools have run, since they would run again.
 
     Raises:
         The last target's error; its notes (`error.__notes__`) name the ones before.
@@ -51,6 +61,7 @@ class Fallback(Stage, frozen=True):
 
     targets: Sequence[str | Mapping[str, Any]] = ()
     on: Sequence[str] = _USUAL
+    after_content: bool = False
 
     options = (Option("fallbacks", (list, tuple), "further models to ask, in this order, when the first one fails"),)
     outside = ("target",)
@@ -69,24 +80,70 @@ class Fallback(Stage, frozen=True):
         aims = rules.aims if given is None else [Aim.of(target, rules.options, "fallbacks") for target in given]
         if not aims or request.operation != "create":
             return await call_next(request)
-        failed: list[str] = []
-        asked, dropped = request, list(request.context.dropped)
-        for aim in [*aims, None]:
+        further = _Further(request, rules, aims)
+        reply = await further.answer(request, call_next)
+        if not self.after_content or not isinstance(reply, EventStream) or request.param("background"):
+            return reply
+        source = ContinuedStream(reply, partial(further.stream, call_next))
+        stream = EventStream(source, request.context, error_of=source.error_of)
+        stream.on_end(source.end_with)
+        return stream
+
+
+# Items that show that a tool has run, here or at an MCP server of the host's.
+_OF_TOOLS = frozenset({"function_call_output", "mcp_call"})
+
+
+class _Further:
+    """The targets that are left for one call."""
+
+    __slots__ = ("_aims", "_asked", "_dropped", "_failed", "_request", "_rules")
+
+    def __init__(self, request: Request, rules: _Rules, aims: list[Aim]) -> None:
+        self._request, self._rules = request, rules
+        self._aims = list(aims)
+        self._asked = request
+        self._failed: list[str] = []
+        self._dropped = list(request.context.dropped)
+
+    async def answer(self, asked: Request, call_next: Handler) -> Reply:
+        """Return the first answer that comes, of this target or one behind it."""
+        while True:
             try:
                 return await committed(await call_next(asked), asked)
             except AntiphonError as error:
-                failure = type(error).__name__
-                for line in failed:
-                    error.add_note(line)
-                if aim is None or not self._goes_on(request, error, rules):
-                    raise
-                failed.append(f"asked before: {asked.model}: {type(error).__name__}: {error.message}")
-            request.context.dropped[:] = dropped  # what is told in the end is what did not reach who answers
-            before, asked = asked, aim.at(request, "it belongs to the first target, which failed")
-            _tell(before, asked, failure)
-        raise AssertionError("the loop returns or raises")
+                asked = self.after(error)
 
-    def _goes_on(self, request: Request, error: AntiphonError, rules: _Rules) -> bool:
+    async def stream(self, call_next: Handler, error: AntiphonError) -> tuple[EventStream, dict[str, Any]]:
+        """Return the stream that goes on where one has broken, and what is said of it."""
+        broken = self._asked.model
+        if error.response is not None and any(item.type in _OF_TOOLS for item in error.response.output):
+            error.add_note("no other target was asked: tools have run in this answer, and would run again")
+            raise error
+        reply = await self.answer(self.after(error), call_next)
+        if not isinstance(reply, EventStream):
+            if not isinstance(reply, Response):
+                raise SetupError(f"a call that creates a response was answered by {type(reply).__name__}")
+            reply = EventStream.of(replay(reply), self._request.context)
+        now = self._asked.model
+        self._request.context.note(f"{broken} broke after its first content; {now} was asked anew")
+        return reply, {"failed": broken, "next": now, "error": type(error).__name__}
+
+    def after(self, error: AntiphonError) -> Request:
+        """Return the call to the next target; raise the error where there is none, or it would not help."""
+        for line in self._failed:
+            error.add_note(line)
+        if not self._aims or not self._goes_on(error):
+            raise error
+        context, before = self._request.context, self._asked
+        self._failed.append(f"asked before: {before.model}: {type(error).__name__}: {error.message}")
+        context.dropped[:] = self._dropped  # what is told in the end is what did not reach who answers
+        self._asked = self._aims.pop(0).at(self._request, "it belongs to the first target, which failed")
+        _tell(before, self._asked, type(error).__name__)
+        return self._asked
+
+    def _goes_on(self, error: AntiphonError) -> bool:
+        request, rules = self._request, self._rules
         if not isinstance(error, rules.kinds) or not request.context.time_left():
             return False
         kept = _kept_there(request, is_remembered="state_store" in rules.options)

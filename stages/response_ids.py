@@ -56,7 +56,8 @@ class ResponseIds(Stage, frozen=True):
                 error.response = _public(error.response, request, key)
             raise
         if isinstance(reply, EventStream):
-            return reply.map(lambda event: _public_event(event, request, key), _LIFECYCLE)
+            seen: dict[str, str] = {}
+            return reply.map(lambda event: _public_event(event, request, key, seen), _LIFECYCLE)
         if isinstance(reply, _WITH_ID):
             return _public(reply, request, key)
         return reply
@@ -102,8 +103,12 @@ def _agreed(request: Request, found: ResponseId, name: str, public: str) -> Requ
     return request.with_options(custom_llm_provider=provider, **given)
 
 
-def _public(reply: R, request: Request, key: bytes | None) -> R:
-    """Return the response with public ids."""
+def _public(reply: R, request: Request, key: bytes | None, seen: dict[str, str] | None = None) -> R:
+    """Return the response with public ids.
+
+    Args:
+        seen: those that a stream has shown: they stay, though it may go on with another target's answer.
+    """
     target = request.context.target
     if target is None:
         return reply
@@ -111,11 +116,16 @@ def _public(reply: R, request: Request, key: bytes | None) -> R:
     for name in ("id", "previous_response_id"):
         upstream = getattr(reply, name, None)
         if upstream:
-            reply = reply.with_text(name, encode_id(upstream, target.provider, deployment, key))
+            public = None if seen is None else seen.get(upstream)
+            if public is None:
+                public = encode_id(upstream, target.provider, deployment, key)
+                if seen is not None:
+                    seen[upstream] = public
+            reply = reply.with_text(name, public)
     return reply
 
 
-def _public_event(event: ev.Event, request: Request, key: bytes | None) -> ev.Event | None:
+def _public_event(event: ev.Event, request: Request, key: bytes | None, seen: dict[str, str]) -> ev.Event | None:
     if not isinstance(event, ev.LifecycleEvent):
         return None
-    return event.replace(response=_public(event.response, request, key))
+    return event.replace(response=_public(event.response, request, key, seen))

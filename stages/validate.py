@@ -14,7 +14,7 @@ from ..pipeline.params import CompactParams, CountInputTokensParams, CreateParam
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request
 from ..pipeline.stage import Stage
-from ..pipeline.wire import Wire
+from ..pipeline.wire import FIRST_USE, Wire
 
 
 class Validate(Stage, frozen=True):
@@ -50,12 +50,15 @@ def check(params: Params) -> None:
 @functools.cache
 def _row_of(kind: type[Params]) -> type[msgspec.Struct]:
     """Return the same fields as an array, which is checked in half the time: no names have to be looked up."""
-    return msgspec.defstruct(kind.__name__, [(f.name, f.type) for f in msgspec.structs.fields(kind)], array_like=True)
+    row = msgspec.defstruct(kind.__name__, [(f.name, f.type) for f in msgspec.structs.fields(kind)], array_like=True)
+    msgspec.json.Decoder(row)  # learns the fields before another thread sees the class, see wire.FIRST_USE
+    return row
 
 
 def _check_by_name(params: Params, kind: type[Params]) -> None:
     try:
-        msgspec.convert(msgspec.structs.asdict(params), kind)
+        with FIRST_USE:
+            msgspec.convert(msgspec.structs.asdict(params), kind)
     except msgspec.ValidationError as error:
         raise _wrong_type(error) from None
 

@@ -76,6 +76,11 @@ _BACKGROUND = [
     r"^followed: True completed\ncancelled: completed\ndeleted: True\nNotFoundError$",
 ]
 
+_MARKED = [
+    r"^anthropic/claude-sonnet-4-5 marks in \['system', 'messages'\] key None$",
+    r"^openai/gpt-5 marks in \[\] key antiphon-[0-9a-f]{32}$",
+]
+
 COOKBOOK: dict[str, tuple[list[str], list[str] | None]] = {
     "images": (
         [
@@ -160,4 +165,28 @@ COOKBOOK: dict[str, tuple[list[str], list[str] | None]] = {
         ],
         [r"^RateLimitError slow down$", r"^tracked: responses (completed|incomplete)$"],
     ),
+    "budget": (
+        [
+            r"^ada: Say hello to me\.\nada: 8 of 5 tokens used, back in an hour at most$",
+            r"^ben: Say hello to me\.\nada: 8 of 5 tokens used",
+        ],
+        [r"^ada: .*\w", r"^ada: \d+ of 5 tokens used", r"^ben: .*\w", r"^ada: \d+ of 5 tokens used"],
+    ),
+    "redact": (
+        [
+            r"^the host reads: Repeat: \[CUSTOMER_\w{8}\], \[EMAIL_\w{8}\], \[CARD_\w{8}\]\.$",
+            r"^the answer:     ?Repeat: C-1234, ada@example\.org, 4111 1111 1111 1111\.$",
+            r"^\('redacted: 1 customer, 1 email, 1 card',\)$",
+        ],
+        [r"^the host reads: Repeat: \[CUSTOMER_", r"^the answer: ", r"^\('redacted: "],
+    ),
+    "long_conversation": (
+        [
+            r"^Name a bird\. Name a bird\.\nName a fish, ",
+            r"^  input\[0:2\]: the oldest turns, about \d+ tokens, are left out: the input is over 60$",
+            r"^And a colour\? And a colour\?\n  input\[0:6\]: ",
+        ],
+        [r"^Name a bird\. .*\w", r"^  input\[0:2\]: the oldest turns"],
+    ),
+    "prompt_cache": ([*_MARKED, r"^Say hello\.$"], [*_MARKED, r"\w+"]),
 }

@@ -20,7 +20,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from ..errors import (
     InvalidParameter,
@@ -70,7 +70,9 @@ class SqliteStore:
         now: seconds since the epoch, by which entries expire.
     """
 
+    application_id: ClassVar[int] = APPLICATION_ID
     migrations: ClassVar[tuple[str, ...]] = MIGRATIONS
+    pragmas: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,
@@ -89,8 +91,8 @@ class SqliteStore:
             raise InvalidParameter(
                 f"store {self}: there is no folder {self.path.parent}", param="url", hint="make the folder first"
             )
-        self._reading = _Link(self)
-        self._writing = _Link(self)
+        self._reading = Link(self)
+        self._writing = Link(self)
         watch_forks(self)
 
     def read(self, keys: Sequence[str]) -> list[Entry | None]:
@@ -229,10 +231,27 @@ class SqliteStore:
         return f"SqliteStore({str(self.path)!r})"
 
 
-class _Link:
+class SqliteFile(Protocol):
+    """A SQLite file of ours.
+
+    Attributes:
+        application_id: what it is, in its header.
+        migrations: each brings it from the version of its index to the next one.
+        pragmas: what a connection is told before it looks at the file.
+        timeout_s: how long to wait for another process, or thread, seconds.
+    """
+
+    application_id: ClassVar[int]
+    migrations: ClassVar[tuple[str, ...]]
+    pragmas: ClassVar[tuple[str, ...]]
+    path: Path
+    timeout_s: float
+
+
+class Link:
     """One connection, opened when it is needed, and used by one thread at a time."""
 
-    def __init__(self, store: SqliteStore) -> None:
+    def __init__(self, store: SqliteFile) -> None:
         self.lock = threading.RLock()  # a signal's handler may fork in the middle of an operation
         self._store = store
         self._connection: sqlite3.Connection | None = None
@@ -275,7 +294,7 @@ class _Link:
                 connection.close()
 
 
-def _opened(store: SqliteStore) -> sqlite3.Connection:
+def _opened(store: SqliteFile) -> sqlite3.Connection:
     """Return a connection to the store's file, made and brought up to date where that is needed."""
     try:
         # Only when it is not there: closing a descriptor of a file drops this process's locks on it. -wal and -shm get
@@ -291,6 +310,8 @@ def _opened(store: SqliteStore) -> sqlite3.Connection:
         store.path, timeout=store.timeout_s, isolation_level=None, check_same_thread=False, cached_statements=64
     )
     try:
+        for pragma in store.pragmas:
+            connection.execute(f"PRAGMA {pragma}").fetchall()
         connection.execute("BEGIN")  # what is asked must be of one moment: another process may be making the tables
         version = _version(store, connection)  # before anything is changed: it may be somebody else's file
         connection.execute("COMMIT")
@@ -306,11 +327,11 @@ def _opened(store: SqliteStore) -> sqlite3.Connection:
     return connection
 
 
-def _version(store: SqliteStore, connection: sqlite3.Connection) -> int:
+def _version(store: SqliteFile, connection: sqlite3.Connection) -> int:
     """Return the file's version, 0 when it is empty."""
     [(application,)] = connection.execute("PRAGMA application_id").fetchall()
     [(version,)] = connection.execute("PRAGMA user_version").fetchall()
-    if application != APPLICATION_ID:
+    if application != store.application_id:
         [(tables,)] = connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
         if application or version or tables:
             raise StoreUnreadable(
@@ -324,7 +345,7 @@ def _version(store: SqliteStore, connection: sqlite3.Connection) -> int:
     return int(version)
 
 
-def _use_wal(store: SqliteStore, connection: sqlite3.Connection) -> None:
+def _use_wal(store: SqliteFile, connection: sqlite3.Connection) -> None:
     # Two that change the mode at once get "locked" without the wait that other statements have.
     deadline = time.monotonic() + store.timeout_s
     while True:
@@ -337,13 +358,13 @@ def _use_wal(store: SqliteStore, connection: sqlite3.Connection) -> None:
             time.sleep(0.005)
 
 
-def _migrate(store: SqliteStore, connection: sqlite3.Connection) -> None:
+def _migrate(store: SqliteFile, connection: sqlite3.Connection) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
         for script in store.migrations[_version(store, connection) :]:  # again, as another process may have been faster
             for statement in script.split(";"):
                 connection.execute(statement)
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA application_id = {store.application_id}")
         connection.execute(f"PRAGMA user_version = {len(store.migrations)}")
         connection.execute("COMMIT")
     finally:
@@ -351,14 +372,14 @@ def _migrate(store: SqliteStore, connection: sqlite3.Connection) -> None:
             connection.execute("ROLLBACK")
 
 
-def _locked(store: SqliteStore, by: str) -> StoreLocked:
+def _locked(store: SqliteFile, by: str) -> StoreLocked:
     return StoreLocked(
         f"{store} was held {by} for over {store.timeout_s:g} s",
         hint="repeat it; end what holds the file, or open the store with a larger timeout_s",
     )
 
 
-def _meant(store: SqliteStore, error: sqlite3.Error) -> StoreError:
+def _meant(store: SqliteFile, error: sqlite3.Error) -> StoreError:
     """Return what an error of SQLite means to the caller, by its result code (SQLite, "Result and Error Codes")."""
     name = getattr(error, "sqlite_errorname", type(error).__name__)
     match getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF:

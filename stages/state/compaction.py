@@ -52,6 +52,22 @@ def compacted(items: Iterable[Any], answer: Response) -> CompactedResponse:
     Raises:
         APIResponseError: the model wrote no summary.
     """
+    kept = [item for item in items if _is_users(item)]
+    said = summary_item(answer)
+    return CompactedResponse.new(
+        id=f"cmp_{os.urandom(12).hex()}",
+        created_at=int(time.time()),
+        output=[*kept, said],
+        usage=answer.usage,
+    ).with_meta(answer.meta)
+
+
+def summary_item(answer: Response) -> dict[str, Any]:
+    """Return the message that carries the summary which a model was asked for.
+
+    Raises:
+        APIResponseError: it wrote none.
+    """
     summary = answer.output_text.strip()
     if not summary or answer.status != "completed":
         raise APIResponseError(
@@ -59,14 +75,7 @@ def compacted(items: Iterable[Any], answer: Response) -> CompactedResponse:
             response=answer,
             hint="compact with another model, or shorten the conversation by hand",
         )
-    kept = [item for item in items if _is_users(item)]
-    said = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": HEADING + summary}]}
-    return CompactedResponse.new(
-        id=f"cmp_{os.urandom(12).hex()}",
-        created_at=int(time.time()),
-        output=[*kept, said],
-        usage=answer.usage,
-    ).with_meta(answer.meta)
+    return {"type": "message", "role": "user", "content": [{"type": "input_text", "text": HEADING + summary}]}
 
 
 def _is_users(item: Any) -> bool:

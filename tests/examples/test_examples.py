@@ -127,6 +127,16 @@ OFFLINE["stage_test"] = [
     r"^SAY HELLO\.$",
 ]
 
+OFFLINE["checkpoint"] = [
+    r"^asked: Name bird number 1\.\n(?:asked: .*\n){3}kept:  Name bird number 1\. True\n(?:kept:  .*\n){3}",
+    r"^asked: Name bird number 8\. True$",
+]
+
+OFFLINE["processes"] = [
+    r"^0 What is 1 \+ 1\?\n1 What is 2 \+ 2\?\n",
+    r"^11 What is 12 \+ 12\?\nhere: False\nchain \"chain\", stages\[0\] guard: on_input$",
+]
+
 OFFLINE["mcp_client"] = [
     r"^- weather \| Say what the weather is like in a city\.\n- mean \| ",
     r"^It is sunny in Rome\.\n\{'result': 23\.0\}$",
@@ -160,6 +170,8 @@ WITH_THE_MODEL = {
     "mcp_client": OFFLINE["mcp_client"],
     "picture": [r"^resolve: asks local for smollm2 in the format ", r"^transform: makes the request: POST http"],
     "stage_test": [r"^the stage keeps the contract$", r"^[^a-z]*[A-Z][^a-z]*$"],
+    "checkpoint": [r"^asked: Name bird number 4\.\nkept:  ", r"^asked: Name bird number 8\. True$"],
+    "processes": [r"^0 .*\w", r"^here: False$"],
 }
 
 TOOL = [

@@ -35,7 +35,7 @@ LAYERS = {
 }
 
 # These stage modules join the others.
-JOINING_STAGES = ("stages/__init__.py", "stages/presets.py")
+JOINING_STAGES = ("stages/__init__.py", "stages/presets.py", "stages/purpose_presets.py")
 
 IO_MODULES = tuple(
     f"pipeline/{name}.py" for name in ("runtime", "tasks", "transport", "pool", "network", "httpx_client")
@@ -62,7 +62,7 @@ OUTSIDE = {
     "langchain_core": ("pipeline/langchain_*.py",),
     "pydantic": ("pipeline/langchain_model.py",),
     "google": ("providers/google_account.py",),
-    "rich": ("commands/terminal.py",),
+    "rich": ("commands/terminal.py", "pipeline/batches/progress.py"),
 }
 
 

@@ -13,9 +13,17 @@ import pytest
 from conftest import Mode
 from hand_made import answer, given, host
 
+from antiphon import presets
 from antiphon.client import Client
 from antiphon.pipeline.chain import Chain
-from antiphon.pipeline.errors import APIStatusError, BadRequestError, ChainError, InvalidParameter, StageError
+from antiphon.pipeline.errors import (
+    APIStatusError,
+    BadRequestError,
+    ChainError,
+    InvalidParameter,
+    SetupError,
+    StageError,
+)
 from antiphon.pipeline.event_stream import EventStream
 from antiphon.pipeline.function_stages import stage
 from antiphon.pipeline.reply import Reply
@@ -237,6 +245,39 @@ def test_bound_parameters_are_defaults(mode: Mode) -> None:
 
         assert [sent["model"] for sent in client.requests] == ["bound", "given"]
         assert [sent["temperature"] for sent in client.requests] == [0.5, 0.5]
+
+    mode.run(body)
+
+
+def test_what_is_bound_to_a_nested_chain_goes_along(mode: Mode) -> None:
+    async def body() -> None:
+        client = scripted("Hello.")
+        inner = client.chain.bind(model="openai/inner", temperature=0.5, api_key="sk-canary-0123456789abcdef")
+        for outer in (Chain([audit, inner]), audit | inner, Chain([Chain([audit, inner])])):
+            await mode.call(outer)
+            await mode.call(outer.bind(model="openai/outer"))
+            await mode.call(outer.bind(model="openai/outer"), model="openai/given")
+        assert [sent["model"] for sent in client.requests] == ["inner", "outer", "given"] * 3
+        assert {sent["temperature"] for sent in client.requests} == {0.5}
+        assert "canary" not in f"{Chain([inner]).defaults}"
+
+        last = Chain([Chain([Log()]).bind(model="openai/first"), Chain(presets.responses).bind(model="openai/last")])
+        assert last.defaults["model"] == "openai/last"
+        assert last.replace(1, presets.responses).defaults["model"] == "openai/first"
+        assert Chain.from_toml(last.bind(user="me").to_toml()) == last.bind(user="me")
+
+    mode.run(body)
+
+
+def test_a_chain_is_bound_to_a_client_or_to_what_runs_its_calls(mode: Mode) -> None:
+    async def body() -> None:
+        client = scripted("Hello.")
+        for thing in (client, client.engine):
+            assert (
+                await mode.call(presets.responses.bind(thing), model="openai/m", api_key="k")
+            ).output_text == "Hello."
+        with pytest.raises(SetupError, match="a chain is bound to a str"):
+            presets.responses.bind("openai/m")  # type: ignore[arg-type]
 
     mode.run(body)
 

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from hand_made import answer
 
+from antiphon.mcp import errors as mcp_errors
+from antiphon.mcp import streamable_http
 from antiphon.pipeline import errors
 from antiphon.pipeline.errors import (
     AntiphonError,
@@ -26,6 +28,16 @@ from antiphon.pipeline.errors import (
     did_you_mean,
 )
 from antiphon.pipeline.reply import Attempt, Meta
+
+EVERY_MODULE = [mcp_errors, streamable_http]  # which have classes of the tree too
+
+
+def everywhere(cls: type[AntiphonError] = AntiphonError) -> list[type[AntiphonError]]:
+    """Return the class and all below it, in whatever module they are."""
+    assert all(EVERY_MODULE)
+    of_ours = [sub for sub in cls.__subclasses__() if sub.__module__.startswith("antiphon.")]
+    return [cls, *(found for sub in of_ours for found in everywhere(sub))]
+
 
 CLASSES = [found for _, found in inspect.getmembers(errors, inspect.isclass) if issubclass(found, AntiphonError)]
 
@@ -58,7 +70,7 @@ def test_the_drawing_names_the_builtins_that_errors_are_too() -> None:
         assert [issubclass(getattr(errors, name), getattr(builtins, other)) for other in also] == [True]
 
 
-@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: str(cls.__name__))
+@pytest.mark.parametrize("cls", sorted(set(everywhere()), key=str), ids=lambda cls: str(cls.__name__))
 def test_every_error_survives_pickle_and_copy(cls: type[AntiphonError]) -> None:
     error = cls("what", provider="p", model="m", status=500, hint="next", meta=Meta(call_id="c"), response=answer())
     error.__notes__ = ["a note"]

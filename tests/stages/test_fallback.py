@@ -24,6 +24,7 @@ from antiphon.pipeline.grammar import check_grammar
 from antiphon.pipeline.http import HttpRequest
 from antiphon.pipeline.wire import loads
 from antiphon.providers.scripted import ScriptedHost, function_call
+from antiphon.testing import check_stage
 
 BUSY = {"status": 429, "body": {"error": {"message": "slow down"}}}
 BROKEN = {"status": 500, "body": {"error": {"message": "broken"}}}
@@ -353,3 +354,101 @@ def test_a_tool_that_has_run_does_not_run_again_for_the_next_target(mode: Mode, 
         assert (types[2:], response.output_text) == (["message"], "It was found.")
         assert b"found" in (host.requests[2].body or b"")
         assert host.requests[2].url.startswith("https://api.x.ai/")
+
+
+# --- after the first content ------------------------------------------------------------------------------------------
+
+
+CUT = streamed_body(text_events("Shown, ", "and cut", end=False))
+
+
+def test_a_stream_goes_on_elsewhere_after_its_content_where_asked(mode: Mode) -> None:
+    seen: list[Any] = []
+    host = ScriptedHost([CUT, BUSY, "Whole."])
+    chain = chain_with("openai/gpt-5-mini", "xai/grok", after_content=True)
+    client = Client(chain, transport=host, hooks=[seen.append])
+
+    async def body() -> Any:
+        stream = await mode.call(client.chain, "Hi", model="openai/gpt-5", stream=True)
+        return await mode.events(stream), stream.response
+
+    events, response = mode.run(body)
+
+    assert check_grammar(events) == []
+    assert [(item.text, item.status) for item in response.output] == [
+        ("Shown, and cut", "incomplete"),
+        ("Whole.", "completed"),
+    ]
+    (mark,) = [event.to_dict() for event in events if event.type == "antiphon.fallback"]
+    assert (mark["failed"], mark["next"], mark["error"], mark["output_index"]) == (
+        "openai/gpt-5",
+        "xai/grok",
+        "StreamInterrupted",
+        1,
+    )
+    assert len({event.response.id for event in events if isinstance(event, ev.LifecycleEvent)}) == 1
+    assert [(attempt.provider, attempt.outcome) for attempt in response.meta.attempts] == [
+        ("openai", "failed"),
+        ("openai", "failed"),
+        ("xai", "completed"),
+    ]
+    assert response.meta.notes == ("openai/gpt-5 broke after its first content; xai/grok was asked anew",)
+    ends = [signal.name for signal in seen if signal.name.endswith(".end")]
+    assert ends == ["attempt.end"] * 3 + ["call.end"]
+
+
+def test_the_last_error_of_a_stream_that_went_on_has_all_that_came(mode: Mode) -> None:
+    host = ScriptedHost([CUT, streamed_body(text_events("Again ", "cut", end=False))])
+    chain = client_of(host, chain_with("xai/grok", after_content=True)).chain
+
+    async def body() -> StreamInterrupted:
+        stream = await mode.call(chain, "Hi", model="openai/gpt-5", stream=True)
+        with pytest.raises(StreamInterrupted) as caught:
+            await mode.events(stream)
+        return caught.value
+
+    error = mode.run(body)
+
+    assert error.provider == "xai"
+    assert error.response is not None
+    assert error.response.output_text == "Shown, and cutAgain cut"
+    assert error.__notes__[0].startswith("asked before: openai/gpt-5: StreamInterrupted")
+
+
+def test_a_stream_in_which_tools_have_run_does_not_go_on(mode: Mode) -> None:
+    def look_up(word: str) -> str:
+        """Look up a word."""
+        return "found"
+
+    calls = {"output": [function_call("look_up", {"word": "sea"}, "call_1")]}
+    host = ScriptedHost([calls, CUT, "Never."])
+    chain = client_of(host, chain_with("xai/grok", after_content=True)).chain
+
+    async def body() -> StreamInterrupted:
+        stream = await mode.call(chain, "Look", model="openai/gpt-5", stream=True, tools=[look_up])
+        with pytest.raises(StreamInterrupted) as caught:
+            await mode.events(stream)
+        return caught.value
+
+    assert mode.run(body).__notes__ == ["no other target was asked: tools have run in this answer, and would run again"]
+    assert len(host.requests) == 2
+
+
+def test_leaving_a_stream_that_may_go_on_is_told_from_the_inside_out(mode: Mode) -> None:
+    seen: list[Any] = []
+    host = ScriptedHost(["One two three."])
+    client = Client(chain_with("xai/grok", after_content=True), transport=host, hooks=[seen.append])
+
+    async def body() -> None:
+        stream = await mode.call(client.chain, "Hi", model="openai/gpt-5", stream=True)
+        await mode.next(stream)
+        await mode.close(stream)
+
+    mode.run(body)
+
+    ends = [(signal.name, signal.outcome.kind) for signal in seen if signal.name.endswith(".end")]
+    assert ends == [("attempt.end", "abandoned"), ("call.end", "abandoned")]
+
+
+def test_going_on_keeps_the_contract_of_stages() -> None:
+    assert check_stage(Fallback(("xai/grok",), after_content=True)) == []
