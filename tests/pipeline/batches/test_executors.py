@@ -138,7 +138,7 @@ def test_a_client_is_made_again_in_a_worker(pool: ProcessPoolExecutor) -> None:
         )
 
     assert [told(one) for one in results] == [("Response", "a"), ("Response", "b")]
-    assert results[0].meta.dropped[0].name == "session_id"  # type: ignore[union-attr]
+    assert results[0].meta.dropped[0].name == "session_id"
 
 
 def test_rows_that_cannot_be_sent_are_errors_of_theirs(pool: ProcessPoolExecutor) -> None:
