@@ -98,9 +98,10 @@ def test_a_chat_with_tools_history_cost_and_ctrl_c(tmp_path: Path) -> None:
         try:
             terminal.see(r"^> ")
             terminal.type("Is it sunny? And delete my notes.\n")
-            terminal.see(r"^run files\.delete\({'path': 'notes'}\)\? \[y/N\] ")
+            # The tool that needs no approval may end before the question is asked, or after it.
+            seen = terminal.see(r"^run files\.delete\({'path': 'notes'}\)\? \[y/N\] ")
             terminal.type("y\n")
-            seen = terminal.see(r"in all \$\d\.\d+\]\n> ")
+            seen += terminal.see(r"in all \$\d\.\d+\]\n> ")
             assert '[weather.get_weather({"city":"Rome"}) → It is sunny in Rome, and 21 degrees.]' in seen
             assert '[files.delete({"path":"notes"}) → deleted notes]' in seen
             assert "Sunny, and gone.\n[6 in, 8 out; $0.022000, in all $0.022000]" in seen
