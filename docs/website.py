@@ -32,7 +32,7 @@ _LINK = re.compile(
     r"^```.*?^```|`[^`]*`|(?<=\]\()(?![a-z]+:|#)(?P<place>[^)\s#]+)(?P<anchor>#[^)\s]*)?(?=\))",
     re.MULTILINE | re.DOTALL,
 )
-_ENTRY = re.compile(r"^- \[(?P<title>[^\]]+)\]\((?P<page>[\w.-]+\.md)\)", re.MULTILINE)
+_ENTRY = re.compile(r"^- \[(?P<title>[^\]]+)\]\((?P<page>[\w./-]+\.md)\)", re.MULTILINE)
 _SECTION = re.compile(r"^## (?P<title>.+)\n(?P<body>(?:(?!^## ).*\n?)*)", re.MULTILINE)
 
 
@@ -59,10 +59,9 @@ def lay_out(source: Path) -> None:
     from reference import pages  # beside this file
 
     source.mkdir(parents=True)
-    for page in sorted(DOCS.glob("*.md")):
-        (source / page.name).write_text(linked(page, source), "utf-8")
-    for name, page in FROM_ROOT.items():
-        (source / name).write_text(linked(page, source), "utf-8")
+    for name in written():
+        (source / name).parent.mkdir(exist_ok=True)
+        (source / name).write_text(linked(name, source), "utf-8")
     made = pages()
     (source / "reference").mkdir()
     for name, text in made.items():
@@ -71,19 +70,22 @@ def lay_out(source: Path) -> None:
     index.write_text(index.read_text("utf-8") + "\n".join(navigation([f"reference/{name}" for name in made])), "utf-8")
 
 
-def linked(page: Path, source: Path) -> str:
+def written() -> dict[str, Path]:
+    """Return the pages that are written by hand, by their names on the site, e.g. "stages/retry.md"."""
+    return {page.relative_to(DOCS).as_posix(): page for page in sorted(DOCS.rglob("*.md"))} | FROM_ROOT
+
+
+def linked(name: str, source: Path) -> str:
     """Return a page's text with its relative links as they are on the site."""
-    places = {path: name for name, path in FROM_ROOT.items()}
+    page = written()[name]
+    names = {path: name for name, path in written().items()} | {ROOT / "README.md": "index.md"}
 
     def at(found: re.Match[str]) -> str:
         if found["place"] is None:
             return found[0]
         path, anchor = (page.parent / found["place"]).resolve(), found["anchor"] or ""
-        if path == ROOT / "README.md":
-            return f"index.md{anchor}"
-        if path.parent == DOCS and path.suffix == ".md":
-            return path.name + anchor
-        return places.get(path, Path(os.path.relpath(path, source)).as_posix()) + anchor
+        place = source / names[path] if path in names else path
+        return Path(os.path.relpath(place, (source / name).parent)).as_posix() + anchor
 
     return _LINK.sub(at, page.read_text("utf-8"))
 
@@ -102,8 +104,8 @@ def navigation(reference: list[str]) -> Iterator[str]:
 
 def add_markdown(source: Path, out: Path) -> None:
     """Put the pages as Markdown beside the HTML, where llms.txt leads to."""
-    for page in source.glob("*.md"):
-        shutil.copy(DOCS / "index.md" if page.name == "index.md" else page, out)
+    for name in written():
+        shutil.copy(DOCS / name if name == "index.md" else source / name, out / name)
     shutil.copy(DOCS / "llms.txt", out)
 
 

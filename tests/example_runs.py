@@ -76,6 +76,14 @@ _BACKGROUND = [
     r"^followed: True completed\ncancelled: completed\ndeleted: True\nNotFoundError$",
 ]
 
+_GIVEN = [
+    r"^openai/gpt-5 {} {.*'max_output_tokens': 24.*}$",
+    r"^openai/gpt-5 {'store': True} {.*'store': True.*}$",
+    r"^xai/grok-4 {} {'model': 'grok-4', 'max_output_tokens': 24}$",
+]
+_NAMED = [
+    r"^smart is gpt-5 at openai\nmodel \"anthropic/claude-opus-4-5\" is none of those .*\n  hint: known: fast, smart$"
+]
 _MARKED = [
     r"^anthropic/claude-sonnet-4-5 marks in \['system', 'messages'\] key None$",
     r"^openai/gpt-5 marks in \[\] key antiphon-[0-9a-f]{32}$",
@@ -188,5 +196,7 @@ COOKBOOK: dict[str, tuple[list[str], list[str] | None]] = {
         ],
         [r"^Name a bird\. .*\w", r"^  input\[0:2\]: the oldest turns"],
     ),
+    "defaults": ([*_GIVEN, r"^Say hello\.$"], [*_GIVEN, r"\w+"]),
+    "rename": ([r"^Say hello\.$", *_NAMED], [r"\w+", *_NAMED]),
     "prompt_cache": ([*_MARKED, r"^Say hello\.$"], [*_MARKED, r"\w+"]),
 }

@@ -33,7 +33,7 @@ def test_the_page_says_what_the_index_does() -> None:
 def test_the_page_has_the_form_of_llmstxt() -> None:
     head, _, lists = PAGE.read_text("utf-8").partition("\n## ")
 
-    entry = r"- \[[^\]]+\]\([\w.-]+\.md\): \S.*\n"
+    entry = r"- \[[^\]]+\]\([\w./-]+\.md\): \S.*\n"
     assert re.match(r"# Antiphon\n\n> \S.*\n\n", head)
     assert re.fullmatch(rf"(?:[A-Z]\w+\n\n(?:{entry})+(?:\n## |\Z))+", lists)
     assert lists.rpartition("\n## ")[2].startswith("Optional\n")

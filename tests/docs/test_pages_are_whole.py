@@ -45,8 +45,8 @@ def _is_stage(kind: type) -> bool:
     [found for name in antiphon.__all__ if isinstance(found := getattr(antiphon, name), type) and _is_stage(found)],
     ids=lambda stage: stage.__name__,
 )
-def test_the_section_of_a_stage_names_its_settings_and_options(stage: type[Stage]) -> None:
-    text = section("stages.md", stage.__name__)
+def test_the_page_of_a_stage_names_its_settings_and_options(stage: type[Stage]) -> None:
+    text = (DOCS / "stages" / f"{stage.__struct_config__.tag}.md").read_text("utf-8")
 
     names = [*stage.__struct_fields__, *(option.name for option in stage.options)]
     assert [name for name in names if f"`{name}`" not in text] == []

@@ -23,7 +23,7 @@ import antiphon
 from antiphon.providers import catalog
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 LINKED_PAGES = [
     *PAGES,
     *(ROOT / name for name in ("CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "examples/README.md")),
@@ -132,6 +132,9 @@ def headings(page: Path) -> set[str]:
 
 
 def test_every_page_of_the_docs_is_listed_in_the_index_once() -> None:
-    listed = re.findall(r"^- \[[^\]]+\]\(([\w.-]+)\): ", (ROOT / "docs" / "index.md").read_text("utf-8"), re.MULTILINE)
+    docs = ROOT / "docs"
 
-    assert sorted(listed) == [page.name for page in PAGES if page.parent.name == "docs" and page.name != "index.md"]
+    listed = re.findall(r"^- \[[^\]]+\]\(([\w./-]+)\): ", (docs / "index.md").read_text("utf-8"), re.MULTILINE)
+
+    there = [page.relative_to(docs).as_posix() for page in docs.rglob("*.md")]
+    assert sorted([*listed, "index.md"]) == sorted(there)

@@ -1,12 +1,14 @@
-"""The tables of settings and options in docs/stages.md are made from the stages; `make pages` writes them.
+"""Each stage has a page in docs/stages, named as the stage is in a chain; `make pages` writes its tables.
 
-The prose of a section is by hand. Its tables stand between two comments, or at its end where there are none yet.
+The prose is by hand. The tables of settings and options, which are made from the class, stand between two comments, or
+at the end where there are none yet. The list of all stages in docs/stages.md and the one in docs/index.md are by hand.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from importlib.metadata import entry_points
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -16,10 +18,10 @@ import pytest
 from doc_tables import cell, explained, names, ruled
 
 import antiphon
-from antiphon import Stage
+from antiphon import Stage, presets
 from antiphon.pipeline.stage import field_types
 
-PAGE = Path(__file__).parents[2] / "docs" / "stages.md"
+DOCS = Path(__file__).parents[2] / "docs"
 BEGIN, END = "<!-- made from the class -->", "<!-- end -->"
 
 STAGES = {
@@ -27,6 +29,7 @@ STAGES = {
     for name in antiphon.__all__
     if isinstance(kind := getattr(antiphon, name), type) and issubclass(kind, Stage) and kind is not Stage
 }
+PAGES = {kind: DOCS / "stages" / f"{kind.__struct_config__.tag}.md" for kind in STAGES.values()}
 BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 WORDS = {
     "Any": "any",
@@ -39,24 +42,17 @@ WORDS = {
 }
 
 
-def page(text: str) -> str:
+def page(stage: type[Stage], text: str) -> str:
     """Return the page as it should be: its prose, with the tables of today."""
-
-    def with_tables(found: re.Match[str]) -> str:
-        stage = STAGES.get(found["title"])
-        if stage is None:
-            return found[0]
-        made = "\n".join((BEGIN, "", *tables(stage), "", END))
-        head, mark, rest = found[0].partition(BEGIN)
-        if mark:
-            return head + made + rest.partition(END)[2]
-        return f"{head.rstrip()}\n\n{made}\n\n"
-
-    whole = re.sub(r"^## (?P<title>.+)\n(?:(?!^## ).*\n)*", with_tables, text, flags=re.MULTILINE)
-    return whole.rstrip("\n") + "\n"
+    head, mark, rest = text.partition(BEGIN)
+    made = "\n".join((BEGIN, "", *tables(stage), "", END))
+    if not mark:
+        return f"{head.rstrip()}\n\n{made}\n"
+    return head + made + rest.partition(END)[2]
 
 
 def tables(stage: type[Stage]) -> Iterator[str]:
+    yield from (f"Its name in chains and chain files is `{stage.__struct_config__.tag}`.", "")
     settings, options = list(setting_rows(stage)), [(f"`{one.name}`", cell(one.doc)) for one in stage.options]
     if settings:
         yield from ruled(("setting", "type", "default", "meaning"), settings)
@@ -106,10 +102,35 @@ def shown_default(field: msgspec.structs.FieldInfo) -> str:
     return f"`{value:,}`".replace(",", "_") if type(value) is int else f"`{value!r}`".replace("'", '"')
 
 
-def test_the_page_says_what_the_stages_do() -> None:
-    text = PAGE.read_text("utf-8")
+@pytest.mark.parametrize("stage", STAGES.values(), ids=STAGES)
+def test_the_page_of_a_stage_says_what_the_class_does(stage: type[Stage]) -> None:
+    text = PAGES[stage].read_text("utf-8")
 
-    assert text == page(text), "write it again: make pages"
+    assert text.startswith(f"# {stage.__name__}\n")
+    assert text == page(stage, text), "write it again: make pages"
+
+
+def test_every_stage_that_has_a_name_in_chain_files_has_a_page_and_every_page_a_stage() -> None:
+    named = {entry.load() for entry in entry_points(group="antiphon.stages") if entry.value.startswith("antiphon.")}
+
+    assert named == {*STAGES.values()}
+    assert sorted(PAGES.values()) == sorted((DOCS / "stages").glob("*"))
+
+
+def test_the_list_has_every_stage_with_the_words_of_the_index() -> None:
+    rows = re.findall(r"^\| \[(\w+)\]\((stages/\w+\.md)\) \| (.+?) \| .+ \|$", read("stages.md"), re.MULTILINE)
+    entries = re.findall(r"^- \[(\w+)\]\((stages/\w+\.md)\): (.+)$", read("index.md"), re.MULTILINE)
+
+    assert rows == entries
+    assert sorted((name, place) for name, place, _ in rows) == sorted(
+        (kind.__name__, path.relative_to(DOCS).as_posix()) for kind, path in PAGES.items()
+    )
+    stock = [type(stage).__name__ for stage in presets.responses]
+    assert [name for name, _, _ in rows][: len(stock)] == stock
+
+
+def read(page: str) -> str:
+    return (DOCS / page).read_text("utf-8")
 
 
 @pytest.mark.parametrize("stage", STAGES.values(), ids=STAGES)
@@ -120,4 +141,5 @@ def test_every_setting_of_a_stage_is_explained_by_its_docstring(stage: type[Stag
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(PAGE.read_text("utf-8")), "utf-8")
+    for kind, path in PAGES.items():
+        path.write_text(page(kind, path.read_text("utf-8")), "utf-8")
