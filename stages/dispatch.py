@@ -18,6 +18,7 @@ from ..pipeline.errors import (
     APITimeoutError,
     AuthenticationError,
     SetupError,
+    forget_frames,
 )
 from ..pipeline.event_stream import EventStream, finally_
 from ..pipeline.http import Exchange, HttpRequest
@@ -61,10 +62,11 @@ class Dispatch(Stage, frozen=True):
         proof = await _asked(target.credential, context)
         try:
             return await _proven(request, target, wire, proof)
-        except AuthenticationError:
+        except AuthenticationError as refused:
             newer = await _asked(target.credential, context, renew=True)
             if newer == proof:
                 raise
+            forget_frames(refused)  # as Retry does
         return await _proven(request, target, wire, newer)
 
 

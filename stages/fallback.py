@@ -10,7 +10,7 @@ from ..pipeline import errors
 from ..pipeline.aim import Aim, named
 from ..pipeline.assembler import replay
 from ..pipeline.continued_stream import ContinuedStream
-from ..pipeline.errors import AntiphonError, SetupError, StageError, did_you_mean
+from ..pipeline.errors import AntiphonError, SetupError, StageError, did_you_mean, forget_frames
 from ..pipeline.event_stream import EventStream, committed
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request
@@ -140,6 +140,7 @@ class _Further:
         context.dropped[:] = self._dropped  # what is told in the end is what did not reach who answers
         self._asked = self._aims.pop(0).at(self._request, "it belongs to the first target, which failed")
         _tell(before, self._asked, type(error).__name__)
+        forget_frames(error)  # hooks may keep it, and by it this call's frames, and by them the stream that comes now
         return self._asked
 
     def _goes_on(self, error: AntiphonError) -> bool:
