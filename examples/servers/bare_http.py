@@ -4,6 +4,7 @@ python examples/servers/bare_http.py        prints its port, and serves at http:
 """
 
 import json
+import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from bare import reply_to
@@ -33,7 +34,15 @@ class Mcp(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+class Server(ThreadingHTTPServer):
+    """The server of the standard library, but that a client that goes away is no news."""
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
+
+
 if __name__ == "__main__":
-    with ThreadingHTTPServer(("127.0.0.1", 0), Mcp) as server:
+    with Server(("127.0.0.1", 0), Mcp) as server:
         print(server.server_port, flush=True)
         server.serve_forever()
