@@ -159,10 +159,18 @@ def test_it_runs_inside_a_running_loop_too(mode: Mode) -> None:
     assert mode.run(body) == []
 
 
+NEEDED: dict[str, dict[str, Any]] = {"Budget": {"tokens": 10_000}}
+"""Settings without which a stage means nothing, though each has a default."""
+
+
 def _by_default() -> list[Stage]:
     kinds = [found for name in antiphon.__all__ if isinstance(found := getattr(antiphon, name), type)]
     stages = [kind for kind in kinds if issubclass(kind, Stage) and kind is not Stage and not kind.is_terminal]
-    return [kind() for kind in stages if all(not field.required for field in msgspec.structs.fields(kind))]
+    return [
+        kind(**NEEDED.get(kind.__name__, {}))
+        for kind in stages
+        if all(not field.required for field in msgspec.structs.fields(kind))
+    ]
 
 
 @pytest.mark.slow
