@@ -6,6 +6,9 @@ python examples/servers/bare_http.py        prints its port, and serves at http:
 import json
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parent))  # where PYTHONSAFEPATH has left it out
 
 from bare import reply_to
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -235,8 +236,9 @@ def test_many_processes_share_a_budget_in_a_store(mode: Mode, streamed: bool, tm
             for _ in range(2 if streamed else 1):
                 await mode.response(client.chain, "Hi", streamed=streamed, model="openai/m", max_output_tokens=4)
             await mode.close(client)
-        client = scripted("Never.", chain=chain_with(tokens=USED, state_store=open_store(url)))
-        return (await refused(mode, client.chain)).used
+        with contextlib.closing(open_store(url)) as store:
+            client = scripted("Never.", chain=chain_with(tokens=USED, state_store=store))
+            return (await refused(mode, client.chain)).used
 
     assert mode.run(body) == (4 if streamed else 2) * USED
 
