@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(abspath $(VENV))/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+# `make PIP_INSTALL="uv pip install -q --python .venv/bin/python" ...` is faster.
+PIP_INSTALL ?= $(PIP) install
 TREE := pyproject.toml $(wildcard *.py) $(shell find commands pipeline stages providers mcp testing -type d -not -name __pycache__)
 LOCK := $(BIN)/uv pip compile pyproject.toml -q --upgrade --python-version 3.11 --universal --generate-hashes --no-annotate --no-header
 
@@ -77,7 +79,7 @@ $(VENV)/python.done:
 	touch $@
 
 $(VENV)/%.done: requirements/%.txt $(VENV)/python.done
-	$(PIP) install --no-deps --require-hashes -r $<
+	$(PIP_INSTALL) --no-deps --require-hashes -r $<
 	touch $@
 
 # In strict mode a new file is invisible until it is linked again; that takes about two seconds.
