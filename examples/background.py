@@ -14,13 +14,17 @@ from antiphon import ResponseSettled, Signal
 model = sys.argv[1] if len(sys.argv) > 1 else "scripted/echo"
 
 
-def tell(signal: Signal) -> None:
+settled: list[str] = []
+
+
+def note(signal: Signal) -> None:
+    """Take note of the end; it is told by the thread that did the work."""
     if isinstance(signal, ResponseSettled):
-        print("settled:", signal.outcome)
+        settled.append(signal.outcome)
 
 
 # Keep the client open until the work is done: it does it, in a thread, or in a task of the event loop.
-with antiphon.Client(hooks=[tell]) as client:
+with antiphon.Client(hooks=[note]) as client:
     begun = client.responses("Count from one to five.", model, background=True, max_output_tokens=32)
     print("begun:", begun.status)
 
@@ -37,3 +41,5 @@ with antiphon.Client(hooks=[tell]) as client:
         client.get_responses(begun.id)
     except antiphon.NotFoundError as error:
         print(type(error).__name__)
+
+print("settled:", *settled)

@@ -15,6 +15,7 @@ per client and position, and read with `request.context.state_of(self, Kind)`; w
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import operator
@@ -298,7 +299,7 @@ class Stage(
     def changed_settings(self) -> dict[str, Any]:
         """Return the settings that are not their defaults, by name."""
         found: dict[str, Any] = {}
-        for field in msgspec.structs.fields(type(self)):
+        for field in _fields(type(self)):
             usual = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
             value = getattr(self, field.name)
             if value is not usual and value != usual:
@@ -315,6 +316,10 @@ class Stage(
         if made_of is not None and found_at(*place_in_code(made_of)) == self:
             return found_at, place_in_code(made_of)  # a decorator has put the stage in its function's place
         return _make, (type(self), settings)
+
+
+# Without it, most of a dry run's time would go into reading annotations again and again.
+_fields = functools.cache(msgspec.structs.fields)
 
 
 def chains_in(value: object) -> dict[Any, Chain]:

@@ -72,8 +72,7 @@ _RECORDED = [
 ]
 _BACKGROUND = [
     r"^begun: queued$",
-    r"^settled: completed$",
-    r"^followed: True completed\ncancelled: completed\ndeleted: True\nNotFoundError$",
+    r"^followed: True completed\ncancelled: completed\ndeleted: True\nNotFoundError\nsettled: completed$",
 ]
 
 _GIVEN = [
