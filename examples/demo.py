@@ -22,6 +22,7 @@ INSIDE = {
     "validate": "checks the call",
     "response_ids": "makes ids that say who answered",
     "parse_output": "reads a typed answer, where one is asked for",
+    "remember": "keeps responses, where the host keeps none",
     "tools": "runs what the model calls, where it has tools of ours",
     "resolve": "finds provider, address, key and dialect",
     "retry": "repeats what fails in passing; waits for the first text",
