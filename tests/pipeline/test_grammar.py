@@ -28,7 +28,7 @@ Damage: TypeAlias = "Callable[[Events, int, random.Random], tuple[Events, tuple[
 texts = st.text(max_size=6)
 pieces = st.lists(texts, max_size=4)
 many = settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow]
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow]
 )
 
 

@@ -19,7 +19,7 @@ from antiphon.providers.dialects.chat_answer import ChatAnswer
 from antiphon.providers.dialects.envelope import Envelope, seal
 
 FIELDS = {"model": "asked-for", "created_at": 1}
-SMALL = 3 * 1024
+SMALL = 6 * 1024
 
 
 def sealed(form: str, blocks: tuple[Any, ...]) -> str:
@@ -94,7 +94,7 @@ def cuts_of(name: str, size: int) -> Iterator[list[int]]:
         yield list(range(1, size))
         return
     chance = random.Random(name)
-    for _ in range(20):
+    for _ in range(40):
         yield sorted(chance.sample(range(1, size), chance.choice([1, 2, 10, 100])))
 
 

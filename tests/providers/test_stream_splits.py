@@ -10,7 +10,7 @@ from recordings import load
 
 from antiphon.providers.dialects.responses import NativeStream
 
-SMALL = 4 * 1024
+SMALL = 8 * 1024
 
 
 def recorded() -> list[tuple[str, bytes]]:
