@@ -12,18 +12,21 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
+from .async_runtime import AsyncRuntime
 from .build import Built
 from .context import CallContext
+from .driver import Portal, drive
 from .errors import AntiphonError, CallError, InvalidParameter, SetupError, UnknownKeyword, did_you_mean
 from .event_stream import EventStream
 from .hook_queue import FLUSH_S, Hook, HookQueue, runs_in_place, wants_stage_times
 from .params import NAMES, PARAMS, Null, Operation, Params
 from .reply import Dropped, Reply
 from .request import Handler, Request
-from .runtime import AsyncRuntime, Portal, Runtime, SyncRuntime, drive
+from .runtime import Runtime
 from .secret import mask
 from .signals import Sink
 from .stage import Option, Stage
+from .sync_runtime import SyncRuntime
 from .tasks import LoopTask, ThreadTask
 from .timeouts import Timeouts
 from .watch import watch

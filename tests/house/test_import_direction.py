@@ -38,7 +38,11 @@ LAYERS = {
 JOINING_STAGES = ("stages/__init__.py", "stages/presets.py", "stages/purpose_presets.py")
 
 IO_MODULES = tuple(
-    f"pipeline/{name}.py" for name in ("runtime", "tasks", "transport", "pool", "network", "httpx_client")
+    f"pipeline/{name}.py"
+    for name in (
+        *("sync_runtime", "async_runtime", "driver", "tasks"),
+        *("transport", "pool", "network", "httpx_client"),
+    )
 )
 
 # Which files may name a package from outside. One that is not listed here may be named nowhere.

@@ -8,8 +8,9 @@ import pytest
 from conftest import Mode
 
 from antiphon.pipeline.accounts import Account, Accounts, Amount
-from antiphon.pipeline.runtime import AsyncRuntime, SyncRuntime
+from antiphon.pipeline.async_runtime import AsyncRuntime
 from antiphon.pipeline.stores.memory import MemoryStore
+from antiphon.pipeline.sync_runtime import SyncRuntime
 
 
 def runtime_of(mode: Mode) -> Any:

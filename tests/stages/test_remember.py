@@ -30,10 +30,10 @@ from antiphon.pipeline.errors import (
     UnsupportedOperation,
     UnsupportedParameter,
 )
-from antiphon.pipeline.runtime import SyncRuntime
 from antiphon.pipeline.secret import FromEnv, Secret
 from antiphon.pipeline.stores.memory import MemoryStore
 from antiphon.pipeline.stores.store import Store, key_of, open_store
+from antiphon.pipeline.sync_runtime import SyncRuntime
 from antiphon.providers.response_ids import encode_id, is_kept
 from antiphon.stages.state.shelf import Shelf
 from antiphon.testing import ScriptedClient, function_call, message, scripted
