@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable, Coroutine, Hashable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from .event_loop import at_loop_end, poster, running_loop
 from .http import Exchange, HttpRequest, Transport
 from .runtime import Event, Job, Lock, Spawn, check_race
-from .tasks import LoopTask, Task, Tasks, poster, running_loop
+from .tasks import LoopTask, Task, Tasks
 from .timeouts import Pace
 
 if TYPE_CHECKING:
@@ -142,11 +143,7 @@ class AsyncRuntime:
         return loop
 
     def at_end(self, fn: Callable[[], object]) -> Callable[[], None]:
-        from .network import LoopSide
-
-        side = LoopSide(running_loop())
-        side.at_end(fn)
-        return side.forget
+        return at_loop_end(fn)
 
 
 class _LoopEvent:

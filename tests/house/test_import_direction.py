@@ -40,8 +40,8 @@ JOINING_STAGES = ("stages/__init__.py", "stages/presets.py", "stages/purpose_pre
 IO_MODULES = tuple(
     f"pipeline/{name}.py"
     for name in (
-        *("sync_runtime", "async_runtime", "driver", "tasks"),
-        *("transport", "pool", "network", "httpx_client"),
+        *("sync_runtime", "async_runtime", "driver", "tasks", "event_loop"),
+        *("transport", "link", "blocking_link", "loop_link", "tls", "httpx_client"),
     )
 )
 
@@ -176,7 +176,8 @@ def test_the_root_holds_entry_points_only() -> None:
         ("pipeline/chain.py", "import asyncio.events", True),
         ("pipeline/chain.py", "import numpy", True),
         ("pipeline/chain.py", "from .errors import ChainError\nimport msgspec, json", False),
-        ("pipeline/pool.py", "import httpcore", False),
+        ("pipeline/link.py", "import httpcore", False),
+        ("pipeline/pool.py", "import httpcore", True),
         ("providers/catalog.py", "from ..mcp import session", True),
         ("mcp/session.py", "import antiphon.providers", True),
         ("mcp/session.py", "from ..pipeline.errors import AntiphonError", False),
