@@ -238,3 +238,25 @@ def test_two_positions_with_one_file_share_it(mode: Mode, tmp_path: Path) -> Non
     mode.run(body)
 
     assert len(path.read_bytes().splitlines()) == 2
+
+
+def test_a_model_on_this_machine_is_known_by_its_name_and_not_by_its_port(
+    mode: Mode, streamed: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "run.jsonl"
+    call = {"model": "local/smollm2", "streamed": streamed}
+
+    async def body() -> tuple[Any, Any]:
+        with Server(serve) as server:
+            client = Client(recording(path, api_base=f"{server.url}/v1"))
+            first = await mode.response(client.chain, **call)
+            await mode.close(client)
+        again = await mode.response(Client(replaying(path)).chain, **call)
+        with pytest.raises(CassetteMiss, match="local://other"):
+            await mode.response(Client(replaying(path)).chain, **{**call, "model": "local/other"})
+        return first, again
+
+    first, again = mode.run(body)
+
+    assert first.output_text == again.output_text == "One two 😀."
+    assert '"url":"local://smollm2/responses"' in path.read_text()
