@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 from conftest import Mode
 from hand_made import answer, host
 
+from antiphon import Timeouts
 from antiphon.pipeline.chain import Chain
-from antiphon.pipeline.errors import APIConnectionError, InternalServerError, RateLimitError, SetupError
+from antiphon.pipeline.errors import (
+    APIConnectionError,
+    APITimeoutError,
+    InternalServerError,
+    RateLimitError,
+    SetupError,
+)
 from antiphon.pipeline.grammar import check_grammar
 from antiphon.testing import function_call, message, scripted
 
@@ -57,6 +65,24 @@ def test_hosts_of_other_formats_are_scripted_in_the_same_terms(mode: Mode, strea
         assert response.meta is not None
         assert response.meta.provider == model.split("/")[0]
         assert client.requests[0]["input"] == "Hi"
+
+    mode.run(body)
+
+
+@pytest.mark.parametrize("model", ["openai/m", "ollama/m"])
+def test_a_script_that_takes_too_long_is_a_host_that_does(mode: Mode, streamed: bool, model: str) -> None:
+    def slow(body: Any) -> str:
+        time.sleep(0.03)
+        return "Late."
+
+    async def body() -> None:
+        client = scripted(slow)
+        limits = [("total", Timeouts(total=0.02)), *([("first_event", Timeouts(first_event=0.02))] if streamed else [])]
+        for limit, timeout in limits:
+            with pytest.raises(APITimeoutError) as caught:
+                await mode.response(client.chain, model=model, streamed=streamed, timeout=timeout, num_retries=0)
+            assert (caught.value.limit, caught.value.limit_s) == (limit, 0.02)
+        assert (await mode.response(client.chain, model=model, streamed=streamed, timeout=5)).output_text == "Late."
 
     mode.run(body)
 
