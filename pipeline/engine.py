@@ -55,7 +55,8 @@ class Engine:
 
     Args:
         timeouts: the limits of calls that do not bring their own.
-        transport: the user's own httpx (or compatible) client, for sync or for async calls; never closed here.
+        transport: the user's own httpx (or compatible) client, for sync or for async calls, or a `Transport`, or what
+            has one for each mode, `of_mode(is_async)`; never closed here.
         hooks: functions that get the signals of every call.
         hook_limit: signals that may wait for hooks which run beside their calls.
         tenant: whose data stores keep apart.
@@ -290,6 +291,8 @@ class Engine:
 
     def _make_transport(self, is_async: bool) -> Transport:
         if self._given is not None:
+            if hasattr(self._given, "of_mode"):
+                return cast("Transport", self._given.of_mode(is_async))
             if hasattr(self._given, "open"):
                 return cast("Transport", self._given)
             from .httpx_client import HttpxTransport

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 from conftest import Mode
 from hand_made import answer, host
+from scripted_mcp import scripted_mcp
 
 from antiphon import Timeouts
 from antiphon.pipeline.chain import Chain
 from antiphon.pipeline.errors import (
+    AntiphonError,
     APIConnectionError,
     APITimeoutError,
     InternalServerError,
@@ -83,6 +85,35 @@ def test_a_script_that_takes_too_long_is_a_host_that_does(mode: Mode, streamed: 
                 await mode.response(client.chain, model=model, streamed=streamed, timeout=timeout, num_retries=0)
             assert (caught.value.limit, caught.value.limit_s) == (limit, 0.02)
         assert (await mode.response(client.chain, model=model, streamed=streamed, timeout=5)).output_text == "Late."
+
+    mode.run(body)
+
+
+def test_a_server_of_tools_on_this_machine_is_really_asked(mode: Mode, streamed: bool) -> None:
+    async def body() -> None:
+        with scripted_mcp() as server:
+            calls = {"output": [function_call("add", {"a": 1, "b": 2})]}
+            client = scripted(calls, "done it is", mcp_servers={"sums": server.url})
+            tools = [{"type": "mcp", "server_label": "sums", "require_approval": "never"}]
+            response = await mode.response(client.chain, model="ollama/m", streamed=streamed, tools=tools)
+
+            assert [item.type for item in response.output] == ["mcp_list_tools", "mcp_call", "message"]
+            assert response.output[1].output == "3"
+            assert len(client.requests) == 2
+            await mode.close(client)
+
+    mode.run(body)
+
+
+def test_a_server_of_tools_elsewhere_is_not_asked(mode: Mode, streamed: bool) -> None:
+    async def body() -> None:
+        client = scripted("never said", mcp_servers={"sums": "https://sums.example/mcp"})
+        tools = [{"type": "mcp", "server_label": "sums", "require_approval": "never"}]
+        with pytest.raises(AntiphonError, match="about to leave this machine"):
+            await mode.response(client.chain, model="openai/m", streamed=streamed, tools=tools, mcp_execute="local")
+
+        assert client.requests == []
+        await mode.close(client)
 
     mode.run(body)
 
