@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import msgspec
 
 from .http import Headers
-from .response import CompactedResponse, DeletedResponse, InputTokens, ItemPage, Response, Usage
+from .response import CompactedResponse, DeletedResponse, InputTokens, ItemPage, Response
+from .response_fields import Usage
 
 if TYPE_CHECKING:
     from .event_stream import EventStream
