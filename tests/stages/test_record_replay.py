@@ -244,7 +244,7 @@ def test_a_model_on_this_machine_is_known_by_its_name_and_not_by_its_port(
     mode: Mode, streamed: bool, tmp_path: Path
 ) -> None:
     path = tmp_path / "run.jsonl"
-    call = {"model": "local/smollm2", "streamed": streamed}
+    call: dict[str, Any] = {"model": "local/smollm2", "streamed": streamed}
 
     async def body() -> tuple[Any, Any]:
         with Server(serve) as server:

@@ -21,6 +21,7 @@ from antiphon.pipeline.errors import (
     SetupError,
 )
 from antiphon.pipeline.grammar import check_grammar
+from antiphon.pipeline.items import McpCall
 from antiphon.testing import function_call, message, scripted
 
 
@@ -97,8 +98,9 @@ def test_a_server_of_tools_on_this_machine_is_really_asked(mode: Mode, streamed:
             tools = [{"type": "mcp", "server_label": "sums", "require_approval": "never"}]
             response = await mode.response(client.chain, model="ollama/m", streamed=streamed, tools=tools)
 
-            assert [item.type for item in response.output] == ["mcp_list_tools", "mcp_call", "message"]
-            assert response.output[1].output == "3"
+            _, called, said = response.output
+            assert isinstance(called, McpCall)
+            assert (called.output, said.type) == ("3", "message")
             assert len(client.requests) == 2
             await mode.close(client)
 
