@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from ..pipeline.address import parse_url
-from ..pipeline.assembler import replay
 from ..pipeline.errors import APIConnectionError, InvalidModel, SetupError
 from ..pipeline.http import Headers, HttpRequest
+from ..pipeline.replay import replay
 from ..pipeline.response import Response
 from ..pipeline.timeouts import Pace
 from ..pipeline.wire import encode, loads

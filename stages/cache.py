@@ -10,10 +10,10 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from ..pipeline.assembler import replay
 from ..pipeline.errors import InvalidParameter, StoreError
 from ..pipeline.event_stream import EventStream
 from ..pipeline.params import CreateParams
+from ..pipeline.replay import replay
 from ..pipeline.reply import Outcome, Reply
 from ..pipeline.request import Handler, Request, Target
 from ..pipeline.response import Response

@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 from msgspec.structs import force_setattr as note
 from msgspec.structs import replace
 
-from ..pipeline.assembler import replay
 from ..pipeline.context import CallContext
 from ..pipeline.credential import Credential
 from ..pipeline.errors import (
@@ -23,6 +22,7 @@ from ..pipeline.errors import (
 from ..pipeline.event_stream import EventStream, finally_
 from ..pipeline.http import Exchange, HttpRequest
 from ..pipeline.http_events import HttpEvents
+from ..pipeline.replay import replay
 from ..pipeline.reply import Attempt, Outcome, Reply
 from ..pipeline.request import Handler, Request, Target
 from ..pipeline.response import Response

@@ -19,7 +19,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from ...pipeline.assembler import CallWriter, HostedWriter, MessageWriter, ReasoningWriter
+from ...pipeline.item_writers import CallWriter, HostedWriter, MessageWriter, ReasoningWriter
 from ...pipeline.response import Response
 from . import anthropic_hosted as hosted
 from .answer import Answer

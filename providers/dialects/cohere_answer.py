@@ -18,7 +18,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
-from ...pipeline.assembler import CallWriter, MessageWriter, ReasoningWriter
+from ...pipeline.item_writers import CallWriter, MessageWriter, ReasoningWriter
 from ...pipeline.response import Response
 from .answer import Answer
 from .chat_call import unwrapped

@@ -23,7 +23,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
-from ...pipeline.assembler import CallWriter, HostedWriter, MessageWriter, ReasoningWriter
+from ...pipeline.item_writers import CallWriter, HostedWriter, MessageWriter, ReasoningWriter
 from ...pipeline.response import Response
 from . import converse_hosted as hosted
 from .answer import Answer

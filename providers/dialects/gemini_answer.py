@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from ...pipeline.assembler import MessageWriter, ReasoningWriter
+from ...pipeline.item_writers import MessageWriter, ReasoningWriter
 from .answer import Answer
 from .chat_tools import ToolName
 from .gemini_args import PartialCall

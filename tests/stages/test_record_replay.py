@@ -14,8 +14,8 @@ from hand_made import answer, sse, streamed_body, text_events
 from loopback import Connection, Server
 
 from antiphon import Chain, Client, Record, Replay, presets
-from antiphon.pipeline.assembler import replay
 from antiphon.pipeline.errors import APIConnectionError, CassetteMiss, SetupError, StreamInterrupted
+from antiphon.pipeline.replay import replay
 from antiphon.providers.scripted import ScriptedHost
 
 
