@@ -21,14 +21,11 @@ from ...pipeline.errors import InvalidParameter
 from ...pipeline.params import CreateParams
 from ...pipeline.request import Drop
 from ...pipeline.wire import embed
-from ..rows import ChatFlags
 from .anthropic_format import fitted
 from .anthropic_models import Claude
 from .chat_tools import each_tool, flat_name, name_of
 from .turns import plain
 
-FUNCTIONS_ONLY: Final = ChatFlags()
-"""For `chat_tools.tool_names`: custom tools go out as functions."""
 MCP_BETA: Final = "mcp-client-2025-04-04"
 
 _OWN: Final = re.compile(r".+_\d{8}")

@@ -18,13 +18,13 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
-from ...pipeline.errors import InvalidParameter, UnsupportedParameter
+from ...pipeline.errors import InvalidParameter
 from ...pipeline.request import Drop, Target
 from ...pipeline.wire import embed
 from ..rows import ChatFlags
 from .chat_reasoning import add_reasoning, signatures
 from .chat_tools import flat_name
-from .turns import Block, CallIds, ResultPart, Turn, json_text, plain, string_of, to_turns
+from .turns import Block, CallIds, ResultPart, Turn, json_text, plain, string_of, to_turns, unsupported
 
 _NINE: Final = re.compile(r"[A-Za-z0-9]{9}")
 _FORTY: Final = re.compile(r".{1,40}", re.DOTALL)
@@ -94,7 +94,9 @@ class _Writer:
         else:
             for block in turn.blocks:
                 if block.value.get("type") not in _TEXTS:
-                    raise self._unsupported(block, f"takes only text in {turn.role} messages", "send it as the user")
+                    raise unsupported(
+                        self._target, block, f"takes only text in {turn.role} messages", "send it as the user"
+                    )
             self.system(turn.role, self._content(turn.blocks))
 
     def system(self, role: str, content: str | list[Any]) -> None:
@@ -131,11 +133,11 @@ class _Writer:
             sent = self._file(block)
         elif kind == "input_audio":
             if not self._flags.audio:
-                raise self._unsupported(block, "takes no audio", "send a transcript")
+                raise unsupported(self._target, block, "takes no audio", "send a transcript")
             sent = {"type": "input_audio", "input_audio": embed(part.get("input_audio"))}
         else:
             hint = "known: input_text, input_image, input_file, input_audio"
-            raise self._unsupported(block, "takes no such part", hint)
+            raise unsupported(self._target, block, "takes no such part", hint)
         if len(part) > 2 and not part.keys() <= _FIELDS[kind]:
             self._add_own(sent, block, _FIELDS[kind])
         return sent
@@ -153,12 +155,12 @@ class _Writer:
     def _image(self, block: Block) -> dict[str, Any]:
         part, allowed = block.value, self._flags.images
         if not allowed:
-            raise self._unsupported(block, "takes no images", "leave it out, or call a model that sees")
+            raise unsupported(self._target, block, "takes no images", "leave it out, or call a model that sees")
         if part.get("image_url") is None:
-            raise self._unsupported(block, "has no uploaded images", "send the image as a data URL")
+            raise unsupported(self._target, block, "has no uploaded images", "send the image as a data URL")
         url = string_of(block, "image_url")
         if allowed == "data" and not url.startswith("data:"):
-            raise self._unsupported(block, "takes images as data URLs only", "fetch it and send its bytes so")
+            raise unsupported(self._target, block, "takes images as data URLs only", "fetch it and send its bytes so")
         image = {"url": url}
         if part.get("detail") is not None:
             image["detail"] = part["detail"]
@@ -167,10 +169,10 @@ class _Writer:
     def _file(self, block: Block) -> dict[str, Any]:
         part = block.value
         if not self._flags.files:
-            raise self._unsupported(block, "takes no files", "send their text")
+            raise unsupported(self._target, block, "takes no files", "send their text")
         sent = {name: part[name] for name in ("file_id", "file_data", "filename") if part.get(name) is not None}
         if "file_id" not in sent and "file_data" not in sent:
-            raise self._unsupported(block, "takes no files by URL", "fetch it and send its bytes as file_data")
+            raise unsupported(self._target, block, "takes no files by URL", "fetch it and send its bytes as file_data")
         if part.get("detail") is not None:
             self._drop(f"{block.where}.detail", "files have no detail in chat completions")
         return {"type": "file", "file": sent}
@@ -206,7 +208,7 @@ class _Writer:
                 call = self._call(block)
                 calls.append({**call, "extra_content": signed.pop("call")} if "call" in signed else call)
             else:
-                raise self._unsupported(block, "takes only text from the assistant", "send it as the user")
+                raise unsupported(self._target, block, "takes only text from the assistant", "send it as the user")
         content = "".join(texts)
         message: dict[str, Any] = {"role": "assistant", "content": content or (None if calls or refusals else "")}
         if refusals:
@@ -264,12 +266,3 @@ class _Writer:
         if any(len(text) > 2 for text in texts):  # a mark of the prompt cache, or a host's own
             return texts
         return "\n".join([text["text"] for text in texts])
-
-    def _unsupported(self, block: Block, what: str, hint: str) -> UnsupportedParameter:
-        return UnsupportedParameter(
-            f"{block.where} is {block.value.get('type')!r}: {self._target.provider} {what}",
-            provider=self._target.provider,
-            model=self._target.model,
-            param="input",
-            hint=hint,
-        )

@@ -9,7 +9,7 @@ Source: Gemini API reference, Tool and ToolConfig, and the types of google-genai
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -18,20 +18,12 @@ from ...pipeline.errors import InvalidParameter
 from ...pipeline.params import CreateParams
 from ...pipeline.request import Drop, Target
 from ...pipeline.wire import embed
-from ..rows import ChatFlags
-from . import chat_tools
-from .chat_tools import ToolName, each_tool, flat_name, name_of
+from .chat_tools import each_tool, flat_name, name_of, offered
 from .gemini_models import generation
 from .turns import plain
 
-_FUNCTIONS_ONLY: Final = ChatFlags(custom_tools=False)
 _EXTRAS: Final = ("output_schema", "allowed_callers", "async", "defer_loading")
 _MODES: Final = {"auto": "AUTO", "none": "NONE", "required": "ANY"}
-
-
-def tool_names(tools: list[Any] | None) -> Mapping[str, ToolName]:
-    """Return, by the name that the host uses, the tools that the call knows as something else than that function."""
-    return chat_tools.tool_names(tools, _FUNCTIONS_ONLY)
 
 
 class Offer(msgspec.Struct, frozen=True):
@@ -165,7 +157,7 @@ def _choose(given: str | dict[str, Any] | None, offers: list[Offer], model: str,
     choice = plain(given, "tool_choice")
     kind = choice.get("type")
     if kind in ("function", "custom"):
-        return {"mode": "ANY", "allowedFunctionNames": [_offered(choice, offers).sent["name"]]}
+        return {"mode": "ANY", "allowedFunctionNames": [offered(choice, offers).sent["name"]]}
     if kind != "allowed_tools":
         drop("tool_choice", f"Gemini cannot be told to use {kind}")
         return {}
@@ -175,7 +167,7 @@ def _choose(given: str | dict[str, Any] | None, offers: list[Offer], model: str,
         if tool.get("type") not in ("function", "custom"):
             drop("tool_choice", f"{tool.get('type')} cannot be chosen among Gemini's tools")
         else:
-            allowed.append(_offered(tool, offers).sent["name"])
+            allowed.append(offered(tool, offers).sent["name"])
     mode = choice.get("mode") or "auto"
     if mode not in ("auto", "required"):
         raise InvalidParameter(f"tool_choice.mode is {mode!r}", param="tool_choice", hint="known: auto, required")
@@ -194,14 +186,3 @@ def _mode(given: str, offers: list[Offer], drop: Drop) -> dict[str, Any]:
     if given == "required":
         drop("tool_choice", "a call is required, and there is no function to call")
     return {}
-
-
-def _offered(choice: dict[str, Any], offers: list[Offer]) -> Offer:
-    for offer in offers:
-        if offer.name == choice.get("name") and offer.kind == choice["type"]:
-            return offer
-    raise InvalidParameter(
-        f"tool_choice names the {choice['type']} {choice.get('name')!r}, which is not among the tools",
-        param="tool_choice",
-        hint=f"offered: {', '.join(offer.name for offer in offers) or 'none'}",
-    )

@@ -22,7 +22,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from ...pipeline.errors import InvalidParameter, UnsupportedParameter
-from ...pipeline.request import Drop
+from ...pipeline.request import Drop, Target
 from ...pipeline.wire import Raw, encode, loads
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
@@ -141,6 +141,17 @@ def plain(value: object, where: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise InvalidParameter(f"{where} is {type(value).__name__}; an object is expected", param=where)
     return found
+
+
+def unsupported(target: Target, block: Block, what: str, hint: str) -> UnsupportedParameter:
+    """Return the error of a block that a host does not take; `what` goes on behind the host's name."""
+    return UnsupportedParameter(
+        f"{block.where} is {block.value.get('type')!r}: {target.provider} {what}",
+        provider=target.provider,
+        model=target.model,
+        param="input",
+        hint=hint,
+    )
 
 
 def string_of(block: Block, field: str) -> str:
