@@ -24,7 +24,7 @@ from ...pipeline.wire import embed
 from ..rows import ChatFlags
 from .chat_reasoning import add_reasoning, signatures
 from .chat_tools import flat_name
-from .turns import Block, CallIds, ResultPart, Turn, json_text, plain, string_of, to_turns, unsupported
+from .turns import Block, CallIds, ResultPart, Turn, plain, string_of, to_turns, unsupported, written
 
 _NINE: Final = re.compile(r"[A-Za-z0-9]{9}")
 _FORTY: Final = re.compile(r".{1,40}", re.DOTALL)
@@ -55,6 +55,32 @@ def to_messages(instructions: str | None, given: object, target: Target, flags: 
     for turn in to_turns(given, drop, _CALL_IDS[flags.call_ids]()):
         writer.add(turn)
     return writer.messages
+
+
+def tool_messages(
+    blocks: list[Block], of_parts: Callable[[Block, str, Any, list[dict[str, Any]]], str | list[Any]]
+) -> list[dict[str, Any]]:
+    """Return the messages for results of calls, a tool's each, and behind them a user's for what has no place there.
+
+    Args:
+        of_parts: returns the content for a result of parts: (result, id of the call, its parts, what has no place); it
+            adds to the last.
+
+    Raises:
+        InvalidParameter: a result that is neither text nor a list of parts.
+    """
+    messages: list[dict[str, Any]] = []
+    media: list[dict[str, Any]] = []
+    for block in blocks:
+        call_id, output = block.value["call_id"], block.value.get("output")
+        if isinstance(output, list | tuple):
+            output = of_parts(block, call_id, output, media)
+        elif not isinstance(output, str):
+            raise InvalidParameter(
+                f"{block.where}.output is {type(output).__name__}; text or a list of parts is expected", param="input"
+            )
+        messages.append({"role": "tool", "tool_call_id": call_id, "content": output})
+    return [*messages, {"role": "user", "content": media}] if media else messages
 
 
 def _nine(text: str) -> str:
@@ -226,31 +252,13 @@ class _Writer:
     def _call(self, block: Block) -> dict[str, Any]:
         item = block.value
         name = flat_name(string_of(block, "name"), item.get("namespace"))
-        if item["type"] == "custom_tool_call":
-            text = string_of(block, "input")
-            if self._flags.custom_tools:
-                return {"id": item["call_id"], "type": "custom", "custom": {"name": name, "input": text}}
-            arguments = json_text({"input": text})
-        else:
-            # Some hosts give no arguments as "", and refuse it when it comes back.
-            given = item.get("arguments") or "{}"
-            arguments = given if isinstance(given, str) else json_text(given)
-        return {"id": item["call_id"], "type": "function", "function": {"name": name, "arguments": arguments}}
+        if item["type"] == "custom_tool_call" and self._flags.custom_tools:
+            custom = {"name": name, "input": string_of(block, "input")}
+            return {"id": item["call_id"], "type": "custom", "custom": custom}
+        return {"id": item["call_id"], "type": "function", "function": {"name": name, "arguments": written(block)}}
 
     def _results(self, blocks: list[Block]) -> None:
-        media: list[dict[str, Any]] = []
-        for block in blocks:
-            call_id, output = block.value["call_id"], block.value.get("output")
-            if isinstance(output, list | tuple):
-                output = self._result(block, call_id, output, media)
-            elif not isinstance(output, str):
-                raise InvalidParameter(
-                    f"{block.where}.output is {type(output).__name__}; text or a list of parts is expected",
-                    param="input",
-                )
-            self.messages.append({"role": "tool", "tool_call_id": call_id, "content": output})
-        if media:
-            self.messages.append({"role": "user", "content": media})
+        self.messages += tool_messages(blocks, self._result)
 
     def _result(self, block: Block, call_id: str, output: Any, media: list[dict[str, Any]]) -> str | list[Any]:
         """Return the text of a result, and add its other parts to `media`."""

@@ -193,16 +193,21 @@ def _custom(where: str, name: str, tool: dict[str, Any], flags: ChatFlags, drop:
     custom: dict[str, Any] = {"name": name}
     if tool.get("description") is not None:
         custom["description"] = tool["description"]
-    form = None if tool.get("format") is None else plain(tool["format"], f"{where}.format")
     if flags.custom_tools:
-        if form is not None:
+        if tool.get("format") is not None:
+            form = plain(tool["format"], f"{where}.format")
             inner = {key: value for key, value in form.items() if key != "type"}
             custom["format"] = {"type": "grammar", "grammar": inner} if form.get("type") == "grammar" else form
         return {"type": "custom", "custom": custom}
+    return {"type": "function", "function": {**custom, "parameters": text_parameters(where, tool, drop)}}
+
+
+def text_parameters(where: str, tool: dict[str, Any], drop: Drop) -> dict[str, Any]:
+    """Return the parameters of the function that stands for a custom tool: its text."""
+    form = None if tool.get("format") is None else plain(tool["format"], f"{where}.format")
     if form is not None and form.get("type") != "text":
         drop(f"{where}.format", "the host takes functions only, and their text cannot be bound to a grammar")
-    parameters = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
-    return {"type": "function", "function": {**custom, "parameters": parameters}}
+    return {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
 
 
 def _hosted(body: dict[str, Any], where: str, tool: dict[str, Any], target: Target, drop: Drop) -> None:

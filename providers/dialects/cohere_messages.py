@@ -17,11 +17,12 @@ from typing import Any, Final
 
 from ...pipeline.errors import InvalidParameter
 from ...pipeline.request import Drop, Target
+from .chat_messages import tool_messages
 from .chat_tools import flat_name
 from .cohere_citations import DIALECT
 from .cohere_citations import restored as citations_of
 from .envelope import unseal
-from .turns import Block, ResultPart, Turn, json_text, plain, string_of, to_turns, unsupported
+from .turns import Block, ResultPart, Turn, plain, string_of, to_turns, unsupported, written
 
 _TEXTS: Final = ("input_text", "output_text")
 _SILENT: Final = ("command-r", "command-a-03", "command-a-vision", "command-a-translate", "command-light", "c4ai-aya")
@@ -140,20 +141,7 @@ class Messages:
         return {"type": "document", "document": {"id": known, "data": {"title": known, "text": text}}}
 
     def _results(self, blocks: list[Block]) -> None:
-        media: list[dict[str, Any]] = []
-        for block in blocks:
-            call_id, output = block.value["call_id"], block.value.get("output")
-            content: Any = output
-            if isinstance(output, list | tuple):
-                content = self._result(block, call_id, output, media)
-            elif not isinstance(output, str):
-                raise InvalidParameter(
-                    f"{block.where}.output is {type(output).__name__}; text or a list of parts is expected",
-                    param="input",
-                )
-            self.messages.append({"role": "tool", "tool_call_id": call_id, "content": content})
-        if media:
-            self.messages.append({"role": "user", "content": media})
+        self.messages += tool_messages(blocks, self._result)
 
     def _result(self, block: Block, call_id: str, output: Any, media: list[dict[str, Any]]) -> str | list[Any]:
         """Return the texts and documents of a result, and add its other parts to `media`."""
@@ -231,12 +219,7 @@ class Messages:
     def _call(self, block: Block) -> dict[str, Any]:
         item = block.value
         name = flat_name(string_of(block, "name"), item.get("namespace"))
-        if item["type"] == "custom_tool_call":
-            arguments = json_text({"input": string_of(block, "input")})
-        else:
-            given = item.get("arguments") or "{}"
-            arguments = given if isinstance(given, str) else json_text(given)
-        return {"id": item["call_id"], "type": "function", "function": {"name": name, "arguments": arguments}}
+        return {"id": item["call_id"], "type": "function", "function": {"name": name, "arguments": written(block)}}
 
 
 def _content(parts: list[dict[str, Any]]) -> str | list[Any]:

@@ -1,8 +1,8 @@
 """Tools and tool choices of a call, in the form of generateContent.
 
 All functions stand in one entry of `tools`; a custom tool becomes a function with one string, `input`, and a
-namespace's tools become functions named `namespace__name`. `tool_names` gives the way back. Of hosted tools, those that
-Google has too are asked for; any other is an error, as the call would mean something else without it.
+namespace's tools become functions named `namespace__name` (`chat_tools.tool_names` gives the way back). Of hosted
+tools, those that Google has too are asked for; any other is an error, as the call would mean something else without it.
 
 Source: Gemini API reference, Tool and ToolConfig, and the types of google-genai 3.4, read 2026-11.
 """
@@ -18,7 +18,7 @@ from ...pipeline.errors import InvalidParameter
 from ...pipeline.params import CreateParams
 from ...pipeline.request import Drop, Target
 from ...pipeline.wire import embed
-from .chat_tools import each_tool, flat_name, name_of, offered
+from .chat_tools import each_tool, flat_name, name_of, offered, text_parameters
 from .gemini_models import generation
 from .turns import plain
 
@@ -91,14 +91,7 @@ def _offers(tools: list[Any], drop: Drop) -> tuple[list[Offer], list[dict[str, A
 def _declaration(where: str, name: str, tool: dict[str, Any], drop: Drop) -> dict[str, Any]:
     sent: dict[str, Any] = {"name": name, "description": tool.get("description") or ""}
     if tool["type"] == "custom":
-        form = None if tool.get("format") is None else plain(tool["format"], f"{where}.format")
-        if form is not None and form.get("type") != "text":
-            drop(f"{where}.format", "Gemini takes functions only, and their text cannot be bound to a grammar")
-        sent["parametersJsonSchema"] = {
-            "type": "object",
-            "properties": {"input": {"type": "string"}},
-            "required": ["input"],
-        }
+        sent["parametersJsonSchema"] = text_parameters(where, tool, drop)
     elif tool.get("parameters"):
         sent["parametersJsonSchema"] = tool["parameters"]
     for extra in _EXTRAS:

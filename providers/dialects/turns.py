@@ -176,14 +176,22 @@ def read_json(text: str) -> Any:
         return None
 
 
+def written(block: Block) -> str:
+    """Return what a call was made with, as JSON text; a custom tool's text is the one argument of a function's."""
+    if block.value["type"] == "custom_tool_call":
+        return json_text({"input": string_of(block, "input")})
+    # Some hosts give no arguments as "", and refuse it when it comes back.
+    given = block.value.get("arguments") or "{}"
+    return given if isinstance(given, str) else json_text(given)
+
+
 def arguments_of(block: Block) -> Any:
     """Return the arguments of a function call as an object, for hosts that take no text; its text is kept as it is.
 
     Raises:
         InvalidParameter: they are no object.
     """
-    arguments = block.value.get("arguments") or "{}"
-    text = arguments if isinstance(arguments, str) else json_text(arguments)
+    text = written(block)
     if not isinstance(found := read_json(text), dict):
         what = "no JSON" if found is None else f"{type(found).__name__} instead of an object"
         raise InvalidParameter(
