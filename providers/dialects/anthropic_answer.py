@@ -27,7 +27,7 @@ from .anthropic_block import OpenBlock
 from .anthropic_citations import to_annotation
 from .anthropic_usage import end_of, usage_of
 from .anthropic_wire import Delta
-from .chat_call import unwrapped
+from .chat_call import close_call
 from .chat_tools import ToolName
 from .envelope import Seal
 from .turns import json_text
@@ -57,10 +57,9 @@ class AnthropicAnswer(Answer):
         names: Mapping[str, ToolName] | None = None,
         token: str | None = None,
     ) -> None:
-        super().__init__(fields, token)
+        super().__init__(fields, names, token)
         self._provider = provider
         self._seal = seal
-        self._names = names or {}
         self._block: OpenBlock | None = None
         self._index = -1
         self._message: MessageWriter | None = None
@@ -230,20 +229,10 @@ class AnthropicAnswer(Answer):
 
     def _start_call(self, opened: OpenBlock) -> None:
         block = opened.block
-        tool = self._names.get(str(block.get("name")))
-        fields: dict[str, Any] = {
-            "call_id": block.get("id") or f"toolu_{secrets.token_hex(12)}",
-            "name": tool.name if tool else block.get("name") or "",
-        }
-        if tool is not None and tool.namespace:
-            fields["namespace"] = tool.namespace
         caller = block.get("caller")
-        if isinstance(caller, dict) and caller.get("type") != "direct":
-            fields["caller"] = caller
-        if tool is not None and tool.custom:
-            opened.writer = self._out.custom_tool_call({"id": self._item_id("ctc"), **fields})
-        else:
-            opened.writer = self._out.function_call({"id": self._item_id("fc"), **fields})
+        fields = {"caller": caller} if isinstance(caller, dict) and caller.get("type") != "direct" else {}
+        call_id = block.get("id") or f"toolu_{secrets.token_hex(12)}"
+        opened.writer = self._begin_call(str(block.get("name") or ""), call_id, fields)
         if given := block.get("input"):
             self._add_input(opened, json_text(given))
 
@@ -257,13 +246,7 @@ class AnthropicAnswer(Answer):
     def _stop_call(self, opened: OpenBlock, status: str) -> None:
         writer = opened.writer
         assert isinstance(writer, CallWriter)
-        if writer.is_custom:
-            if text := unwrapped("".join(opened.pieces.get("input", ()))):
-                writer.write(text)
-            writer.close(status=status)
-        else:
-            # The API's arguments are always JSON; a call without any comes with nothing at all.
-            writer.close(said=None if writer.so_far else "{}", status=status)
+        close_call(writer, "".join(opened.pieces.get("input", ())), status)
 
     # Tools that run at the host
 

@@ -47,9 +47,8 @@ class ChatAnswer(Answer):
         has_tags: bool = False,
         token: str | None = None,
     ) -> None:
-        super().__init__(fields, token)
+        super().__init__(fields, names, token)
         self._seal = seal
-        self._names = names or {}
         self._tags = ThinkTags() if has_tags else None
         self._message: MessageWriter | None = None
         self._thought: Thought | None = None
@@ -307,15 +306,8 @@ class ChatAnswer(Answer):
         if not call.call_id or call.call_id in self._call_ids:
             call.call_id = f"call_{secrets.token_hex(12)}"
         self._call_ids.add(call.call_id)
-        tool = self._names.get(call.name)
-        fields = {"call_id": call.call_id, "name": tool.name if tool else call.name}
-        if tool is not None and tool.namespace:
-            fields["namespace"] = tool.namespace
-        if call.is_custom or (tool is not None and tool.custom):
-            call.is_wrapped = not call.is_custom
-            call.writer = self._out.custom_tool_call({"id": self._item_id("ctc"), **fields})
-        else:
-            call.writer = self._out.function_call({"id": self._item_id("fc"), **fields})
+        writer = call.writer = self._begin_call(call.name, call.call_id, is_custom=call.is_custom)
+        call.is_wrapped = writer.is_custom and not call.is_custom
 
     def _close_whole_calls(self) -> None:
         for call in [call for call in self._calls.values() if call.is_whole]:

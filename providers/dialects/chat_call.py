@@ -81,6 +81,21 @@ class Call:
         self.writer.close(said=nothing or None, status=status)
 
 
+def close_call(writer: CallWriter, wrapped: str, status: str) -> None:
+    """Close a call that was written as it came.
+
+    Args:
+        wrapped: the arguments of the function that stands for a custom tool; nothing of them was written.
+    """
+    if writer.is_custom:
+        if text := unwrapped(wrapped):
+            writer.write(text)
+        writer.close(status=status)
+    else:
+        # The API's arguments are always JSON; a call without any may come with nothing at all.
+        writer.close(said=None if writer.so_far else "{}", status=status)
+
+
 def unwrapped(arguments: str) -> str:
     """Return a custom tool's input out of the arguments of the function that it went out as."""
     try:

@@ -21,7 +21,7 @@ from typing import Any, Final
 from ...pipeline.item_writers import CallWriter, MessageWriter, ReasoningWriter
 from ...pipeline.response import Response
 from .answer import Answer
-from .chat_call import unwrapped
+from .chat_call import close_call
 from .chat_tools import ToolName
 from .cohere_citations import place_of, to_annotations
 from .cohere_usage import end_of, usage_of
@@ -52,10 +52,9 @@ class CohereAnswer(Answer):
         names: Mapping[str, ToolName] | None = None,
         token: str | None = None,
     ) -> None:
-        super().__init__(fields, token)
+        super().__init__(fields, names, token)
         self._provider = provider
         self._seal = seal
-        self._names = names or {}
         self._index = -1  # of the latest block
         self._thought: ReasoningWriter | None = None
         self._thoughts: list[str] = []
@@ -132,18 +131,9 @@ class CohereAnswer(Answer):
         self._close_thought("completed")
         self._close_message("completed")
         self._close_call(index, "completed")
-        tool = self._names.get(name or "")
-        fields: dict[str, Any] = {
-            "call_id": call_id or f"call_{secrets.token_hex(12)}",
-            "name": tool.name if tool else name or "",
-        }
-        if tool is not None and tool.namespace:
-            fields["namespace"] = tool.namespace
-        if tool is not None and tool.custom:
-            self._calls[index] = self._out.custom_tool_call({"id": self._item_id("ctc"), **fields})
+        writer = self._calls[index] = self._begin_call(name or "", call_id or f"call_{secrets.token_hex(12)}")
+        if writer.is_custom:
             self._wrapped[index] = []
-        else:
-            self._calls[index] = self._out.function_call({"id": self._item_id("fc"), **fields})
 
     def add_arguments(self, index: int, piece: str | None) -> None:
         """More of a call's arguments."""
@@ -225,15 +215,8 @@ class CohereAnswer(Answer):
 
     def _close_call(self, index: int, status: str) -> None:
         writer = self._calls.pop(index, None)
-        if writer is None:
-            return
-        if index in self._wrapped:
-            if text := unwrapped("".join(self._wrapped.pop(index))):
-                writer.write(text)
-            writer.close(status=status)
-        else:
-            # The API's arguments are always JSON; a call without any may come with nothing at all.
-            writer.close(said=None if writer.so_far else "{}", status=status)
+        if writer is not None:
+            close_call(writer, "".join(self._wrapped.pop(index, ())), status)
 
     def _close_all(self, status: str) -> None:
         """Close what is open; only the last item can have been cut."""

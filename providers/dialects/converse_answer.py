@@ -28,7 +28,7 @@ from ...pipeline.response import Response
 from . import converse_hosted as hosted
 from .answer import Answer
 from .anthropic_hosted import PREFIXES, end_step, steps_of
-from .chat_call import unwrapped
+from .chat_call import close_call
 from .chat_tools import ToolName
 from .converse_block import OpenBlock
 from .converse_citations import to_annotation
@@ -62,10 +62,9 @@ class ConverseAnswer(Answer):
         raw_reasoning: bool = False,
         token: str | None = None,
     ) -> None:
-        super().__init__(fields, token)
+        super().__init__(fields, names, token)
         self._provider = provider
         self._seal = seal
-        self._names = names or {}
         self._raw_reasoning = raw_reasoning
         self._block: OpenBlock | None = None
         self._index = -1
@@ -216,7 +215,7 @@ class ConverseAnswer(Answer):
         elif isinstance(opened.writer, ReasoningWriter):
             opened.writer.close(encrypted_content=self._seal((opened.whole(),)), status=status)
         elif isinstance(opened.writer, CallWriter):
-            self._stop_call(opened, opened.writer, status)
+            close_call(opened.writer, "".join(opened.pieces), status)
         elif opened.kind == "toolUse":
             self._use(opened.whole())
         elif opened.kind == "toolResult":
@@ -260,16 +259,8 @@ class ConverseAnswer(Answer):
     # Calls
 
     def _start_call(self, use: Mapping[str, Any]) -> CallWriter:
-        tool = self._names.get(str(use.get("name")))
-        fields: dict[str, Any] = {
-            "call_id": use.get("toolUseId") or f"tooluse_{secrets.token_hex(11)}",
-            "name": tool.name if tool else use.get("name") or "",
-        }
-        if tool is not None and tool.namespace:
-            fields["namespace"] = tool.namespace
-        if tool is not None and tool.custom:
-            return self._out.custom_tool_call({"id": self._item_id("ctc"), **fields})
-        return self._out.function_call({"id": self._item_id("fc"), **fields})
+        call_id = use.get("toolUseId") or f"tooluse_{secrets.token_hex(11)}"
+        return self._begin_call(str(use.get("name") or ""), call_id)
 
     def _add_input(self, opened: OpenBlock, piece: str) -> None:
         if not piece:
@@ -278,15 +269,6 @@ class ConverseAnswer(Answer):
         # The input of a custom tool is inside the arguments, which can be read only when they are whole.
         if isinstance(opened.writer, CallWriter) and not opened.writer.is_custom:
             opened.writer.write(piece)
-
-    def _stop_call(self, opened: OpenBlock, writer: CallWriter, status: str) -> None:
-        if writer.is_custom:
-            if text := unwrapped("".join(opened.pieces)):
-                writer.write(text)
-            writer.close(status=status)
-        else:
-            # The API's arguments are always JSON; a call without any comes with nothing at all.
-            writer.close(said=None if writer.so_far else "{}", status=status)
 
     # Tools that run at the host, and what they make
 

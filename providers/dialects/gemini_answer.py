@@ -52,9 +52,8 @@ class GeminiAnswer(Answer):
         names: Mapping[str, ToolName] | None = None,
         token: str | None = None,
     ) -> None:
-        super().__init__(fields, token)
+        super().__init__(fields, names, token)
         self._seal = seal
-        self._names = names or {}
         self._message: MessageWriter | None = None
         self._text: list[str] = []  # of the open message
         self._is_said = False  # the open message ends with a signature, and only waits for its annotations
@@ -247,17 +246,9 @@ class GeminiAnswer(Answer):
         if not isinstance(call_id, str) or not call_id or call_id in self._call_ids:
             call_id = f"call_{self._token}{self._items:04d}"
         self._call_ids.add(call_id)
-        tool = self._names.get(name) or ToolName(name)
-        fields = {"call_id": call_id, "name": tool.name}
-        if tool.namespace:
-            fields["namespace"] = tool.namespace
-        if tool.custom:
-            writer = self._out.custom_tool_call({"id": self._item_id("ctc"), **fields})
-            said = args.get("input") if isinstance(args, dict) else None
-            text = said if isinstance(said, str) else json_text(args)
-        else:
-            writer = self._out.function_call({"id": self._item_id("fc"), **fields})
-            text = json_text(args)
+        writer = self._begin_call(name, call_id)
+        said = args.get("input") if writer.is_custom and isinstance(args, dict) else None
+        text = said if isinstance(said, str) else json_text(args)
         if text:
             writer.write(text)
         writer.close(status="completed")
