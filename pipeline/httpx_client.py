@@ -124,6 +124,11 @@ class HttpxExchange:
                 self._pace.started()
             # The library looks at its timeouts once more when the body begins.
             timeout["read"] = self._read_wait(monotonic())
+            if getattr(self._answer, "is_stream_consumed", False):
+                # A hook of the client has read it, or it never was a stream: `httpx.MockTransport` answers so.
+                body: bytes = self._answer.content
+                self._chunks = _at_once(body) if self._is_async else iter((body,))
+                return
             self._inflater = inflater_for(self.headers.get("content-encoding", ""), self._limit_bytes)
             self._chunks = aiter(self._answer.aiter_raw()) if self._is_async else iter(self._answer.iter_raw())
         except BaseException as error:
@@ -277,6 +282,10 @@ class HttpxExchange:
 
     async def _note_async(self, event: str, info: object) -> None:
         self._note(event, info)
+
+
+async def _at_once(body: bytes) -> AsyncIterator[bytes]:
+    yield body
 
 
 def _finite(seconds: float) -> float | None:
