@@ -126,8 +126,7 @@ class HttpxExchange:
             timeout["read"] = self._read_wait(monotonic())
             if getattr(self._answer, "is_stream_consumed", False):
                 # A hook of the client has read it, or it never was a stream: `httpx.MockTransport` answers so.
-                body: bytes = self._answer.content
-                self._chunks = _at_once(body) if self._is_async else iter((body,))
+                self._chunks = iter((self._answer.content,))
                 return
             self._inflater = inflater_for(self.headers.get("content-encoding", ""), self._limit_bytes)
             self._chunks = aiter(self._answer.aiter_raw()) if self._is_async else iter(self._answer.iter_raw())
@@ -202,10 +201,11 @@ class HttpxExchange:
         return _finite(seconds)
 
     async def _next(self) -> bytes | None:
-        if not self._is_async:
-            return next(self._chunks, None)  # type: ignore[arg-type]
+        chunks = self._chunks
+        if isinstance(chunks, Iterator):
+            return next(chunks, None)
         try:
-            return await anext(self._chunks)  # type: ignore[arg-type]
+            return await anext(chunks)  # type: ignore[arg-type]
         except StopAsyncIteration:
             return None
 
@@ -282,10 +282,6 @@ class HttpxExchange:
 
     async def _note_async(self, event: str, info: object) -> None:
         self._note(event, info)
-
-
-async def _at_once(body: bytes) -> AsyncIterator[bytes]:
-    yield body
 
 
 def _finite(seconds: float) -> float | None:
