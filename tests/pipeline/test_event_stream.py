@@ -722,8 +722,8 @@ from antiphon.client import Client
 from antiphon.testing import scripted
 client = scripted("one two three", hooks=[lambda signal: print(signal.name)])
 stream = client.responses("Hi", "openai/m", stream=True)
-while stream.response is None or not stream.response.output_text:
-    next(stream)
+while next(stream).type != "response.output_text.delta":
+    pass
 """
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
 
