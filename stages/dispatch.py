@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
-from ..pipeline.assembler import replay
 from ..pipeline.context import CallContext
 from ..pipeline.credential import Credential
 from ..pipeline.errors import (
@@ -22,6 +21,7 @@ from ..pipeline.errors import (
 from ..pipeline.event_stream import EventStream, finally_
 from ..pipeline.http import Exchange, HttpRequest
 from ..pipeline.http_events import HttpEvents
+from ..pipeline.replay import replay
 from ..pipeline.reply import Attempt, Outcome, Reply
 from ..pipeline.request import Handler, Request, Target
 from ..pipeline.response import Response

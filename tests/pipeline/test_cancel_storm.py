@@ -21,9 +21,9 @@ import anyio.lowlevel
 import pytest
 from loopback import Connection, Server, client_context, open_descriptors, server_context, serving
 
+from antiphon.pipeline.driver import drive
 from antiphon.pipeline.errors import APIConnectionError
 from antiphon.pipeline.http import HttpRequest
-from antiphon.pipeline.runtime import drive
 from antiphon.pipeline.timeouts import Pace, Timeouts
 from antiphon.pipeline.transport import AbortScope, SlotTransport
 
