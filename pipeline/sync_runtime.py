@@ -28,11 +28,14 @@ class SyncRuntime:
     is_async = False
 
     def __init__(self, transport: Callable[[], Transport]) -> None:
-        self._transport = transport
+        self._make_transport = transport
+        self._transport: Transport | None = None
         self.tasks = Tasks()
 
     def open(self, request: HttpRequest, pace: Pace) -> Coroutine[Any, Any, Exchange]:
-        return self._transport().open(request, pace)
+        if self._transport is None:
+            self._transport = self._make_transport()
+        return self._transport.open(request, pace)
 
     async def call(self, fn: Callable[..., T], *args: Any) -> T:
         return fn(*args)

@@ -22,7 +22,15 @@ def context_of(mode: Mode) -> Any:
         raise AssertionError("nothing is sent here")
 
     runtime: Any = AsyncRuntime(no_transport) if mode.is_async else SyncRuntime(no_transport)
-    return CallContext(owner=Engine(), runtime=runtime, drive=drive, operation="create", timeouts=Timeouts(), states={})
+    return CallContext(
+        id="call_1",
+        owner=Engine(),
+        runtime=runtime,
+        drive=drive,
+        operation="create",
+        timeouts=Timeouts(),
+        states={},
+    )
 
 
 async def account(accounts: Accounts, context: Any, name: str) -> Account:
