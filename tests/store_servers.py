@@ -12,9 +12,9 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 import pytest
@@ -108,6 +108,18 @@ class ServerProcess:
     def remove(self) -> None:
         self.stop(signal.SIGQUIT)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+S = TypeVar("S", bound=ServerProcess)
+
+
+def running(server: S) -> Iterator[S]:
+    """Start a server for a fixture, and remove it afterwards."""
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
 
 
 class RedisServer(ServerProcess):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..errors import CallError, CheckpointMismatch, InvalidParameter, StoreLocked, StoreUnavailable
 from ..stores.forks import watch_forks
-from ..stores.sqlite import Link
+from ..stores.sqlite_file import SqliteLink
 from .fingerprint import Fingerprint, differences
 from .kept_result import read_result, write_result
 from .row import Item, Row, RowCalls
@@ -58,7 +58,7 @@ class Checkpoint:
         self._text_format = chain.defaults.get("text_format")
         self._fingerprint = Fingerprint(chain, calls.common)
         self._retry_failed = retry_failed
-        self._link = Link(self)
+        self._link = SqliteLink(self)
         self._is_closed = False
         self._count = 0  # one more than the last row that the file has
         self._block = range(0)

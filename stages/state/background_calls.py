@@ -20,8 +20,9 @@ from ...pipeline.wire import Raw, value
 from ...providers.dialects.echo import response_fields
 from ...providers.host_errors import make_error, read_value
 from ...providers.response_ids import ELSEWHERE, GIVEN, RESOLVE
-from .background import EventLog, Worker, failed, first_events, is_abandoned, replayed, settled
+from .background import Worker, failed, first_events, is_abandoned, settled
 from .desk import Desk, tell_settled
+from .event_log import EventLog, replayed
 from .hosts import host_of
 from .past import Past, before_response, said_in, whole_input
 from .records import Record, Run, plain_json

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from store_servers import PostgresServer, RedisServer
+from store_servers import PostgresServer, RedisServer, running
 
 from antiphon.pipeline.stores.memory import MemoryStore
 from antiphon.pipeline.stores.postgres import PostgresStore
@@ -19,23 +19,13 @@ _numbers = itertools.count()
 
 
 @pytest.fixture(scope="session")
-def redis_of_stages() -> Iterator[RedisServer]:
-    server = RedisServer()
-    try:
-        server.start()
-        yield server
-    finally:
-        server.remove()
+def redis_server() -> Iterator[RedisServer]:
+    yield from running(RedisServer())
 
 
 @pytest.fixture(scope="session")
-def postgres_of_stages() -> Iterator[PostgresServer]:
-    server = PostgresServer()
-    try:
-        server.start()
-        yield server
-    finally:
-        server.remove()
+def postgres_server() -> Iterator[PostgresServer]:
+    yield from running(PostgresServer())
 
 
 @pytest.fixture(params=["memory", "sqlite", "redis", "postgresql"])
@@ -49,8 +39,8 @@ def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]
         case "sqlite":
             store = SqliteStore(tmp_path / "state.db")
         case "redis":
-            store = RedisStore(request.getfixturevalue("redis_of_stages").url, namespace=namespace)
+            store = RedisStore(request.getfixturevalue("redis_server").url, namespace=namespace)
         case _:
-            store = PostgresStore(request.getfixturevalue("postgres_of_stages").url, namespace=namespace)
+            store = PostgresStore(request.getfixturevalue("postgres_server").url, namespace=namespace)
     yield store
     store.close()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from store_servers import PostgresServer, RedisServer
+from store_servers import PostgresServer, RedisServer, running
 
 from antiphon.pipeline.stores.memory import MemoryStore
 from antiphon.pipeline.stores.postgres import PostgresStore
@@ -21,22 +21,12 @@ _numbers = itertools.count()
 
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[RedisServer]:
-    server = RedisServer()
-    try:
-        server.start()
-        yield server
-    finally:
-        server.remove()
+    yield from running(RedisServer())
 
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
-    server = PostgresServer()
-    try:
-        server.start()
-        yield server
-    finally:
-        server.remove()
+    yield from running(PostgresServer())
 
 
 @pytest.fixture
