@@ -290,8 +290,8 @@ class Engine:
 
     def _make_transport(self, is_async: bool) -> Transport:
         if self._given is not None:
-            if hasattr(self._given, "of_mode"):
-                return cast("Transport", self._given.of_mode(is_async))
+            if (of_mode := getattr(self._given, "of_mode", None)) is not None:
+                return cast("Transport", of_mode(is_async))
             if hasattr(self._given, "open"):
                 return cast("Transport", self._given)
             from .httpx_client import HttpxTransport

@@ -6,7 +6,7 @@ import contextlib
 import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from ..pipeline.http import HttpRequest
 from ..pipeline.wire import loads
@@ -45,16 +45,19 @@ class FaultServer(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: FaultServer
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
+    @property
+    def _server(self) -> FaultServer:
+        return cast(FaultServer, self.server)
+
     def setup(self) -> None:
         super().setup()
-        self.server.add(self.connection)
+        self._server.add(self.connection)
 
     def finish(self) -> None:
-        self.server.discard(self.connection)
+        self._server.discard(self.connection)
         with contextlib.suppress(OSError):
             super().finish()
 
@@ -65,8 +68,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("content-length") or 0)) or None
         streamed = body is not None and loads(body).get("stream") is True
-        fault, answer = self.server.host.next(HttpRequest(self.command, self.path, body=body, streamed=streamed))
-        self.server.host.wait(fault.delay_s)
+        fault, answer = self._server.host.next(HttpRequest(self.command, self.path, body=body, streamed=streamed))
+        self._server.host.wait(fault.delay_s)
         if answer is None or (fault.reset and fault.cut_after is None):
             self._cut(fault)
             return
@@ -86,9 +89,9 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self.send_header("content-length", str(sum(map(len, pieces))))
         self.end_headers()
-        self.server.host.wait(fault.first_byte_s)
+        self._server.host.wait(fault.first_byte_s)
         for at, piece in enumerate(pieces):
-            self.server.host.wait(fault.pause_s if at else 0.0)
+            self._server.host.wait(fault.pause_s if at else 0.0)
             self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece) if is_stream or is_cut else piece)
         if is_cut:
             self._cut(fault)

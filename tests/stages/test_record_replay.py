@@ -244,16 +244,15 @@ def test_a_model_on_this_machine_is_known_by_its_name_and_not_by_its_port(
     mode: Mode, streamed: bool, tmp_path: Path
 ) -> None:
     path = tmp_path / "run.jsonl"
-    call: dict[str, Any] = {"model": "local/smollm2", "streamed": streamed}
 
     async def body() -> tuple[Any, Any]:
         with Server(serve) as server:
             client = Client(recording(path, api_base=f"{server.url}/v1"))
-            first = await mode.response(client.chain, **call)
+            first = await mode.response(client.chain, streamed=streamed, model="local/smollm2")
             await mode.close(client)
-        again = await mode.response(Client(replaying(path)).chain, **call)
+        again = await mode.response(Client(replaying(path)).chain, streamed=streamed, model="local/smollm2")
         with pytest.raises(CassetteMiss, match="local://other"):
-            await mode.response(Client(replaying(path)).chain, **{**call, "model": "local/other"})
+            await mode.response(Client(replaying(path)).chain, streamed=streamed, model="local/other")
         return first, again
 
     first, again = mode.run(body)
