@@ -707,7 +707,7 @@ def test_elsewhere_the_server_is_called_from_here(
     async def body() -> None:
         call = docs("never")
         # A scripted call asks no server elsewhere: it is enough to see that it was about to.
-        with pytest.raises(NetworkForbidden, match="mcp.example"):
+        with pytest.raises(NetworkForbidden, match=r"mcp\.example"):
             await call(mode, streamed=False, model=model, tools=[tool], **options)
 
     mode.run(body)
