@@ -83,12 +83,13 @@ class ChatAnswer(Answer):
         for choice in piece.choices or ():
             if choice.index:
                 continue  # a further answer to the same question, of which a response has none
-            said = choice.delta
+            said, is_whole = choice.delta, False
             if said is None and (said := choice.message) is not None:
+                is_whole = True
                 for at, call in enumerate(said.tool_calls or ()):
                     call.index = at  # each entry of a whole answer is a call
             if said is not None:
-                self._said(said, choice.logprobs)
+                self._said(said, choice.logprobs, is_whole=is_whole)
             if choice.finish_reason:
                 self.finish_reason = choice.finish_reason
                 self.error = choice.error or self.error
@@ -137,9 +138,9 @@ class ChatAnswer(Answer):
             fields["service_tier"] = chunk.service_tier
         self._open(chunk.id, fields)
 
-    def _said(self, said: Delta, logprobs: dict[str, Any] | None) -> None:
+    def _said(self, said: Delta, logprobs: dict[str, Any] | None, *, is_whole: bool) -> None:
         if said.reasoning_details:
-            self._details(said.reasoning_details, said.reasoning or said.reasoning_content)
+            self._details(said.reasoning_details, said.reasoning or said.reasoning_content, is_whole=is_whole)
         elif said.reasoning_content:
             self._thinking("reasoning_content").writer.text(said.reasoning_content)
         elif said.reasoning:
@@ -238,12 +239,12 @@ class ChatAnswer(Answer):
             thought = self._thought = Thought(self._out.reasoning({"id": self._item_id("rs")}), form)
         return thought
 
-    def _details(self, details: list[dict[str, Any]], text: str | None) -> None:
+    def _details(self, details: list[dict[str, Any]], text: str | None, *, is_whole: bool) -> None:
         """OpenRouter's form: entries with text, a summary or ciphertext; `text` says the same once more."""
         thought = self._thinking("reasoning_details")
         is_shown = False
         for entry in details:
-            thought.keep_entry(entry)
+            thought.keep_entry(entry, is_whole=is_whole)
             for field, write in (("text", thought.writer.text), ("summary", thought.writer.summary)):
                 if isinstance(piece := entry.get(field), str) and piece:
                     write(piece)

@@ -71,11 +71,14 @@ class Piece(msgspec.Struct, gc=False):
     usage: dict[str, Any] | None = None
     error: Any = None
     message: Any = None  # of an error that is not wrapped
+    detail: Any = None  # the same, of servers that are made with FastAPI
 
     @property
     def is_error(self) -> bool:
         """Whether it reports an error in place of an answer."""
-        return bool(self.error) or (self.object == "error" and self.message is not None)
+        if self.error or (self.object == "error" and self.message is not None):
+            return True
+        return not self.choices and (isinstance(self.message, str) or self.detail is not None)
 
 
 class Chunk(Piece, gc=False):

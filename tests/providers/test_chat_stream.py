@@ -541,6 +541,8 @@ def test_other_answers_to_the_same_question_are_left_out() -> None:
         ({"error": {"message": "no", "type": "server_error"}}, "server_error", "no"),
         ({"error": "just text"}, "server_error", "just text"),
         ({"object": "error", "message": "flat", "code": 400}, "400", "flat"),
+        ({"code": "InvalidParameter", "message": "bare", "request_id": "r"}, "InvalidParameter", "bare"),  # DashScope
+        ({"detail": "of FastAPI"}, "server_error", "of FastAPI"),
         ([{"error": {"message": "in a list", "status": "UNAVAILABLE"}}], "UNAVAILABLE", "in a list"),
     ],
 )
@@ -694,3 +696,22 @@ def test_a_custom_tool_may_be_called_with_nothing() -> None:
     names = {"run": ToolName("run", custom=True)}
 
     assert output(call(0, "a", "run", '{"input":""}'), names=names)[0]["input"] == ""
+
+
+def test_entries_of_reasoning_details_are_joined_only_where_they_are_pieces() -> None:
+    """All of a plain answer's are whole, whatever their index says; in a stream a signature ends one (OpenRouter)."""
+    whole = [
+        {"type": "reasoning.encrypted", "data": "AA", "id": "rs_1"},
+        {"type": "reasoning.encrypted", "data": "BB", "id": "rs_2"},
+        {"type": "reasoning.text", "text": "One.", "signature": "s1", "index": 0},
+        {"type": "reasoning.text", "text": "Two.", "signature": "s2", "index": 0},
+    ]
+    answers = (
+        plain({"role": "assistant", "reasoning_details": whole, "content": "Yes."}).to_dict()["output"],
+        output(*({"reasoning_details": [entry]} for entry in whole), {"content": "Yes."}),
+    )
+
+    for thought, _ in answers:
+        envelope = unseal(thought["encrypted_content"])
+        assert envelope is not None
+        assert list(envelope.blocks) == whole
