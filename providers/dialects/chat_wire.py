@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from ...pipeline.response import Response
-from ...pipeline.wire import REFUSED, loads
+from ...pipeline.wire import REFUSED, loads, whole_text
 
 P = TypeVar("P")
 
@@ -131,14 +131,3 @@ def host_fields(data: bytes) -> dict[str, Any]:
     """Return the top-level fields that are the host's own, e.g. `citations`."""
     found = read_odd(data)
     return {name: value for name, value in found.items() if name not in _KNOWN and value not in (None, "", [], {})}
-
-
-def whole_text(value: Any) -> Any:
-    """Return JSON values with half characters replaced: text that no JSON could carry on."""
-    if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if isinstance(value, list):
-        return [whole_text(member) for member in value]
-    if isinstance(value, dict):
-        return {whole_text(name): whole_text(member) for name, member in value.items()}
-    return value
