@@ -138,7 +138,7 @@ class ConverseAnswer(Answer):
             case {"text": str(said)}:
                 self.add(index, Delta(text=said), dict)
             case {"citationsContent": {"content": [*parts], **rest}}:
-                cited = rest.get("citations") or ()  # there may be none
+                cited: Any = rest.get("citations") or ()  # there may be none
                 self._opened(index, "text").citations += [each for each in cited if isinstance(each, dict)]
                 for part in parts:
                     if isinstance(part, dict) and isinstance(text := part.get("text"), str):
