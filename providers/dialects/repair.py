@@ -4,7 +4,8 @@ Seen (recorded or observed, 2026-10 to 2026-11):
 - llama.cpp sends no numbers, no indexes, and no `function_call_arguments.done`;
 - Ollama sends reasoning summaries without the events of their parts (read in its source);
 - OpenAI leaves items of MCP listings open;
-- OpenRouter gives reasoning another id in the final response than before.
+- OpenRouter gives reasoning another id in the final response than before;
+- ChatGPT's backend for Codex ends with an empty `output` (many public reports, April to August 2026).
 An event that needs nothing passes as it is; after the first one that is filled in, the rest is numbered anew.
 """
 
@@ -74,11 +75,12 @@ class _Part:
 
 
 class _Item:
-    __slots__ = ("arguments", "closed", "id", "parts")
+    __slots__ = ("arguments", "closed", "done", "id", "parts")
 
     def __init__(self, item_id: str) -> None:
         self.id = item_id
         self.closed = False
+        self.done: Wire | None = None  # as the host closed it
         self.parts: dict[tuple[str, int], _Part] = {}
         self.arguments: list[str] | None = None  # of a call whose arguments have not been said to be done
 
@@ -112,6 +114,8 @@ class Repair:
         """
         sent, number, was_busy = event, event.sequence_number, self.busy
         event = self._placed(event)
+        if isinstance(event, ev.ResponseCompleted | ev.ResponseIncomplete | ev.ResponseFailed):
+            event = self._filled(event)
         missing = self._missing(event)
         if missing or number < 0:
             self.busy = True
@@ -212,10 +216,11 @@ class Repair:
         if item is None:  # it was never opened
             self._open_item(event.output_index, _id_of(event.item))
             self._items[event.output_index].closed = True
+            self._items[event.output_index].done = event.item
             if self._resumed:
                 return []
             return [ev.OutputItemAdded.new(output_index=event.output_index, item=event.item)]
-        item.closed = True
+        item.closed, item.done = True, event.item
         where: dict[str, Any] = {"item_id": item.id, "output_index": event.output_index}
         missing: list[ev.Event] = []
         if item.arguments is not None:
@@ -239,6 +244,15 @@ class Repair:
             for index in sorted(items)
             if not self._items[index].closed
         ]
+
+    def _filled(
+        self, event: ev.ResponseCompleted | ev.ResponseIncomplete | ev.ResponseFailed
+    ) -> ev.ResponseCompleted | ev.ResponseIncomplete | ev.ResponseFailed:
+        """Return the event with the items that were closed, where it has none."""
+        done = [item.done for _, item in sorted(self._items.items()) if item.done is not None]
+        if not done or self._resumed or event.response.output:
+            return event
+        return event.replace(response=event.response.replace(output=done))
 
     def _renamed(self, event: ev.ResponseCompleted | ev.ResponseIncomplete) -> ev.Event:
         """Return the event with its items called as they were announced."""

@@ -126,6 +126,25 @@ def test_repair_does_not_repeat_what_the_host_said_itself() -> None:
     assert len(events) == len(sent)
 
 
+@pytest.mark.parametrize("output", [{"output": []}, {"output": None}, {}], ids=["empty", "null", "missing"])
+@pytest.mark.parametrize("status", ["completed", "incomplete", "failed"])
+def test_a_last_event_without_output_gets_the_items_that_were_closed(status: str, output: dict[str, Any]) -> None:
+    """As ChatGPT's backend for Codex sends it: else a plain call, and tools, would see nothing."""
+    items = [{**ITEM, "id": f"msg_{at}", "content": [{"type": "output_text", "text": str(at)}]} for at in range(2)]
+    end = {"type": f"response.{status}", "sequence_number": 5, "response": {"id": "resp_1", "status": status, **output}}
+    sent = [CREATED]
+    for at, item in enumerate(items):
+        sent.append({**ADDED, "sequence_number": 2 * at + 1, "output_index": at, "item": {**item, "content": []}})
+        done = {"type": "response.output_item.done", "sequence_number": 2 * at + 2, "output_index": at, "item": item}
+        sent.append(done)
+
+    last = decode(sse(*sent, end))[-1]
+
+    assert isinstance(last, ev.LifecycleEvent)
+    assert last.response.to_dict()["output"] == items
+    assert (last.sequence_number, last.response.status) == (5, status)
+
+
 def test_an_event_behind_a_repair_knows_the_number_that_the_host_gave_it() -> None:
     """A summary without the events of its part, as Ollama sends it, but numbered."""
     item = {"type": "reasoning", "id": "rs_1", "summary": []}
