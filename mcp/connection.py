@@ -336,7 +336,8 @@ class WireConnection:
                 if error.rpc_code != jsonrpc.METHOD_NOT_FOUND or "tools" in self._capabilities:
                     raise
                 break
-            tools = page.get("tools")
+            tools = page.get("tools", ...)
+            tools = [] if tools is None else tools  # null is an empty list of a server in Go
             if not isinstance(tools, list):
                 raise self._wrong("answered tools/list without a list of tools", "tools/list")
             more = pages.add(tools, page)

@@ -668,6 +668,34 @@ def test_all_pages_are_read_and_an_empty_cursor_is_one(mode: Mode, run: Any) -> 
     run(body)
 
 
+def test_a_first_page_that_comes_again_is_no_second_one(mode: Mode, run: Any) -> None:
+    """Of a server that says an empty cursor where it means none."""
+
+    async def body() -> None:
+        with scripted_mcp({"tools/list": paged({None: (["a", "b"], ""), "": (["a", "b"], "")})}) as host:
+            async with connected(mode, host.url) as server:
+                assert await server.names() == ["a", "b"]
+
+    run(body)
+
+
+def test_null_is_an_empty_list(mode: Mode, run: Any) -> None:
+    """Of a server in Go."""
+
+    async def body() -> None:
+        behaviours = {
+            "tools/list": lambda post: post.answer({"tools": None}),
+            "tools/call": lambda post: post.answer({"content": None, "structuredContent": {"x": 1}}),
+        }
+        with scripted_mcp(behaviours) as host:
+            async with connected(mode, host.url) as server:
+                assert await server.tools() == ()
+                result = await server.call("add")
+                assert (result.content, result.structured) == ((), {"x": 1})
+
+    run(body)
+
+
 def test_pages_that_go_in_a_circle_end(mode: Mode, run: Any, caplog: pytest.LogCaptureFixture) -> None:
     pages = {None: (["a"], "x"), "x": (["b"], "y"), "y": (["c"], "x")}
 
