@@ -64,7 +64,7 @@ def test_null_in_a_schema_is_not_offered(mode: Mode, streamed: bool) -> None:
     """Servers in Go write empty maps and lists so, and hosts refuse it."""
 
     async def body() -> None:
-        given = {"inputSchema": {"type": "object", "properties": None, "required": None, "$defs": {}}}
+        given: dict[str, Any] = {"inputSchema": {"type": "object", "properties": None, "required": None, "$defs": {}}}
         call = docs("Hi.", server=Shelf(now, now=given))
         await call(mode, streamed=streamed, tools=[mcp("docs")])
 
