@@ -147,7 +147,7 @@ def _traced(wire: HttpRequest, context: CallContext) -> HttpRequest:
 
 def _is_event_stream(exchange: Exchange) -> bool:
     content_type: str = exchange.headers.get("content-type", "")
-    return content_type.lstrip().lower().startswith(_STREAMS)
+    return content_type != "application/json" and content_type.lstrip().lower().startswith(_STREAMS)
 
 
 _STREAMS = ("text/event-stream", "application/vnd.amazon.eventstream")

@@ -72,7 +72,7 @@ class LiteLLMCallbacks(Stage, frozen=True):
         return None
 
     async def __call__(self, request: Request, call_next: Handler) -> Reply:
-        return await watch(request, call_next, _Told(self, request).tell)
+        return await watch(request, call_next, (_Told(self, request).tell,))
 
 
 _METHODS = ("log_pre_api_call", "log_post_api_call", "log_success_event", "log_failure_event")

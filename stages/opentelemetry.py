@@ -79,7 +79,7 @@ class OpenTelemetry(Stage, frozen=True):
         otel = instruments.context
         token = otel.attach(span.context)
         try:
-            return await watch(request, call_next, span.tell)
+            return await watch(request, call_next, (span.tell,))
         finally:
             otel.detach(token)
 
