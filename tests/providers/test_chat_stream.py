@@ -715,3 +715,16 @@ def test_entries_of_reasoning_details_are_joined_only_where_they_are_pieces() ->
         envelope = unseal(thought["encrypted_content"])
         assert envelope is not None
         assert list(envelope.blocks) == whole
+
+
+@pytest.mark.parametrize(
+    "tail", [b'{"error": {"message": "no", "code": 500}}\n\n', b'error: {"message": "no", "code": 500}\n\n']
+)
+def test_an_error_that_is_no_event_fails_the_response(tail: bytes) -> None:
+    """Of a gateway, and of llama.cpp until 2025."""
+    events, _ = streamed(chunk({"content": "Hel"}), tail)
+
+    last = events[-1]
+    assert isinstance(last, ev.ResponseFailed)
+    assert last.response.error is not None
+    assert (last.response.error.code, last.response.error.message) == ("500", "no")

@@ -331,6 +331,8 @@ SHAPES: dict[str, tuple[bytes, str | None]] = {
     "an error text without type": (sse({"error": "boom"}), None),
     "flat without code": (sse({"type": "error", "message": "boom"}), None),
     "flat with a null error": (sse({"type": "error", "error": None, "message": "boom", "code": "x"}), "x"),
+    "no event at all": (b'{"error": {"message": "boom", "code": "500"}}\n', "500"),
+    "in a field of its own": (b'error: {"message": "boom", "code": 500}\n\n', "500"),
     "named by the SSE line only": (sse({"message": "boom", "code": 500}, name="error"), "500"),
 }
 
