@@ -72,13 +72,18 @@ class Piece(msgspec.Struct, gc=False):
     error: Any = None
     message: Any = None  # of an error that is not wrapped
     detail: Any = None  # the same, of servers that are made with FastAPI
+    base_resp: dict[str, Any] | None = None  # MiniMax's status of the answer
 
     @property
     def is_error(self) -> bool:
         """Whether it reports an error in place of an answer."""
         if self.error or (self.object == "error" and self.message is not None):
             return True
-        return not self.choices and (isinstance(self.message, str) or self.detail is not None)
+        if self.choices:
+            return False
+        return (
+            isinstance(self.message, str) or self.detail is not None or bool((self.base_resp or {}).get("status_code"))
+        )
 
 
 class Chunk(Piece, gc=False):
@@ -93,7 +98,7 @@ class Chunk(Piece, gc=False):
 _decode_piece = msgspec.json.Decoder(Piece).decode
 _decode_chunk = msgspec.json.Decoder(Chunk).decode
 # Not the host's own: what is read, what a response has by the same name, and padding (OpenAI, Mistral).
-_KNOWN = frozenset({*Chunk.__struct_fields__, *Response.__struct_encode_fields__, "obfuscation", "p"})
+_KNOWN = frozenset({*Chunk.__struct_fields__, *Response.__struct_encode_fields__, "obfuscation", "p"}) - {"base_resp"}
 
 
 def read_chunk(data: bytes) -> Chunk:

@@ -33,6 +33,7 @@ from ...pipeline.response import TERMINAL_STATUSES, CompactedResponse, DeletedRe
 from ...pipeline.secret import Secret, mask
 from ...pipeline.sse import Frame, SSEDecoder
 from ...pipeline.wire import Wire, embed, encode, is_absent, loads, merge
+from ..host_errors import is_error
 from .citations import without_provider_data
 from .envelope import SEALED, unseal
 from .failures import event_error, excerpt, failed, reported, shown, status_error
@@ -118,7 +119,7 @@ class ResponsesDialect(msgspec.Struct, frozen=True):
             return _checked(reply, body, request)
         if not _is_meant(reply):  # a response that failed is one all the same: it was asked for, and here it is
             found = loads(body)
-            if isinstance(found, dict) and found.get("error"):
+            if is_error(found):
                 raise reported(found, request)
             raise _no_response(body, request)
         return reply
@@ -221,7 +222,7 @@ def _checked(response: Response, body: bytes, request: Request) -> Response:
     if response.status == "failed" or (not is_absent(response.error_json) and not response.output):
         raise failed(response, request)
     if not _is_meant(response):
-        raise _no_response(body, request)
+        raise reported(found, request) if is_error(found := loads(body)) else _no_response(body, request)
     return response
 
 
