@@ -78,7 +78,7 @@ class ChatAnswer(Answer):
 
     def go_on(self, piece: Piece) -> None:
         """Take note of a further chunk."""
-        if piece.usage:
+        if piece.usage and isinstance(piece.usage, dict):
             self._usage = piece.usage  # some hosts send it with every chunk; the last one counts
         for choice in piece.choices or ():
             if choice.index:
@@ -114,13 +114,14 @@ class ChatAnswer(Answer):
             fields["error"] = {"code": "server_error", "message": "the host ended the answer with an error"}
         self._finish(fields)
 
-    def fail(self, error: dict[str, Any], usage: dict[str, Any] | None = None) -> None:
+    def fail(self, error: dict[str, Any], usage: Any = None) -> None:
         """The host reported an error inside the answer.
 
         Args:
             error: `code` and `message`, and what else is known of it.
         """
-        self._usage = usage or self._usage
+        if usage and isinstance(usage, dict):
+            self._usage = usage
         if not self.has_begun:
             self._start(Chunk())
         self._close_all("incomplete")
@@ -130,15 +131,15 @@ class ChatAnswer(Answer):
 
     def _start(self, chunk: Chunk) -> None:
         fields: dict[str, Any] = {}
-        if chunk.created and math.isfinite(chunk.created):
+        if isinstance(chunk.created, int | float) and chunk.created and math.isfinite(chunk.created):
             fields["created_at"] = int(chunk.created)
         if chunk.model:
             fields["model"] = chunk.model
-        if chunk.service_tier:
+        if chunk.service_tier and isinstance(chunk.service_tier, str):
             fields["service_tier"] = chunk.service_tier
         self._open(chunk.id, fields)
 
-    def _said(self, said: Delta, logprobs: dict[str, Any] | None, *, is_whole: bool) -> None:
+    def _said(self, said: Delta, logprobs: Any, *, is_whole: bool) -> None:
         if said.reasoning_details:
             self._details(said.reasoning_details, said.reasoning or said.reasoning_content, is_whole=is_whole)
         elif said.reasoning_content:
@@ -157,7 +158,7 @@ class ChatAnswer(Answer):
                 self._text(content, logprobs)
         if said.refusal:
             self._text_item().refusal(said.refusal)
-        if said.annotations:
+        if said.annotations and isinstance(said.annotations, list):
             self._annotate(said.annotations)
         if said.tool_calls:
             for part in said.tool_calls:
@@ -169,7 +170,7 @@ class ChatAnswer(Answer):
 
     # Messages
 
-    def _text(self, text: str, logprobs: dict[str, Any] | None) -> None:
+    def _text(self, text: str, logprobs: Any) -> None:
         if self._tags is None:
             self._text_item().text(text, _tokens(logprobs) if logprobs else None)
         else:
@@ -334,13 +335,13 @@ class ChatAnswer(Answer):
     # Media, and tools that ran at the host
 
     def _media(self, said: Delta) -> None:
-        for image in said.images or ():
+        for image in said.images if isinstance(said.images, list) else ():
             self._image(image)
-        for name, value in (said.audio or {}).items():
+        for name, value in said.audio.items() if isinstance(said.audio, dict) else ():
             if value:
                 is_piece = name in ("data", "transcript")
                 self._audio[name] = self._audio.get(name, "") + str(value) if is_piece else value
-        if said.executed_tools:
+        if said.executed_tools and isinstance(said.executed_tools, list):
             self._extra.setdefault("executed_tools", []).extend(said.executed_tools)
 
     def _image(self, image: Any) -> None:
@@ -377,7 +378,7 @@ class ChatAnswer(Answer):
         self._out.end(**{**self._extra, **fields, "usage": usage_of(self._usage)})
 
 
-def _tokens(logprobs: dict[str, Any]) -> list[Any] | None:
+def _tokens(logprobs: Any) -> list[Any] | None:
     """Return the probabilities of the text's tokens."""
-    found = logprobs.get("content")
+    found = logprobs.get("content") if isinstance(logprobs, dict) else None
     return found if isinstance(found, list) else None

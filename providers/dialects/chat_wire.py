@@ -1,7 +1,8 @@
 """The wire of chat completions: one chunk of a stream, or a whole answer, as objects.
 
 Every field may be missing, null or empty. A chunk and a whole answer differ only by the name under which a choice keeps
-what was said (`delta`, `message`), so both are read by one class.
+what was said (`delta`, `message`), so both are read by one class. What is beside the answer itself may have any shape:
+an odd one there is passed over, and costs nobody the answer.
 """
 
 from __future__ import annotations
@@ -45,11 +46,11 @@ class Delta(msgspec.Struct, gc=False):
     refusal: str | None = None
     tool_calls: list[ToolCall] | None = None
     function_call: Called | None = None
-    annotations: list[Any] | None = None
-    audio: dict[str, Any] | None = None
-    images: list[Any] | None = None
+    annotations: Any = None
+    audio: Any = None
+    images: Any = None
     extra_content: dict[str, Any] | None = None
-    executed_tools: list[Any] | None = None  # Groq's own, run at the host
+    executed_tools: Any = None  # Groq's own, run at the host
 
 
 class Choice(msgspec.Struct, gc=False):
@@ -59,7 +60,7 @@ class Choice(msgspec.Struct, gc=False):
     delta: Delta | None = None
     message: Delta | None = None
     finish_reason: str | None = None
-    logprobs: dict[str, Any] | None = None
+    logprobs: Any = None
     error: Any = None  # why it ended so (OpenRouter)
 
 
@@ -68,7 +69,7 @@ class Piece(msgspec.Struct, gc=False):
 
     object: str | None = None
     choices: list[Choice] | None = None
-    usage: dict[str, Any] | None = None
+    usage: Any = None
     error: Any = None
     message: Any = None  # of an error that is not wrapped
     detail: Any = None  # the same, of servers that are made with FastAPI
@@ -90,9 +91,9 @@ class Chunk(Piece, gc=False):
     """The first chunk of a stream, or a whole answer."""
 
     id: str | None = None
-    created: float | None = None
+    created: Any = None
     model: str | None = None
-    service_tier: str | None = None
+    service_tier: Any = None
 
 
 _decode_piece = msgspec.json.Decoder(Piece).decode

@@ -728,3 +728,25 @@ def test_an_error_that_is_no_event_fails_the_response(tail: bytes) -> None:
     assert isinstance(last, ev.ResponseFailed)
     assert last.response.error is not None
     assert (last.response.error.code, last.response.error.message) == ("500", "no")
+
+
+@pytest.mark.parametrize("odd", [[], [1], {}, {"a": 1}, "x", 7, True])
+def test_what_is_beside_the_answer_may_have_any_shape(odd: object) -> None:
+    """Gateways in PHP write [] for an empty object; nobody needs to lose an answer by that."""
+    fields = {"created": odd, "service_tier": odd, "usage": odd}
+    said = {"index": 0, "logprobs": odd, "finish_reason": "stop"}
+    delta = {"content": "Hi", "annotations": odd, "images": odd, "audio": odd, "executed_tools": odd}
+
+    events, stream = streamed(data({"id": "c", "choices": [{**said, "delta": delta}], **fields}), DONE)
+    whole = plain({"role": "assistant", **delta}, **fields)
+
+    last = events[-1]
+    assert isinstance(last, ev.LifecycleEvent)
+    assert stream.error is None
+    assert (last.response.output_text, whole.output_text) == ("Hi", "Hi")
+
+
+def test_an_error_may_come_with_usage_of_any_shape() -> None:
+    events, _ = streamed(data({"error": {"message": "no"}, "usage": []}))
+
+    assert isinstance(events[-1], ev.ResponseFailed)
