@@ -731,9 +731,9 @@ def test_an_error_that_is_no_event_fails_the_response(tail: bytes) -> None:
 
 
 @pytest.mark.parametrize("odd", [[], [1], {}, {"a": 1}, "x", 7, True])
-def test_what_is_beside_the_answer_may_have_any_shape(odd: object) -> None:
+def test_what_is_beside_the_answer_may_have_any_shape(odd: Any) -> None:
     """Gateways in PHP write [] for an empty object; nobody needs to lose an answer by that."""
-    fields = {"created": odd, "service_tier": odd, "usage": odd}
+    fields: dict[str, Any] = {"created": odd, "service_tier": odd, "usage": odd}
     said = {"index": 0, "logprobs": odd, "finish_reason": "stop"}
     delta = {"content": "Hi", "annotations": odd, "images": odd, "audio": odd, "executed_tools": odd}
 
