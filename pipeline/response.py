@@ -108,7 +108,7 @@ class Returned(Wire, _BesideSlot, frozen=True, kw_only=True):
 
     def replace(self, **fields: object) -> Self:
         """Return a copy with these API fields set; all others, known or not, and `meta` stay as they are."""
-        return super().replace(**fields).with_meta(self.meta)
+        return super().replace(**fields).with_meta(getattr(self, "_beside", _NOTHING).meta)
 
     def __reduce__(self) -> tuple[object, ...]:
         return _restore, (self.raw, type(self), self.meta)
