@@ -203,7 +203,7 @@ def _typed(items: Any) -> Any:
 
 
 def _query_of(params: GetParams | DeleteParams | CancelParams | ListInputItemsParams) -> dict[str, Any]:
-    """Return the query of a call without a body; lists and flags as OpenAI's client writes them."""
+    """Return the query of a call without a body; lists as OpenAI's client writes them."""
     query: dict[str, Any] = {}
     for name, given in msgspec.structs.asdict(params).items():
         if name == "response_id" or given is None:
@@ -211,7 +211,7 @@ def _query_of(params: GetParams | DeleteParams | CancelParams | ListInputItemsPa
         if isinstance(given, list):
             query[f"{name}[]"] = given
         else:
-            query[name] = str(given).lower() if isinstance(given, bool) else given
+            query[name] = given
     return query
 
 
