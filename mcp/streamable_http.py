@@ -99,7 +99,7 @@ class StreamableHttp:
         answer = await self._endpoint.open("POST", (*self._headers(), *headers), message, limit, about=call.method)
         try:
             if answer.status == 404 and session_id is not None:
-                raise self._lost(session_id)
+                raise self._lost(session_id, answer.error_text(b""))
             if not answer.is_success:
                 await self._refused(answer, call, session_id)
                 return
@@ -194,7 +194,7 @@ class StreamableHttp:
         """Settle the call by the JSON-RPC error in a refusal; raise the status where there is none."""
         body = await answer.error_body()
         if session_id is not None and answer.is_about_the_session(body):
-            raise self._lost(session_id)
+            raise self._lost(session_id, answer.error_text(body))
         with contextlib.suppress(McpProtocolError):
             await self._take(body, call)
         if call.is_done:
