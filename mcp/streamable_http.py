@@ -187,8 +187,9 @@ class StreamableHttp:
         for todo in self._session.receive(data, asked):
             await self._react(todo)
 
-    def _lost(self, session_id: str) -> SessionLost:
-        return SessionLost(f'server "{self._name}" has forgotten the session', session_id=session_id, server=self._name)
+    def _lost(self, session_id: str, said: str) -> SessionLost:
+        text = f'server "{self._name}" has forgotten the session ({said})'
+        return SessionLost(text, session_id=session_id, server=self._name)
 
     async def _refused(self, answer: HttpAnswer, call: Call, session_id: str | None) -> None:
         """Settle the call by the JSON-RPC error in a refusal; raise the status where there is none."""
