@@ -24,7 +24,7 @@ from ...pipeline.wire import embed
 from ..rows import ChatFlags
 from .chat_reasoning import add_reasoning, signatures
 from .chat_tools import flat_name
-from .turns import Block, CallIds, ResultPart, Turn, json_text, plain, string_of, to_turns
+from .turns import Block, CallIds, ResultPart, Turn, arguments_text, json_text, plain, string_of, to_turns
 
 _NINE: Final = re.compile(r"[A-Za-z0-9]{9}")
 _FORTY: Final = re.compile(r".{1,40}", re.DOTALL)
@@ -230,9 +230,7 @@ class _Writer:
                 return {"id": item["call_id"], "type": "custom", "custom": {"name": name, "input": text}}
             arguments = json_text({"input": text})
         else:
-            # Some hosts give no arguments as "", and refuse it when it comes back.
-            given = item.get("arguments") or "{}"
-            arguments = given if isinstance(given, str) else json_text(given)
+            arguments = arguments_text(item)  # some hosts give none as "", and refuse it when it comes back
         return {"id": item["call_id"], "type": "function", "function": {"name": name, "arguments": arguments}}
 
     def _results(self, blocks: list[Block]) -> None:

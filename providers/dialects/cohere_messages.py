@@ -21,7 +21,7 @@ from .chat_tools import flat_name
 from .cohere_citations import DIALECT
 from .cohere_citations import restored as citations_of
 from .envelope import unseal
-from .turns import Block, ResultPart, Turn, json_text, plain, string_of, to_turns
+from .turns import Block, ResultPart, Turn, arguments_text, json_text, plain, string_of, to_turns
 
 _TEXTS: Final = ("input_text", "output_text")
 _SILENT: Final = ("command-r", "command-a-03", "command-a-vision", "command-a-translate", "command-light", "c4ai-aya")
@@ -230,8 +230,7 @@ class Messages:
         if item["type"] == "custom_tool_call":
             arguments = json_text({"input": string_of(block, "input")})
         else:
-            given = item.get("arguments") or "{}"
-            arguments = given if isinstance(given, str) else json_text(given)
+            arguments = arguments_text(item)
         return {"id": item["call_id"], "type": "function", "function": {"name": name, "arguments": arguments}}
 
     def _unsupported(self, block: Block, what: str, hint: str) -> UnsupportedParameter:

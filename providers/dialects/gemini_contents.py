@@ -20,7 +20,7 @@ from .chat_tools import flat_name
 from .gemini_models import generation
 from .gemini_parts import TEXTS, Parts
 from .gemini_signatures import Signer, restore_items
-from .turns import Block, ResultPart, Turn, plain, string_of, to_turns
+from .turns import Block, ResultPart, Turn, arguments_text, plain, string_of, to_turns
 
 # What the parts of a result may be (Gemini API documentation, Function calling › Multimodal responses, read 2026-11).
 _RESULT_MEDIA: Final = frozenset({"image/png", "image/jpeg", "image/webp", "application/pdf", "text/plain"})
@@ -112,8 +112,7 @@ class _Writer:
         if item["type"] == "custom_tool_call":
             args: Any = {"input": string_of(block, "input")}
         else:
-            given = item.get("arguments") or "{}"
-            args = _object(given) if isinstance(given, str) else given
+            args = _object(arguments_text(item))
         if not isinstance(args, dict):
             raise InvalidParameter(
                 f"{block.where}.arguments is no JSON object, and Gemini takes nothing else",

@@ -165,14 +165,20 @@ def read_json(text: str) -> Any:
         return None
 
 
+def arguments_text(item: dict[str, Any]) -> str:
+    """Return the arguments of a function call as JSON text; some hosts say nothing, or null, where there are none."""
+    given = item.get("arguments") or "{}"
+    text = given if isinstance(given, str) else json_text(given)
+    return "{}" if text.strip() in ("", "null", '""') else text
+
+
 def arguments_of(block: Block) -> Any:
     """Return the arguments of a function call as an object, for hosts that take no text; its text is kept as it is.
 
     Raises:
         InvalidParameter: they are no object.
     """
-    arguments = block.value.get("arguments") or "{}"
-    text = arguments if isinstance(arguments, str) else json_text(arguments)
+    text = arguments_text(block.value)
     if not isinstance(found := read_json(text), dict):
         what = "no JSON" if found is None else f"{type(found).__name__} instead of an object"
         raise InvalidParameter(
