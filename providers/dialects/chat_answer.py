@@ -194,12 +194,18 @@ class ChatAnswer(Answer):
         return self._message
 
     def _parts(self, parts: list[Any]) -> None:
-        """Content as a list of parts (Mistral)."""
+        """Content as a list of parts (Mistral, and hosts that take the Responses API for their model)."""
         for part in parts:
             match part:
-                case {"type": "text", "text": str(text)}:
+                case {"text": str(text)} if part.get("type") in ("text", "output_text", None):
                     if text:
                         self._text(text, None)
+                case {"type": "refusal", "refusal": str(text)}:
+                    if text:
+                        self._text_item().refusal(text)
+                case {"type": "reasoning" | "thinking", "text": str(text)}:
+                    if text:
+                        self._thinking("reasoning").writer.text(text)
                 case {"type": "thinking", "thinking": thinking}:
                     thought = self._thinking("content")
                     thought.keep_chunk(part)

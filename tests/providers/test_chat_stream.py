@@ -765,3 +765,21 @@ def test_an_error_may_come_with_usage_of_any_shape() -> None:
     events, _ = streamed(data({"error": {"message": "no"}, "usage": []}))
 
     assert isinstance(events[-1], ev.ResponseFailed)
+
+
+@pytest.mark.parametrize(
+    ("part", "kinds", "said"),
+    [
+        ({"type": "output_text", "text": "Hi"}, ["message"], "Hi"),
+        ({"text": "Hi"}, ["message"], "Hi"),
+        ({"type": "refusal", "refusal": "No."}, ["message"], ""),
+        ({"type": "reasoning", "text": "Hm."}, ["reasoning"], ""),
+        ({"type": "thinking", "text": "Hm."}, ["reasoning"], ""),
+        ({"type": "text", "text": ""}, ["message"], ""),
+    ],
+)
+def test_content_may_be_parts_of_other_apis(part: dict[str, Any], kinds: list[str], said: str) -> None:
+    _, response = told({"content": [part]})
+
+    assert [item["type"] for item in response.to_dict()["output"]] == kinds
+    assert response.output_text == said
