@@ -111,7 +111,7 @@ class CallContext(msgspec.Struct, kw_only=True, eq=False):
     def state_of(self, stage: object, kind: type[T]) -> T:
         """Return what `stage.setup(scope)` made for this client and this position of the chain."""
         state = self.states.get(id(stage))
-        if not isinstance(state, kind):
+        if state.__class__ is not kind and not isinstance(state, kind):
             raise StageError(
                 f"stage {type(stage).__name__} asks for a state of type {kind.__name__}; "
                 f"its setup returned {'none' if state is None else type(state).__name__}",
@@ -266,7 +266,7 @@ class CallContext(msgspec.Struct, kw_only=True, eq=False):
             status=self.status,
             request_id=self.request_id,
             headers=_NO_HEADERS if self.headers is None else self.headers,
-            attempts=tuple([replace(one) if one.outcome == "open" else one for one in self.attempts]),
+            attempts=tuple(self.attempts),
             dropped=tuple(self.dropped),
             notes=tuple(self.notes),
             upstream_id=self.upstream_id,

@@ -12,18 +12,21 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
+from .async_runtime import AsyncRuntime
 from .build import Built
 from .context import CallContext
+from .driver import Portal, drive
 from .errors import AntiphonError, CallError, InvalidParameter, SetupError, UnknownKeyword, did_you_mean
 from .event_stream import EventStream
 from .hook_queue import FLUSH_S, Hook, HookQueue, runs_in_place, wants_stage_times
 from .params import NAMES, NULL, PARAMS, Operation, Params
 from .reply import Dropped, Reply
 from .request import Handler, Request
-from .runtime import AsyncRuntime, Portal, Runtime, SyncRuntime, drive
+from .runtime import Runtime
 from .secret import mask
 from .signals import Sink
 from .stage import Option, Stage
+from .sync_runtime import SyncRuntime
 from .tasks import LoopTask, ThreadTask
 from .timeouts import Timeouts
 from .watch import watch
@@ -52,7 +55,8 @@ class Engine:
 
     Args:
         timeouts: the limits of calls that do not bring their own.
-        transport: the user's own httpx (or compatible) client, for sync or for async calls; never closed here.
+        transport: the user's own httpx (or compatible) client, for sync or for async calls, or a `Transport`, or what
+            has one for each mode, `of_mode(is_async)`; never closed here.
         hooks: functions that get the signals of every call.
         hook_limit: signals that may wait for hooks which run beside their calls.
         tenant: whose data stores keep apart.
@@ -286,6 +290,8 @@ class Engine:
 
     def _make_transport(self, is_async: bool) -> Transport:
         if self._given is not None:
+            if hasattr(self._given, "of_mode"):
+                return cast("Transport", self._given.of_mode(is_async))
             if hasattr(self._given, "open"):
                 return cast("Transport", self._given)
             from .httpx_client import HttpxTransport

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from .build import link
+from .driver import drive
 from .engine import _finish
 from .function_stages import FunctionStage, stage
 from .outline import Outline, outline
 from .reply import Dropped, Reply
 from .request import Handler, Request, Target
 from .response import Response
-from .runtime import drive
 from .secret import MASK, Secret, mask, mask_url
 from .tools import hide_in_body
 from .wire import loads

@@ -16,7 +16,8 @@ from ..pipeline.context import CallContext
 from ..pipeline.errors import MissingExtra
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request
-from ..pipeline.response import Response, Usage
+from ..pipeline.response import Response
+from ..pipeline.response_fields import Usage
 from ..pipeline.secret import mask
 from ..pipeline.signals import (
     AttemptEnded,

@@ -100,7 +100,7 @@ class Resolve(Stage, frozen=True):
         return _Surroundings(scope)
 
     async def __call__(self, request: Request, call_next: Handler) -> Reply:
-        if is_kept(getattr(request.params, "response_id", None)):
+        if request.operation not in _WITH_MODEL and is_kept(request.param("response_id")):
             request.context.scratch[RESOLVE] = self._resolved
             return await call_next(request)
         return await call_next(await self._resolved(request))

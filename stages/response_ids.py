@@ -10,7 +10,8 @@ from ..pipeline.errors import AntiphonError, InvalidParameter
 from ..pipeline.event_stream import EventStream
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request
-from ..pipeline.response import DeletedResponse, Response, Returned
+from ..pipeline.response import DeletedResponse, Response
+from ..pipeline.returned import Returned
 from ..pipeline.stage import Scope, Stage
 from ..providers import catalog
 from ..providers.response_ids import GIVEN, GivenId, ResponseId, decode_id, deployment_of, encode_id
