@@ -283,7 +283,7 @@ class NativeStream:
                     continue
                 self.error = APIResponseError(f"an event of the stream is no JSON object but {self._shown(payload)}")
                 break
-            if event.sequence_number >= 0 and event.__class__ not in WATCHED and not repair.busy:
+            if event.sequence_number >= 0 and event.__class__ not in WATCHED and not repair.sees_all:
                 add(event)
                 continue
             events.extend(repair.follow(event, events[-1].sequence_number if events else self._last))

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from conftest import Mode
+from hand_made import text_events
 from loopback import Connection, serving
 from replay_server import Answer, replaying
 
@@ -124,6 +125,78 @@ def test_repair_does_not_repeat_what_the_host_said_itself() -> None:
 
     assert check_grammar(events) == []
     assert len(events) == len(sent)
+
+
+TEXT = {"type": "output_text", "text": "Hi there", "annotations": []}
+SAID = {**ITEM, "status": "completed", "content": [TEXT]}
+CALL = {"type": "function_call", "id": "fc_1", "call_id": "c", "name": "f", "arguments": "{}", "status": "completed"}
+THOUGHT = {"type": "reasoning", "id": "rs_1", "summary": [], "content": [{"type": "reasoning_text", "text": "Hm."}]}
+
+
+def numbered(*events: dict[str, Any]) -> bytes:
+    return sse(*({**event, "sequence_number": number} for number, event in enumerate(events)))
+
+
+def told_by(events: list[Event]) -> str:
+    return "".join(event.delta for event in events if isinstance(event, ev.OutputTextDelta))
+
+
+def test_items_that_only_the_last_event_has_are_told_before_it() -> None:
+    """As gateways do; else who follows the events, and runs the calls in them, would see nothing."""
+    events = decode(numbered(CREATED, ended(output=[THOUGHT, SAID, CALL])))
+
+    assert check_grammar(events) == []
+    assert told_by(events) == "Hi there"
+    done = [event.item.to_dict() for event in events if isinstance(event, ev.OutputItemDone) and event.item]
+    assert done == [THOUGHT, SAID, CALL]
+
+
+def test_an_item_that_was_not_announced_is_told_beside_those_that_were() -> None:
+    sent = [
+        {**ADDED, "item": {**SAID, "content": []}},
+        {"type": "response.output_item.done", "output_index": 0, "item": SAID},
+    ]
+
+    events = decode(numbered(CREATED, *sent, ended(output=[SAID, CALL])))
+
+    assert check_grammar(events) == []
+    assert [event.output_index for event in events if isinstance(event, ev.OutputItemDone)] == [0, 1]
+
+
+@pytest.mark.parametrize("closing", [False, True], ids=["nothing else", "closed by the host"])
+def test_text_whose_message_was_not_opened_is_one_all_the_same(closing: bool) -> None:
+    where = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
+    deltas = [{"type": "response.output_text.delta", **where, "delta": each} for each in ("Hi ", "there")]
+    ends = [
+        {"type": "response.output_text.done", **where, "text": "Hi there"},
+        {"type": "response.content_part.done", **where, "part": TEXT},
+        {"type": "response.output_item.done", "output_index": 0, "item": SAID},
+    ]
+
+    events = decode(numbered(CREATED, *deltas, *(ends if closing else ()), ended(output=[SAID])))
+
+    assert check_grammar(events) == []
+    assert told_by(events) == "Hi there"
+    assert [event.type for event in events].count("response.content_part.done") == 1
+    assert [event.type for event in events].count("response.output_item.done") == 1
+
+
+def test_pieces_of_an_item_that_was_not_opened_are_not_told_twice() -> None:
+    delta = {"type": "response.reasoning_text.delta", "item_id": "rs_1", "output_index": 0, "content_index": 0}
+
+    events = decode(numbered(CREATED, {**delta, "delta": "Hm."}, ended(output=[THOUGHT, SAID])))
+
+    assert [event.type for event in events].count("response.reasoning_text.delta") == 1
+    assert [event.output_index for event in events if isinstance(event, ev.OutputItemDone)] == [0, 1]
+
+
+@pytest.mark.parametrize("lacking", [("output_index",), ("content_index",), ("output_index", "content_index")])
+def test_numbered_events_without_indexes_get_them(lacking: tuple[str, ...]) -> None:
+    """As Lemonade sends them."""
+    sent = [event.to_dict() for event in text_events("Hi ", "there")]
+    stripped = [{name: value for name, value in event.items() if name not in lacking} for event in sent]
+
+    assert [event.to_dict() for event in decode(sse(*stripped))] == sent
 
 
 @pytest.mark.parametrize("output", [{"output": []}, {"output": None}, {}], ids=["empty", "null", "missing"])
