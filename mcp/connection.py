@@ -336,8 +336,9 @@ class WireConnection:
                 if error.rpc_code != jsonrpc.METHOD_NOT_FOUND or "tools" in self._capabilities:
                     raise
                 break
-            tools = page.get("tools", ...)
-            tools = [] if tools is None else tools  # null is an empty list of a server in Go
+            tools = page.get("tools")
+            if tools is None and "tools" in page:  # the empty list of a server in Go
+                tools = []
             if not isinstance(tools, list):
                 raise self._wrong("answered tools/list without a list of tools", "tools/list")
             more = pages.add(tools, page)

@@ -136,8 +136,9 @@ class ConverseAnswer(Answer):
             case {"text": str(said)}:
                 self.add(index, Delta(text=said), dict)
             case {"citationsContent": {"content": [*parts], **rest}}:
-                cited: Any = rest.get("citations") or ()  # there may be none
-                self._opened(index, "text").citations += [each for each in cited if isinstance(each, dict)]
+                cited: Any = rest.get("citations")  # there may be none
+                found = cited if isinstance(cited, list) else ()
+                self._opened(index, "text").citations += [each for each in found if isinstance(each, dict)]
                 for part in parts:
                     if isinstance(part, dict) and isinstance(text := part.get("text"), str):
                         self.add(index, Delta(text=text), dict)
