@@ -337,6 +337,8 @@ class WireConnection:
                     raise
                 break
             tools = page.get("tools")
+            if tools is None and "tools" in page:  # the empty list of a server in Go
+                tools = []
             if not isinstance(tools, list):
                 raise self._wrong("answered tools/list without a list of tools", "tools/list")
             more = pages.add(tools, page)

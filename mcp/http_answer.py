@@ -13,6 +13,7 @@ from ..pipeline.http import Exchange
 from ..pipeline.secret import Secret, mask
 from ..pipeline.sse import SSEDecoder, full_events
 from ..pipeline.timeouts import Pace
+from . import jsonrpc
 from .errors import McpConnectionError, McpError, McpProtocolError
 from .session import Limit, timed_out
 
@@ -169,6 +170,21 @@ class HttpAnswer:
             status=self.status,
             retry_after_s=float(wait) if wait.isdecimal() else None,
         )
+
+    def is_about_the_session(self, body: bytes) -> bool:
+        """Tell whether a 400 means what 404 should: that the session is not known.
+
+        Both official SDKs answered so for long, and servers that were made after their examples do: -32000 without an
+        id, "Bad Request: No valid session ID provided", "Bad Request: Server not initialized" (issue 1004 of the Python
+        SDK, 2025-06, and many reports about servers in TypeScript). After a restart, no call would ever succeed.
+        """
+        if self.status != 400:
+            return False
+        with contextlib.suppress(msgspec.MsgspecError):  # it may be plain text
+            if any(message.id is not None for message in jsonrpc.decode(body)):
+                return False  # it has read the request, and speaks of that
+        text = body.lower()
+        return b"session" in text or b"not initialized" in text
 
     async def _linger(self) -> None:
         self._pace.ends_at = min(self._pace.ends_at, self._runtime.now() + _LINGER_S)

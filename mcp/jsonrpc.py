@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+from ..pipeline.wire import REFUSED, loads, whole_text
+
 RequestId = int | str
 
 METHOD_NOT_FOUND = -32601
@@ -24,7 +26,7 @@ class Message(msgspec.Struct, frozen=True):
     method: str | None = None
     params: Any = None
     result: Any = msgspec.UNSET
-    error: dict[str, Any] | None = None
+    error: Any = None
 
     @property
     def is_request(self) -> bool:
@@ -37,10 +39,17 @@ class Message(msgspec.Struct, frozen=True):
     @property
     def error_code(self) -> int:
         """The error's code; 0 where it has none."""
-        code = (self.error or {}).get("code")
+        code = self.error.get("code") if isinstance(self.error, dict) else None
         return code if isinstance(code, int) else 0
 
+    @property
+    def error_text(self) -> str:
+        """What the error says; "" where it says nothing. Some servers send no object, but the text itself."""
+        text = self.error.get("message") if isinstance(self.error, dict) else self.error
+        return text if isinstance(text, str) else ""
 
+
+_BOM = b"\xef\xbb\xbf"
 _decode = msgspec.json.Decoder(Message | list[Message]).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -48,10 +57,16 @@ _encode = msgspec.json.Encoder().encode
 def decode(data: bytes) -> list[Message]:
     """Read a message; or several, as revision 2025-03-26 may send them.
 
+    A byte order mark is skipped (.NET writes one first), and legal oddities are read: NaN (Python's `json`), and half
+    characters, which are replaced (what `JSON.stringify` makes of a text that was cut in an emoji).
+
     Raises:
         msgspec.MsgspecError: it is none.
     """
-    found = _decode(data)
+    try:
+        found = _decode(data)
+    except REFUSED:
+        found = msgspec.convert(whole_text(loads(data.removeprefix(_BOM))), Message | list[Message])
     return found if isinstance(found, list) else [found]
 
 

@@ -93,7 +93,7 @@ class Negotiation:
             self.agreement = Agreement(
                 MODERN, _object(result.get("capabilities")), _name_in(result), _text(result.get("instructions"))
             )
-        elif set(supported) & set(LEGACY):
+        elif _has_legacy(supported):
             self._fall_back(self._no_common(supported))
         else:
             raise self._no_common(supported)
@@ -121,7 +121,7 @@ class Negotiation:
             if self._probes:
                 raise error
             self._probe_again()
-        elif not known or set(known) & set(LEGACY):
+        elif not known or _has_legacy(known):
             self._fall_back(error)
         else:
             raise self._no_common(known) from error
@@ -147,6 +147,10 @@ class Negotiation:
             method="server/discover" if self.step == "discover" else "initialize",
             hint='protocol="auto" takes any revision from 2024-11-05 to 2026-07-28',
         )
+
+
+def _has_legacy(versions: list[Any]) -> bool:
+    return any(version in LEGACY for version in versions)
 
 
 def _tells_of_the_revision(error: McpError) -> bool:

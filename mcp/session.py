@@ -140,12 +140,10 @@ class Session:
         """
         try:
             messages = jsonrpc.decode(data)
-        except (msgspec.MsgspecError, RecursionError) as error:
+        except msgspec.MsgspecError as error:
             raise McpProtocolError(
                 f'server "{self._name}" sent what is no JSON-RPC message: {error}', server=self._name
             ) from error
-        except UnicodeDecodeError as error:
-            raise McpProtocolError(f'server "{self._name}" sent text that is not UTF-8', server=self._name) from error
         todo: list[bytes | Ask] = []
         for message in messages:
             if message.is_response:
@@ -168,14 +166,13 @@ class Session:
 
     def _outcome(self, call: Call, message: jsonrpc.Message) -> dict[str, Any] | McpError:
         if message.error is not None:
-            text = message.error.get("message")
-            code = message.error_code
+            text, code = message.error_text, message.error_code
             return McpServerError(
                 f'server "{self._name}" answered {call.method} with an error: {text or "no message"}',
                 server=self._name,
                 method=call.method,
                 rpc_code=code,
-                data=message.error.get("data"),
+                data=message.error.get("data") if isinstance(message.error, dict) else None,
                 code=str(code),
             )
         if isinstance(message.result, dict):

@@ -99,11 +99,9 @@ class StreamableHttp:
         answer = await self._endpoint.open("POST", (*self._headers(), *headers), message, limit, about=call.method)
         try:
             if answer.status == 404 and session_id is not None:
-                raise SessionLost(
-                    f'server "{self._name}" has forgotten the session', session_id=session_id, server=self._name
-                )
+                raise self._lost(session_id, answer.error_text(b""))
             if not answer.is_success:
-                await self._refused(answer, call)
+                await self._refused(answer, call, session_id)
                 return
             if call.method == "initialize":
                 self._take_session_id(answer)
@@ -189,9 +187,15 @@ class StreamableHttp:
         for todo in self._session.receive(data, asked):
             await self._react(todo)
 
-    async def _refused(self, answer: HttpAnswer, call: Call) -> None:
+    def _lost(self, session_id: str, said: str) -> SessionLost:
+        text = f'server "{self._name}" has forgotten the session ({said})'
+        return SessionLost(text, session_id=session_id, server=self._name)
+
+    async def _refused(self, answer: HttpAnswer, call: Call, session_id: str | None) -> None:
         """Settle the call by the JSON-RPC error in a refusal; raise the status where there is none."""
         body = await answer.error_body()
+        if session_id is not None and answer.is_about_the_session(body):
+            raise self._lost(session_id, answer.error_text(body))
         with contextlib.suppress(McpProtocolError):
             await self._take(body, call)
         if call.is_done:

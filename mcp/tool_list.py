@@ -36,6 +36,8 @@ def read_tool_list(
 ) -> ToolList:
     """Read definitions as they came. Those that cannot be used are left out, with a line in the log.
 
+    Of two with one name the first is taken: a server that says an empty cursor at the end sends its first page again.
+
     Args:
         server: its name, for the log.
         with_headers: whether arguments may have to go into headers.
@@ -43,14 +45,16 @@ def read_tool_list(
     tools: list[ToolInfo] = []
     paths: dict[str, dict[str, Path]] = {}
     wrong: dict[str, str] = {}
+    seen: set[str] = set()
     for definition in raw[:MOST_TOOLS]:
         try:
             tool = ToolInfo.of(definition if isinstance(definition, dict) else {})
         except ValueError as error:
             log.warning("server %s lists %s; it is left out", server, error)
             continue
-        if allowed is not None and tool.name not in allowed:
+        if tool.name in seen or (allowed is not None and tool.name not in allowed):
             continue
+        seen.add(tool.name)
         if with_headers:
             try:
                 found = header_paths(tool.input_schema)

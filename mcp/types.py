@@ -71,7 +71,9 @@ class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             ValueError: its content is not a list of objects.
         """
-        content = raw.get("content", [])
+        content = raw.get("content")
+        if content is None:  # also the empty list of a server in Go
+            content = []
         if not isinstance(content, list) or not all(isinstance(block, dict) for block in content):
             raise ValueError("a tool's result whose content is no list of objects")
         return cls(

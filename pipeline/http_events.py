@@ -23,15 +23,19 @@ class HttpEvents:
         pace: the exchange's time limits; told when the first event is there.
         decoder: a fresh one.
         now: the clock of the pace.
+        head: bytes of it that were read already.
     """
 
-    __slots__ = ("_decoder", "_ended", "_exchange", "_now", "_pace", "_started")
+    __slots__ = ("_decoder", "_ended", "_exchange", "_head", "_now", "_pace", "_started")
 
-    def __init__(self, exchange: Exchange, pace: Pace, decoder: StreamDecoder, now: Callable[[], float]) -> None:
+    def __init__(
+        self, exchange: Exchange, pace: Pace, decoder: StreamDecoder, now: Callable[[], float], head: bytes = b""
+    ) -> None:
         self._exchange = exchange
         self._pace = pace
         self._decoder = decoder
         self._now = now
+        self._head = head
         self._started = False
         self._ended = False
 
@@ -40,7 +44,7 @@ class HttpEvents:
             raise self._decoder.error
         while not self._ended:
             try:
-                data = await self._exchange.chunk()
+                data, self._head = self._head or await self._exchange.chunk(), b""
             except APIConnectionError as error:
                 events = self._decoder.finish()
                 # A host that has said why the answer ends has said all of it, whatever becomes of the connection.

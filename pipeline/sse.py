@@ -3,8 +3,9 @@
 Lines end at LF, CRLF or CR and nowhere else: U+2028, U+0085 and the like are legal inside JSON strings. Text is never
 decoded here, so UTF-8 that is split between two reads is safe. Comments and events without data are skipped; a byte
 order mark is skipped; several `data:` lines are joined with LF; a last event without its blank line still counts.
-Source: WHATWG HTML standard, Server-sent events › Parsing an event stream, read 2026-11; the rule about the last event
-goes beyond it.
+An error that is no event counts as one: a bare JSON object, as gateways put behind what they have streamed, and a line
+`error: {...}` (llama.cpp until 2025). Source: WHATWG HTML standard, Server-sent events › Parsing an event stream, read
+2026-11; the rules about the last event and about errors go beyond it.
 """
 
 from __future__ import annotations
@@ -152,7 +153,8 @@ def _full_event(block: bytes) -> FullEvent:
             identity = str(text, "utf-8", "replace")
         elif field == b"retry" and text.isdigit():
             retry = int(text[:9])
-    return FullEvent(name, b"\n".join(data), identity, retry)
+    name, joined = _said(name, data, block)
+    return FullEvent(name, joined, identity, retry)
 
 
 # One event: the two forms that nearly every host sends, in one C loop; or any other block of lines; or a stray LF.
@@ -168,5 +170,16 @@ def _parse(block: bytes) -> Frame | None:
             data.append(text)
         elif field == b"event":
             name = str(text, "latin-1")
-    joined = b"\n".join(data)
-    return (name, joined) if joined else None
+    frame = _said(name, data, block)
+    return frame if frame[1] else None
+
+
+def _said(name: str, data: list[bytes], block: bytes) -> Frame:
+    """Return name and data of an event, and those of an error that is none."""
+    if not data:
+        bare = block.strip()
+        if bare.startswith(b"{"):  # no field's name begins so
+            return name, bare
+        if bare.startswith(b"error:"):
+            return "error", bare[6:].strip()
+    return name, b"\n".join(data)

@@ -211,6 +211,8 @@ def object_of(arguments: str) -> dict[str, Any]:
         found = loads((arguments.strip() or "{}").encode("utf-8", "surrogatepass"))
     except msgspec.DecodeError as error:
         raise ToolError(f"the arguments are no JSON: {error}") from None
+    if found in (None, ""):  # what some hosts say where there are none
+        return {}
     if not isinstance(found, dict):
         raise ToolError(f"the arguments are {type(found).__name__}; a JSON object is expected")
     return found

@@ -355,6 +355,28 @@ def loads(data: bytes) -> Any:
             raise msgspec.DecodeError(f"not JSON: {error}") from None
 
 
+def whole_text(value: Any) -> Any:
+    """Return JSON values with half characters replaced: text that no JSON could carry on.
+
+    Raises:
+        msgspec.DecodeError: nested too deeply.
+    """
+    try:
+        return _whole(value)
+    except RecursionError:
+        raise msgspec.DecodeError("JSON that is nested too deeply") from None
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [_whole(member) for member in value]
+    if isinstance(value, dict):
+        return {_whole(name): _whole(member) for name, member in value.items()}
+    return value
+
+
 def _loads_object(data: bytes) -> dict[str, Any]:
     found = loads(data)
     if not isinstance(found, dict):

@@ -2,13 +2,17 @@
 
 Shapes seen (recordings and provider references, 2026-11): `{"error": {"message", "type", "param", "code"}}` (OpenAI and
 most), `{"error": "text"}`, `{"message": ...}` (Cohere, Mistral, AWS), `{"detail": ...}` (FastAPI servers), the first of
-these inside a list (Google), numeric codes (llama.cpp, Google), HTML pages of gateways, plain text, nothing.
+these inside a list (Google), numeric codes (llama.cpp, Google), HTML pages of gateways, plain text, nothing. Read of in
+public reports and documentation, 2026-11: `{"Message": ...}` (AWS, of a caller without permission), `{"errors":
+[{"message"}]}` (Cloudflare), `{"error": "code", "error_description": ...}` (OAuth), and with status 200 `{"base_resp":
+{"status_code", "status_msg"}}` (MiniMax).
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
@@ -57,12 +61,20 @@ def read_body(body: bytes, status: int, content_type: str = "", secrets: tuple[S
 def read_value(found: object, otherwise: str) -> HostError:
     """Read a decoded error value; `otherwise` stands in for a missing message."""
     outer = found[0] if isinstance(found, list) and found else found
-    inner = (outer.get("error") or outer) if isinstance(outer, dict) else outer
+    inner = outer
+    if isinstance(outer, dict):
+        if (own := _of_minimax(outer)) is not None:
+            return msgspec.structs.replace(own, message=own.message or otherwise, body=found)
+        several = outer.get("errors")
+        inner = outer.get("error") or (several[0] if isinstance(several, list) and several else outer)
     if isinstance(inner, str):
+        said = _words(outer) if isinstance(outer, dict) else None
+        if isinstance(said, str) and not any(map(str.isspace, inner)):
+            return HostError(said, code=inner or None, body=found)
         return HostError(inner or otherwise, body=found)
     if not isinstance(inner, dict):
         return HostError(otherwise, body=found)
-    message = inner.get("message") or inner.get("detail") or inner.get("error_description") or otherwise
+    message = _words(inner) or otherwise
     if not isinstance(message, str):
         message = msgspec.json.encode(message).decode()
     reason, wait_s = _details(inner.get("details"))
@@ -75,6 +87,32 @@ def read_value(found: object, otherwise: str) -> HostError:
         retry_after_s=wait_s,
         body=found,
     )
+
+
+def _words(found: dict[str, Any]) -> Any:
+    """Return what an object says to people."""
+    return next((said for name in _WORDS if (said := found.get(name))), None)
+
+
+_WORDS = ("message", "detail", "error_description", "Message")
+
+
+def is_error(found: object) -> bool:
+    """Tell whether a decoded body with a 2xx status, which is no answer, reports an error."""
+    return isinstance(found, dict) and (bool(found.get("error")) or _of_minimax(found) is not None)
+
+
+def _of_minimax(found: dict[str, Any]) -> HostError | None:
+    """Return the error in MiniMax's own status, which every answer has; 0 is none."""
+    own = found.get("base_resp")
+    code = own.get("status_code") if isinstance(own, dict) else None
+    if not code or not isinstance(own, dict):
+        return None
+    return HostError(str(own.get("status_msg") or ""), code=str(code), kind=_MINIMAX.get(str(code)))
+
+
+# Its codes by the words that others have for them (MiniMax API reference, Error codes, read 2026-11).
+_MINIMAX = {"1002": "rate_limit_error", "1004": "authentication_error", "1008": "billing_error"}
 
 
 def _details(found: object) -> tuple[str | None, float | None]:

@@ -67,12 +67,16 @@ class Canned:
     connect_s = 0.0
 
     def __init__(self, events: int) -> None:
+        self._begin = BEGIN
         self._left = events // PER_CHUNK + 1
 
     async def open(self, request: HttpRequest, pace: Pace) -> Canned:
         return self
 
     async def chunk(self) -> bytes:
+        if self._begin:
+            begin, self._begin = self._begin, b""
+            return begin
         self._left -= 1
         return CHUNK if self._left > 0 else END if self._left == 0 else b""
 

@@ -84,7 +84,7 @@ class AnswerStream(Generic[A]):
                     break  # what follows the end is no part of the response
                 try:
                     tell(name, payload)
-                except msgspec.DecodeError as error:
+                except (msgspec.DecodeError, RecursionError) as error:
                     self.error = APIResponseError(
                         f"a chunk of the stream cannot be read ({error}): {excerpt(payload, self._secrets)[:120]!r}"
                     )

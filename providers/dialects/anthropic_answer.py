@@ -19,6 +19,8 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
+
 from ...pipeline.item_writers import CallWriter, HostedWriter, MessageWriter, ReasoningWriter
 from ...pipeline.response import Response
 from . import anthropic_hosted as hosted
@@ -93,7 +95,7 @@ class AnthropicAnswer(Answer):
         """Take note of what is known at the end; usage is cumulative."""
         if isinstance(usage, dict):
             self._usage.update((name, value) for name, value in usage.items() if value is not None)
-        if isinstance(reason := fields.get("stop_reason"), str):
+        if isinstance(reason := fields.get("stop_reason"), str) and reason:
             self.stop_reason = reason
         details = fields.get("stop_details")
         if isinstance(details, dict):
@@ -129,9 +131,12 @@ class AnthropicAnswer(Answer):
 
         Args:
             fields: returns all fields of the piece, for kinds that are not known.
+
+        Raises:
+            msgspec.ValidationError: it is of a call's input, and that call is not open.
         """
-        opened = self._block
-        if opened is None or index != self._index:
+        opened = self._block_of(index, delta)
+        if opened is None:
             return
         if delta.text is not None and opened.kind == "text":
             if delta.text:
@@ -149,6 +154,23 @@ class AnthropicAnswer(Answer):
             opened.citations.append(delta.citation)
         else:
             opened.add_fields(fields())
+
+    def _block_of(self, index: int, delta: Delta) -> OpenBlock | None:
+        """Return the block that a piece belongs to, None when it says nothing that matters.
+
+        Look-alikes forget to start a block, or go on with one that they have stopped: text and thoughts then begin one.
+        """
+        opened = self._block
+        kind = "text" if delta.text else "thinking" if delta.thinking else ""
+        if opened is None or index != self._index:
+            if delta.partial_json:
+                raise msgspec.ValidationError(f"it is a piece of block {index}, which is not open")
+            if not kind:
+                return None
+        elif not kind or {opened.kind, kind} != {"text", "thinking"}:
+            return opened
+        self.start_block(index, {"type": kind})
+        return self._block
 
     def stop_block(self) -> None:
         """The open block is whole."""
@@ -233,8 +255,6 @@ class AnthropicAnswer(Answer):
         fields = {"caller": caller} if isinstance(caller, dict) and caller.get("type") != "direct" else {}
         call_id = block.get("id") or f"toolu_{secrets.token_hex(12)}"
         opened.writer = self._begin_call(str(block.get("name") or ""), call_id, fields)
-        if given := block.get("input"):
-            self._add_input(opened, json_text(given))
 
     def _add_input(self, opened: OpenBlock, piece: str) -> None:
         # The input of a custom tool is inside the arguments, which can be read only when they are whole.
@@ -246,6 +266,9 @@ class AnthropicAnswer(Answer):
     def _stop_call(self, opened: OpenBlock, status: str) -> None:
         writer = opened.writer
         assert isinstance(writer, CallWriter)
+        given = opened.block.get("input")
+        if given and not writer.so_far and "input" not in opened.pieces:  # else its pieces say the same once more
+            self._add_input(opened, given if isinstance(given, str) else json_text(given))
         close_call(writer, "".join(opened.pieces.get("input", ())), status)
 
     # Tools that run at the host

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from .chat_usage import End
+from .chat_usage import End, count
 
 _COMPLETED: Final = End("completed")
 _CUT: Final = End("incomplete", "max_output_tokens")
@@ -37,9 +37,9 @@ def usage_of(found: dict[str, Any]) -> dict[str, Any] | None:
     """
     if not found:
         return None
-    read, written = _count(found.get("cache_read_input_tokens")), _count(found.get("cache_creation_input_tokens"))
-    given = _count(found.get("input_tokens")) + read + written
-    said = _count(found.get("output_tokens"))
+    read, written = count(found.get("cache_read_input_tokens")), count(found.get("cache_creation_input_tokens"))
+    given = count(found.get("input_tokens")) + read + written
+    said = count(found.get("output_tokens"))
     details = found.get("output_tokens_details")
     details = details if isinstance(details, dict) else {}
     return {
@@ -47,7 +47,7 @@ def usage_of(found: dict[str, Any]) -> dict[str, Any] | None:
         "input_tokens": given,
         "input_tokens_details": {"cached_tokens": read, "cache_write_tokens": written},
         "output_tokens": said,
-        "output_tokens_details": {**details, "reasoning_tokens": _count(details.get("thinking_tokens"))},
+        "output_tokens_details": {**details, "reasoning_tokens": count(details.get("thinking_tokens"))},
         "total_tokens": given + said,
     }
 
@@ -61,7 +61,3 @@ _MAPPED: Final = frozenset(
         "cache_creation_input_tokens",
     }
 )
-
-
-def _count(value: object) -> int:
-    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) and value > 0 else 0

@@ -10,8 +10,7 @@ from typing import Any
 
 import msgspec
 
-from ...pipeline.wire import REFUSED, loads
-from .chat_wire import whole_text
+from ...pipeline.wire import REFUSED, loads, whole_text
 
 
 class Delta(msgspec.Struct, gc=False):

@@ -112,9 +112,7 @@ def read_answer(body: bytes, answer: ChatAnswer, secrets: tuple[Secret | None, .
     return chunk
 
 
-def _fail(
-    answer: ChatAnswer, found: Any, secrets: tuple[Secret | None, ...], usage: dict[str, Any] | None = None
-) -> None:
+def _fail(answer: ChatAnswer, found: Any, secrets: tuple[Secret | None, ...], usage: Any = None) -> None:
     """End an answer by the error that a chunk or a choice reports."""
     said = read_value(
         {"error": answer.error} if answer.error else found, "the host reported an error inside the answer"

@@ -77,17 +77,18 @@ class ChatAnswer(Answer):
 
     def go_on(self, piece: Piece) -> None:
         """Take note of a further chunk."""
-        if piece.usage:
+        if piece.usage and isinstance(piece.usage, dict):
             self._usage = piece.usage  # some hosts send it with every chunk; the last one counts
         for choice in piece.choices or ():
             if choice.index:
                 continue  # a further answer to the same question, of which a response has none
-            said = choice.delta
+            said, is_whole = choice.delta, False
             if said is None and (said := choice.message) is not None:
+                is_whole = True
                 for at, call in enumerate(said.tool_calls or ()):
                     call.index = at  # each entry of a whole answer is a call
             if said is not None:
-                self._said(said, choice.logprobs)
+                self._said(said, choice.logprobs, is_whole=is_whole)
             if choice.finish_reason:
                 self.finish_reason = choice.finish_reason
                 self.error = choice.error or self.error
@@ -112,13 +113,14 @@ class ChatAnswer(Answer):
             fields["error"] = {"code": "server_error", "message": "the host ended the answer with an error"}
         self._finish(fields)
 
-    def fail(self, error: dict[str, Any], usage: dict[str, Any] | None = None) -> None:
+    def fail(self, error: dict[str, Any], usage: Any = None) -> None:
         """The host reported an error inside the answer.
 
         Args:
             error: `code` and `message`, and what else is known of it.
         """
-        self._usage = usage or self._usage
+        if usage and isinstance(usage, dict):
+            self._usage = usage
         if not self.has_begun:
             self._start(Chunk())
         self._close_all("incomplete")
@@ -128,17 +130,17 @@ class ChatAnswer(Answer):
 
     def _start(self, chunk: Chunk) -> None:
         fields: dict[str, Any] = {}
-        if chunk.created and math.isfinite(chunk.created):
+        if isinstance(chunk.created, int | float) and chunk.created and math.isfinite(chunk.created):
             fields["created_at"] = int(chunk.created)
         if chunk.model:
             fields["model"] = chunk.model
-        if chunk.service_tier:
+        if chunk.service_tier and isinstance(chunk.service_tier, str):
             fields["service_tier"] = chunk.service_tier
         self._open(chunk.id, fields)
 
-    def _said(self, said: Delta, logprobs: dict[str, Any] | None) -> None:
+    def _said(self, said: Delta, logprobs: Any, *, is_whole: bool) -> None:
         if said.reasoning_details:
-            self._details(said.reasoning_details, said.reasoning or said.reasoning_content)
+            self._details(said.reasoning_details, said.reasoning or said.reasoning_content, is_whole=is_whole)
         elif said.reasoning_content:
             self._thinking("reasoning_content").writer.text(said.reasoning_content)
         elif said.reasoning:
@@ -155,7 +157,7 @@ class ChatAnswer(Answer):
                 self._text(content, logprobs)
         if said.refusal:
             self._text_item().refusal(said.refusal)
-        if said.annotations:
+        if said.annotations and isinstance(said.annotations, list):
             self._annotate(said.annotations)
         if said.tool_calls:
             for part in said.tool_calls:
@@ -167,7 +169,7 @@ class ChatAnswer(Answer):
 
     # Messages
 
-    def _text(self, text: str, logprobs: dict[str, Any] | None) -> None:
+    def _text(self, text: str, logprobs: Any) -> None:
         if self._tags is None:
             self._text_item().text(text, _tokens(logprobs) if logprobs else None)
         else:
@@ -191,12 +193,18 @@ class ChatAnswer(Answer):
         return self._message
 
     def _parts(self, parts: list[Any]) -> None:
-        """Content as a list of parts (Mistral)."""
+        """Content as a list of parts (Mistral, and hosts that take the Responses API for their model)."""
         for part in parts:
             match part:
-                case {"type": "text", "text": str(text)}:
+                case {"text": str(text)} if part.get("type") in ("text", "output_text", None):
                     if text:
                         self._text(text, None)
+                case {"type": "refusal", "refusal": str(text)}:
+                    if text:
+                        self._text_item().refusal(text)
+                case {"type": "reasoning" | "thinking", "text": str(text)}:
+                    if text:
+                        self._thinking("reasoning").writer.text(text)
                 case {"type": "thinking", "thinking": thinking}:
                     thought = self._thinking("content")
                     thought.keep_chunk(part)
@@ -237,12 +245,12 @@ class ChatAnswer(Answer):
             thought = self._thought = Thought(self._out.reasoning({"id": self._item_id("rs")}), form)
         return thought
 
-    def _details(self, details: list[dict[str, Any]], text: str | None) -> None:
+    def _details(self, details: list[dict[str, Any]], text: str | None, *, is_whole: bool) -> None:
         """OpenRouter's form: entries with text, a summary or ciphertext; `text` says the same once more."""
         thought = self._thinking("reasoning_details")
         is_shown = False
         for entry in details:
-            thought.keep_entry(entry)
+            thought.keep_entry(entry, is_whole=is_whole)
             for field, write in (("text", thought.writer.text), ("summary", thought.writer.summary)):
                 if isinstance(piece := entry.get(field), str) and piece:
                     write(piece)
@@ -325,13 +333,13 @@ class ChatAnswer(Answer):
     # Media, and tools that ran at the host
 
     def _media(self, said: Delta) -> None:
-        for image in said.images or ():
+        for image in said.images if isinstance(said.images, list) else ():
             self._image(image)
-        for name, value in (said.audio or {}).items():
+        for name, value in said.audio.items() if isinstance(said.audio, dict) else ():
             if value:
                 is_piece = name in ("data", "transcript")
                 self._audio[name] = self._audio.get(name, "") + str(value) if is_piece else value
-        if said.executed_tools:
+        if said.executed_tools and isinstance(said.executed_tools, list):
             self._extra.setdefault("executed_tools", []).extend(said.executed_tools)
 
     def _image(self, image: Any) -> None:
@@ -368,7 +376,7 @@ class ChatAnswer(Answer):
         self._out.end(**{**self._extra, **fields, "usage": usage_of(self._usage)})
 
 
-def _tokens(logprobs: dict[str, Any]) -> list[Any] | None:
+def _tokens(logprobs: Any) -> list[Any] | None:
     """Return the probabilities of the text's tokens."""
-    found = logprobs.get("content")
+    found = logprobs.get("content") if isinstance(logprobs, dict) else None
     return found if isinstance(found, list) else None

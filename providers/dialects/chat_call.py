@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from ...pipeline.item_writers import CallWriter
+
+_PLACEHOLDERS: Final = ("{}", "null", '""')
+"""What stands for no arguments; some gateways send it first, and the arguments behind it (Claude's empty `input`, which
+is only the beginning of one; issue 4537 of LiteLLM, 2024-07, and pull request 712 of OpenAI's Agents SDK, 2025-12)."""
 
 
 class Call:
@@ -61,9 +67,19 @@ class Call:
         return len(text) == self._length and text.endswith("}") and text == self.so_far
 
     def write(self) -> None:
-        """Show what is known of the arguments."""
+        """Show what is known of the arguments, but for what may be a placeholder."""
         if self.writer is None or self.is_wrapped:
             return
+        if not self._length and not self.is_custom:
+            said = "".join(self.early).strip()
+            if any(nothing.startswith(said) for nothing in _PLACEHOLDERS):
+                return
+            if self.early[0].strip() in _PLACEHOLDERS and "".join(self.early[1:]).lstrip().startswith("{"):
+                del self.early[0]
+        self._show()
+
+    def _show(self) -> None:
+        assert self.writer is not None
         for text in self.early:
             self._length += len(text)
             self.writer.write(text)
@@ -75,7 +91,9 @@ class Call:
         if self.is_wrapped:
             self.early = [text] if (text := unwrapped("".join(self.early))) else []
             self.is_wrapped, self.is_custom = False, True
-        self.write()
+        if not self.is_custom and not self._length and "".join(self.early).strip() in ("", "null", '""'):
+            self.early.clear()
+        self._show()
         # The API's arguments are always JSON; a call without any may come with nothing at all.
         nothing = "" if self.is_custom or self._length else "{}"
         self.writer.close(said=nothing or None, status=status)

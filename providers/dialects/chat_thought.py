@@ -21,10 +21,10 @@ class Thought:
         self.form = form
         self.blocks: list[dict[str, Any]] = []
 
-    def keep_entry(self, entry: dict[str, Any]) -> None:
-        """Keep an entry of `reasoning_details`; pieces of one are joined."""
+    def keep_entry(self, entry: dict[str, Any], *, is_whole: bool = False) -> None:
+        """Keep an entry of `reasoning_details`; pieces of one are joined, unless it is whole."""
         last = self.blocks[-1] if self.blocks else None
-        if last is None or any(last.get(name) != entry.get(name) for name in ("type", "index")):
+        if last is None or is_whole or _begins(entry, last):
             self.blocks.append({name: [value] if name in _GROWING else value for name, value in entry.items()})
             return
         for name, value in entry.items():
@@ -47,6 +47,15 @@ class Thought:
 
 
 _GROWING = frozenset({"text", "summary", "data"})
+
+
+def _begins(entry: dict[str, Any], last: dict[str, Any]) -> bool:
+    """Tell whether an entry in a stream is another one than the last: a signature ends one, and an id is one's own."""
+    if any(last.get(name) != entry.get(name) for name in ("type", "index")):
+        return True
+    if entry.get("id") and last.get("id") and entry["id"] != last["id"]:
+        return True
+    return bool(last.get("signature")) and any(entry.get(name) for name in _GROWING)
 
 
 def _joined(block: dict[str, Any]) -> dict[str, Any]:

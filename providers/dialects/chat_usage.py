@@ -52,8 +52,8 @@ def usage_of(found: dict[str, Any] | None) -> dict[str, Any] | None:
     if not found:
         return None
     given, said = _dict(found.get("prompt_tokens_details")), _dict(found.get("completion_tokens_details"))
-    prompt, completion = _count(found.get("prompt_tokens")), _count(found.get("completion_tokens"))
-    total = _count(found.get("total_tokens")) or prompt + completion
+    prompt, completion = count(found.get("prompt_tokens")), count(found.get("completion_tokens"))
+    total = count(found.get("total_tokens")) or prompt + completion
     hidden = max(0, total - prompt - completion)
     reasoning = _first(said, "reasoning_tokens") or _first(found, "reasoning_tokens") or hidden
     cached = _first(given, "cached_tokens") or _first(
@@ -83,10 +83,11 @@ def _dict(value: object) -> dict[str, Any]:
 
 
 def _first(values: dict[str, Any], *names: str) -> int:
-    return next((count for name in names if (count := _count(values.get(name)))), 0)
+    return next((found for name in names if (found := count(values.get(name)))), 0)
 
 
-def _count(value: object) -> int:
+def count(value: object) -> int:
+    """Return a number of tokens; 0 for what is none, or no number."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return 0
     return int(value) if 0 < value < math.inf else 0

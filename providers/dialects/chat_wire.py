@@ -1,7 +1,8 @@
 """The wire of chat completions: one chunk of a stream, or a whole answer, as objects.
 
 Every field may be missing, null or empty. A chunk and a whole answer differ only by the name under which a choice keeps
-what was said (`delta`, `message`), so both are read by one class.
+what was said (`delta`, `message`), so both are read by one class. What is beside the answer itself may have any shape:
+an odd one there is passed over, and costs nobody the answer.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from ...pipeline.response import Response
-from ...pipeline.wire import REFUSED, loads
+from ...pipeline.wire import REFUSED, loads, whole_text
 
 P = TypeVar("P")
 
@@ -45,11 +46,11 @@ class Delta(msgspec.Struct, gc=False):
     refusal: str | None = None
     tool_calls: list[ToolCall] | None = None
     function_call: Called | None = None
-    annotations: list[Any] | None = None
-    audio: dict[str, Any] | None = None
-    images: list[Any] | None = None
+    annotations: Any = None
+    audio: Any = None
+    images: Any = None
     extra_content: dict[str, Any] | None = None
-    executed_tools: list[Any] | None = None  # Groq's own, run at the host
+    executed_tools: Any = None  # Groq's own, run at the host
 
 
 class Choice(msgspec.Struct, gc=False):
@@ -59,7 +60,7 @@ class Choice(msgspec.Struct, gc=False):
     delta: Delta | None = None
     message: Delta | None = None
     finish_reason: str | None = None
-    logprobs: dict[str, Any] | None = None
+    logprobs: Any = None
     error: Any = None  # why it ended so (OpenRouter)
 
 
@@ -68,29 +69,37 @@ class Piece(msgspec.Struct, gc=False):
 
     object: str | None = None
     choices: list[Choice] | None = None
-    usage: dict[str, Any] | None = None
+    usage: Any = None
     error: Any = None
     message: Any = None  # of an error that is not wrapped
+    detail: Any = None  # the same, of servers that are made with FastAPI
+    base_resp: dict[str, Any] | None = None  # MiniMax's status of the answer
 
     @property
     def is_error(self) -> bool:
         """Whether it reports an error in place of an answer."""
-        return bool(self.error) or (self.object == "error" and self.message is not None)
+        if self.error or (self.object == "error" and self.message is not None):
+            return True
+        if self.choices:
+            return False
+        return (
+            isinstance(self.message, str) or self.detail is not None or bool((self.base_resp or {}).get("status_code"))
+        )
 
 
 class Chunk(Piece, gc=False):
     """The first chunk of a stream, or a whole answer."""
 
     id: str | None = None
-    created: float | None = None
+    created: Any = None
     model: str | None = None
-    service_tier: str | None = None
+    service_tier: Any = None
 
 
 _decode_piece = msgspec.json.Decoder(Piece).decode
 _decode_chunk = msgspec.json.Decoder(Chunk).decode
 # Not the host's own: what is read, what a response has by the same name, and padding (OpenAI, Mistral).
-_KNOWN = frozenset({*Chunk.__struct_fields__, *Response.__struct_encode_fields__, "obfuscation", "p"})
+_KNOWN = frozenset({*Chunk.__struct_fields__, *Response.__struct_encode_fields__, "obfuscation", "p"}) - {"base_resp"}
 
 
 def read_chunk(data: bytes) -> Chunk:
@@ -128,14 +137,3 @@ def host_fields(data: bytes) -> dict[str, Any]:
     """Return the top-level fields that are the host's own, e.g. `citations`."""
     found = read_odd(data)
     return {name: value for name, value in found.items() if name not in _KNOWN and value not in (None, "", [], {})}
-
-
-def whole_text(value: Any) -> Any:
-    """Return JSON values with half characters replaced: text that no JSON could carry on."""
-    if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if isinstance(value, list):
-        return [whole_text(member) for member in value]
-    if isinstance(value, dict):
-        return {whole_text(name): whole_text(member) for name, member in value.items()}
-    return value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from .chat_usage import End
+from .chat_usage import End, count
 
 _COMPLETED: Final = End("completed")
 
@@ -34,16 +34,12 @@ def usage_of(found: dict[str, Any] | None) -> dict[str, Any] | None:
         return None
     tokens = found.get("tokens")
     tokens = tokens if isinstance(tokens, dict) else {}
-    given, said = _count(tokens.get("input_tokens")), _count(tokens.get("output_tokens"))
+    given, said = count(tokens.get("input_tokens")), count(tokens.get("output_tokens"))
     return {
         **{name: value for name, value in found.items() if name not in ("tokens", "cached_tokens") and value},
         "input_tokens": given,
-        "input_tokens_details": {"cached_tokens": _count(found.get("cached_tokens")), "cache_write_tokens": 0},
+        "input_tokens_details": {"cached_tokens": count(found.get("cached_tokens")), "cache_write_tokens": 0},
         "output_tokens": said,
         "output_tokens_details": {"reasoning_tokens": 0},
         "total_tokens": given + said,
     }
-
-
-def _count(value: object) -> int:
-    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) and value > 0 else 0

@@ -23,6 +23,8 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+import msgspec
+
 from ...pipeline.item_writers import CallWriter, HostedWriter, MessageWriter, ReasoningWriter
 from ...pipeline.response import Response
 from . import converse_hosted as hosted
@@ -101,10 +103,13 @@ class ConverseAnswer(Answer):
 
         Args:
             fields: returns all fields of the piece, for kinds that are not known.
+
+        Raises:
+            msgspec.ValidationError: it is of a call that is not open.
         """
         if delta.text is not None:
-            opened = self._opened(index, "text")
-            if delta.text and opened.kind == "text":
+            self._opened(index, "text")
+            if delta.text:
                 self._text(delta.text)
         elif delta.toolUse is not None:
             self._add_input(self._opened(index, "toolUse"), delta.toolUse.input)
@@ -129,8 +134,10 @@ class ConverseAnswer(Answer):
         match block:
             case {"text": str(said)}:
                 self.add(index, Delta(text=said), dict)
-            case {"citationsContent": {"content": [*parts], "citations": [*citations]}}:
-                self._opened(index, "text").citations += [each for each in citations if isinstance(each, dict)]
+            case {"citationsContent": {"content": [*parts], **rest}}:
+                cited: Any = rest.get("citations")  # there may be none
+                found = cited if isinstance(cited, list) else ()
+                self._opened(index, "text").citations += [each for each in found if isinstance(each, dict)]
                 for part in parts:
                     if isinstance(part, dict) and isinstance(text := part.get("text"), str):
                         self.add(index, Delta(text=text), dict)
@@ -184,8 +191,14 @@ class ConverseAnswer(Answer):
     # --- blocks -------------------------------------------------------------------------------------------------------
 
     def _opened(self, index: int, kind: str) -> OpenBlock:
-        """Return the open block of this index; it is opened if it has no start of its own."""
-        if self._block is None or index != self._index:
+        """Return the open block of this index and kind; it is opened if it has no start of its own.
+
+        Raises:
+            msgspec.ValidationError: it is a call, which nothing has named.
+        """
+        if self._block is None or index != self._index or (kind and kind != self._block.kind):
+            if kind == "toolUse":
+                raise msgspec.ValidationError(f"it is a piece of call {index}, which is not open")
             self._stop("completed")
             self.begin()
             self._begin_block(index, kind, {})

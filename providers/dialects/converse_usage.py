@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from .chat_usage import End
+from .chat_usage import End, count
 
 _COMPLETED: Final = End("completed")
 _CUT: Final = End("incomplete", "max_output_tokens")
@@ -38,9 +38,9 @@ def usage_of(found: dict[str, Any]) -> dict[str, Any] | None:
     """
     if not found:
         return None
-    given, said = _count(found.get("inputTokens")), _count(found.get("outputTokens"))
-    read, written = _count(found.get("cacheReadInputTokens")), _count(found.get("cacheWriteInputTokens"))
-    if _count(found.get("totalTokens")) != given + said:
+    given, said = count(found.get("inputTokens")), count(found.get("outputTokens"))
+    read, written = count(found.get("cacheReadInputTokens")), count(found.get("cacheWriteInputTokens"))
+    if count(found.get("totalTokens")) != given + said:
         given += read + written
     return {
         **{name: value for name, value in found.items() if name not in _MAPPED and value not in (None, {}, [])},
@@ -59,7 +59,3 @@ _MAPPED: Final = frozenset(
         *("cacheReadInputTokenCount", "cacheWriteInputTokenCount"),
     }
 )
-
-
-def _count(value: object) -> int:
-    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) and value > 0 else 0

@@ -99,7 +99,7 @@ class GeminiAnswer(Answer):
             self._start(Chunk())
         blocked = self._block_reason is not None and self.finish_reason is None
         end = end_of("SAFETY" if blocked else self.finish_reason)
-        if not self._items and end.status == "completed":
+        if not self._items and self._partial is None and end.status == "completed":
             self._open_message().empty_text()
         self._close_all("completed" if end.status == "completed" else "incomplete")
         fields: dict[str, Any] = {"status": end.status}
@@ -238,6 +238,9 @@ class GeminiAnswer(Answer):
             if not self._partial.add(call):
                 return
             call, signature, self._partial = self._partial.whole, self._partial.signature, None
+        self._tell_call(call, signature)
+
+    def _tell_call(self, call: dict[str, Any], signature: str | None, status: str = "completed") -> None:
         name, args = str(call.get("name") or ""), call.get("args") or {}
         if not name:
             return
@@ -251,7 +254,7 @@ class GeminiAnswer(Answer):
         text = said if isinstance(said, str) else json_text(args)
         if text:
             writer.write(text)
-        writer.close(status="completed")
+        writer.close(status=status)
 
     def _media(self, data: dict[str, Any], signature: str | None) -> None:
         kind, _, form = str(data.get("mimeType") or "").partition("/")
@@ -293,6 +296,9 @@ class GeminiAnswer(Answer):
 
     def _close_all(self, status: str) -> None:
         """Close what is open; only the last item can have been cut."""
+        if (partial := self._partial) is not None:
+            self._partial = None
+            self._tell_call(partial.whole, partial.signature, status)
         self._close_steps()
         self._close_message(status)
         self._keep((), status)

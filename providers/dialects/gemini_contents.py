@@ -20,7 +20,7 @@ from .chat_tools import flat_name
 from .gemini_models import generation
 from .gemini_parts import TEXTS, Parts
 from .gemini_signatures import Signer, restore_items
-from .turns import Block, ResultPart, Turn, plain, string_of, to_turns, unsupported
+from .turns import Block, ResultPart, Turn, plain, string_of, to_turns, unsupported, written
 
 # What the parts of a result may be (Gemini API documentation, Function calling › Multimodal responses, read 2026-11).
 _RESULT_MEDIA: Final = frozenset({"image/png", "image/jpeg", "image/webp", "application/pdf", "text/plain"})
@@ -109,11 +109,7 @@ class _Writer:
         item = block.value
         name = flat_name(string_of(block, "name"), item.get("namespace"))
         self._calls[item["call_id"]] = name
-        if item["type"] == "custom_tool_call":
-            args: Any = {"input": string_of(block, "input")}
-        else:
-            given = item.get("arguments") or "{}"
-            args = _object(given) if isinstance(given, str) else given
+        args = _object(written(block))
         if not isinstance(args, dict):
             raise InvalidParameter(
                 f"{block.where}.arguments is no JSON object, and Gemini takes nothing else",

@@ -12,23 +12,32 @@ from typing import Any
 
 def annotations_of(grounding: dict[str, Any], text: str) -> Iterator[dict[str, Any]]:
     """Yield the citations that grounding has for a text."""
-    chunks = grounding.get("groundingChunks") or []
+    given = grounding.get("groundingChunks")
+    chunks = given if isinstance(given, list) else []
     data = text.encode("utf-8", "surrogatepass")
-    for support in grounding.get("groundingSupports") or ():
-        place = _place(support.get("segment") or {}, text, data)
-        for index in support.get("groundingChunkIndices") or ():
+    for support in _objects(grounding.get("groundingSupports")):
+        segment, indexes = support.get("segment"), support.get("groundingChunkIndices")
+        place = _place(segment if isinstance(segment, dict) else {}, text, data)
+        for index in indexes if isinstance(indexes, list) else ():
             if isinstance(index, int) and 0 <= index < len(chunks) and (found := _citation(chunks[index], place)):
                 yield found
+
+
+def _objects(given: object) -> Iterator[dict[str, Any]]:
+    """Yield the members of a list that are objects; what else there is says nothing."""
+    for each in given if isinstance(given, list) else ():
+        if isinstance(each, dict):
+            yield each
 
 
 def _place(segment: dict[str, Any], text: str, data: bytes) -> tuple[int, int] | None:
     """Return from where to where in the text a segment stands, in characters."""
     start, end, said = segment.get("startIndex") or 0, segment.get("endIndex") or 0, segment.get("text")
-    if 0 <= start < end <= len(data):
+    if isinstance(start, int) and isinstance(end, int) and 0 <= start < end <= len(data):
         before, within = (_chars(data[:start]), _chars(data[start:end]))
         if not said or said == text[before : before + within]:
             return before, before + within
-    if said and (at := text.find(said)) >= 0:
+    if said and isinstance(said, str) and (at := text.find(said)) >= 0:
         return at, at + len(said)
     return None
 
@@ -37,7 +46,9 @@ def _chars(data: bytes) -> int:
     return len(data.decode("utf-8", "replace"))
 
 
-def _citation(chunk: dict[str, Any], place: tuple[int, int] | None) -> dict[str, Any] | None:
+def _citation(chunk: object, place: tuple[int, int] | None) -> dict[str, Any] | None:
+    if not isinstance(chunk, dict):
+        return None
     for kind in ("web", "maps"):
         if isinstance(found := chunk.get(kind), dict) and found.get("uri"):
             indexes = {} if place is None else {"start_index": place[0], "end_index": place[1]}
@@ -51,23 +62,23 @@ def _citation(chunk: dict[str, Any], place: tuple[int, int] | None) -> dict[str,
 
 def queries_of(grounding: dict[str, Any] | None) -> list[str]:
     """Return what was searched for in the web."""
-    return [query for query in (grounding or {}).get("webSearchQueries") or () if query]
+    found = (grounding or {}).get("webSearchQueries")
+    return [query for query in found if query and isinstance(query, str)] if isinstance(found, list) else []
 
 
 def logprobs_of(found: dict[str, Any] | None) -> list[Any] | None:
     """Return the log probabilities of an answer's tokens in the API's form."""
     if not found:
         return None
-    tops = [step.get("candidates") or [] for step in found.get("topCandidates") or ()]
-    chosen = found.get("chosenCandidates") or []
+    tops = [[*_objects(step.get("candidates"))] for step in _objects(found.get("topCandidates"))]
     return [
         {**_token(token), "top_logprobs": [_token(other) for other in (tops[at] if at < len(tops) else ())]}
-        for at, token in enumerate(chosen)
+        for at, token in enumerate(_objects(found.get("chosenCandidates")))
     ]
 
 
 def _token(found: dict[str, Any]) -> dict[str, Any]:
-    text = found.get("token") or ""
+    text = str(found.get("token") or "")
     return {
         "token": text,
         "logprob": found.get("logProbability") or 0.0,

@@ -74,12 +74,12 @@ def _add_result(item: dict[str, Any], result: dict[str, Any]) -> None:
 
 def _called(call: dict[str, Any]) -> dict[str, Any] | None:
     """Return the item for a call of a tool of Google's; None for one that the API has no item for."""
-    kind, args = str(call.get("toolType") or ""), call.get("args") or {}
+    kind, args = str(call.get("toolType") or ""), call.get("args")
+    given = args.get("queries") if isinstance(args, dict) else None
+    queries = [str(query) for query in given if query] if isinstance(given, list) else []
     if kind.startswith("GOOGLE_SEARCH"):
-        queries = [str(query) for query in args.get("queries") or () if query]
         action = {"type": "search", "query": queries[0] if queries else "", "queries": queries}
         return {"type": "web_search_call", "status": "completed", "action": action}
     if kind == "FILE_SEARCH":
-        queries = [str(query) for query in args.get("queries") or () if query]
         return {"type": "file_search_call", "status": "completed", "queries": queries, "results": None}
     return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from .chat_usage import End
+from .chat_usage import End, count
 
 _COMPLETED: Final = End("completed")
 _FILTERED: Final = End("incomplete", "content_filter")
@@ -67,14 +67,14 @@ def usage_of(found: dict[str, Any] | None) -> dict[str, Any] | None:
     """
     if not found:
         return None
-    given = _count(found, "promptTokenCount") + _count(found, "toolUsePromptTokenCount")
-    said, thought = _count(found, "candidatesTokenCount"), _count(found, "thoughtsTokenCount")
-    total = _count(found, "totalTokenCount")
+    given = count(found.get("promptTokenCount")) + count(found.get("toolUsePromptTokenCount"))
+    said, thought = count(found.get("candidatesTokenCount")), count(found.get("thoughtsTokenCount"))
+    total = count(found.get("totalTokenCount"))
     output = said if thought and thought <= said and given + said == total else said + thought
     return {
         **{name: value for name, value in found.items() if name not in _MAPPED and value is not None},
         "input_tokens": given,
-        "input_tokens_details": {"cached_tokens": _count(found, "cachedContentTokenCount"), "cache_write_tokens": 0},
+        "input_tokens_details": {"cached_tokens": count(found.get("cachedContentTokenCount")), "cache_write_tokens": 0},
         "output_tokens": output,
         "output_tokens_details": {"reasoning_tokens": thought},
         "total_tokens": total or given + output,
@@ -92,8 +92,3 @@ _MAPPED: Final = frozenset(
         "serviceTier",
     }
 )
-
-
-def _count(values: dict[str, Any], name: str) -> int:
-    value = values.get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from ...pipeline.wire import REFUSED, loads
+from ...pipeline.wire import REFUSED, loads, whole_text
 from .chat_wire import read_odd_as
 
 
@@ -87,5 +87,5 @@ def read_chunks(data: bytes) -> list[Chunk]:
     """
     if data.lstrip()[:1] != b"[":
         return [read_chunk(data)]
-    found = loads(data)
+    found = whole_text(loads(data))
     return [msgspec.convert(chunk, Chunk, strict=False) for chunk in found] if isinstance(found, list) else []

@@ -15,7 +15,7 @@ _USER_AGENT = "antiphon/0.1"
 def headers_of(
     target: Target, extra: dict[str, Any] | None, has_body: bool, streamed: bool, stream_type: str = "text/event-stream"
 ) -> tuple[tuple[str, str | Secret], ...]:
-    """Return the headers of a request; `extra` ones win over all others."""
+    """Return the headers of a request; `extra` ones win over all others, and one that is None leaves it out."""
     headers: list[tuple[str, str | Secret]] = [
         ("accept", stream_type if streamed else "application/json"),
         ("user-agent", _USER_AGENT),
@@ -30,7 +30,7 @@ def headers_of(
     if extra:
         replaced = {name.lower() for name in extra}
         headers = [pair for pair in headers if pair[0].lower() not in replaced]
-        headers.extend((name, _header(name, value)) for name, value in extra.items())
+        headers.extend((name, _header(name, value)) for name, value in extra.items() if value is not None)
     return tuple(headers)
 
 
@@ -41,8 +41,15 @@ def _header(name: str, value: object) -> str | Secret:
 
 
 def query_of(extra: dict[str, Any] | None) -> str:
-    """Return a query with its question mark, "" for none."""
-    return f"?{urlencode(extra, doseq=True)}" if extra else ""
+    """Return a query with its question mark, "" for none; None is left out, and flags are as JSON has them."""
+    if not extra:
+        return ""
+    given = {name: _flag(value) for name, value in extra.items() if value is not None}
+    return f"?{urlencode(given, doseq=True)}" if given else ""
+
+
+def _flag(value: object) -> object:
+    return str(value).lower() if isinstance(value, bool) else value
 
 
 def merged(body: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:

@@ -33,6 +33,7 @@ from ...pipeline.response import TERMINAL_STATUSES, CompactedResponse, DeletedRe
 from ...pipeline.secret import Secret
 from ...pipeline.sse import Frame, SSEDecoder
 from ...pipeline.wire import Wire, embed, encode, is_absent, loads, merge
+from ..host_errors import is_error
 from .citations import without_provider_data
 from .envelope import SEALED, unseal
 from .failures import event_error, excerpt, failed, keys_of, reported, secrets_of, shown, status_error
@@ -118,7 +119,7 @@ class ResponsesDialect(msgspec.Struct, frozen=True):
             return _checked(reply, body, request)
         if not _is_meant(reply):  # a response that failed is one all the same: it was asked for, and here it is
             found = loads(body)
-            if isinstance(found, dict) and found.get("error"):
+            if is_error(found):
                 raise reported(found, request)
             raise _no_response(body, request)
         return reply
@@ -202,7 +203,7 @@ def _typed(items: Any) -> Any:
 
 
 def _query_of(params: GetParams | DeleteParams | CancelParams | ListInputItemsParams) -> dict[str, Any]:
-    """Return the query of a call without a body; lists and flags as OpenAI's client writes them."""
+    """Return the query of a call without a body; lists as OpenAI's client writes them."""
     query: dict[str, Any] = {}
     for name, given in msgspec.structs.asdict(params).items():
         if name == "response_id" or given is None:
@@ -210,7 +211,7 @@ def _query_of(params: GetParams | DeleteParams | CancelParams | ListInputItemsPa
         if isinstance(given, list):
             query[f"{name}[]"] = given
         else:
-            query[name] = str(given).lower() if isinstance(given, bool) else given
+            query[name] = given
     return query
 
 
@@ -221,7 +222,7 @@ def _checked(response: Response, body: bytes, request: Request) -> Response:
     if response.status == "failed" or (not is_absent(response.error_json) and not response.output):
         raise failed(response, request)
     if not _is_meant(response):
-        raise _no_response(body, request)
+        raise reported(found, request) if is_error(found := loads(body)) else _no_response(body, request)
     return response
 
 
@@ -282,7 +283,7 @@ class NativeStream:
                     continue
                 self.error = APIResponseError(f"an event of the stream is no JSON object but {self._shown(payload)}")
                 break
-            if event.sequence_number >= 0 and event.__class__ not in WATCHED and not repair.busy:
+            if event.sequence_number >= 0 and event.__class__ not in WATCHED and not repair.sees_all:
                 add(event)
                 continue
             events.extend(repair.follow(event, events[-1].sequence_number if events else self._last))

@@ -180,9 +180,10 @@ def written(block: Block) -> str:
     """Return what a call was made with, as JSON text; a custom tool's text is the one argument of a function's."""
     if block.value["type"] == "custom_tool_call":
         return json_text({"input": string_of(block, "input")})
-    # Some hosts give no arguments as "", and refuse it when it comes back.
     given = block.value.get("arguments") or "{}"
-    return given if isinstance(given, str) else json_text(given)
+    text = given if isinstance(given, str) else json_text(given)
+    # Some hosts give no arguments as "" or null, and refuse it when it comes back.
+    return "{}" if text.strip() in ("", "null", '""') else text
 
 
 def arguments_of(block: Block) -> Any:

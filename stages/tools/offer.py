@@ -46,7 +46,8 @@ class McpTool(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def definition(self) -> dict[str, Any]:
         """The function that stands for it. Its schema is the server's, so strict mode's rules may not hold."""
-        schema = self.info.input_schema
+        # What is null is empty at a server in Go, and refused by hosts (issue 224 of mcp-go, 2025-04).
+        schema = {name: value for name, value in self.info.input_schema.items() if value is not None}
         whole = schema if "properties" in schema else {**schema, "properties": {}}
         return {
             "type": "function",

@@ -44,6 +44,7 @@ def test_a_server_that_discovers_the_new_revision_speaks_it() -> None:
         {},
         {"supportedVersions": "2026-07-28"},
         {"supportedVersions": ["2025-11-25"]},
+        {"supportedVersions": [[], {}, "2025-11-25"]},
         McpServerError("unknown", rpc_code=-32601),
         McpServerError("wrong", rpc_code=-32602),
         McpServerError("Server not initialized", rpc_code=-32000),

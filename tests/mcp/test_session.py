@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import pytest
@@ -90,7 +91,34 @@ def test_several_messages_at_once_are_taken(session: Session) -> None:
     assert second.is_done
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"3", b"null", b'{"id": 1, "error": "text"}', b"\xff", b"[" * 99_999])
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        (b'\xef\xbb\xbf{"id": 1, "result": {"x": 1}}', 1),
+        (b'{"id": 1, "result": {"x": "cut \\ud83d"}}', "cut \N{REPLACEMENT CHARACTER}"),
+        (b'{"id": 1, "result": {"x": "caf\xe9"}}', "caf\N{REPLACEMENT CHARACTER}"),
+        (b'{"id": 1, "result": {"x": Infinity}}', math.inf),
+    ],
+    ids=["a byte order mark", "half a character", "no UTF-8", "a number that JSON lacks"],
+)
+def test_odd_json_is_read(session: Session, data: bytes, found: object) -> None:
+    call = session.begin("a")
+
+    session.receive(data)
+
+    assert call.result() == {"x": found}
+
+
+def test_an_error_may_be_mere_text(session: Session) -> None:
+    call = session.begin("a")
+
+    session.receive(given(id=call.id, error="broken"))
+
+    with pytest.raises(McpServerError, match="with an error: broken"):
+        call.result()
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"3", b"null", b"\xff", b"[" * 99_999])
 def test_what_is_no_message_is_an_error(session: Session, data: bytes) -> None:
     with pytest.raises(McpProtocolError, match='server "demo" sent'):
         session.receive(data)

@@ -371,6 +371,47 @@ def test_a_lost_session_is_begun_anew_once_and_the_call_repeated(mode: Mode, run
     run(body)
 
 
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        b'{"jsonrpc":"2.0","error":{"code":-32000,"message":"Bad Request: No valid session ID provided"},"id":null}',
+        b'{"jsonrpc":"2.0","error":{"code":-32000,"message":"Bad Request: Server not initialized"},"id":null}',
+        b"Bad Request: No valid session ID provided",
+    ],
+    ids=["session", "initialized", "text"],
+)
+def test_a_400_about_the_session_means_that_it_is_lost(mode: Mode, run: Any, refusal: bytes) -> None:
+    """As servers of both official SDKs answered after a restart."""
+
+    def forget(post: Post) -> None:
+        if post.received.headers["mcp-session-id"] == "session-1":
+            post.connection.answer(refusal, "400 Bad Request", content_type="application/json")
+        else:
+            default_answer(post)
+
+    async def body() -> None:
+        with scripted_mcp({"tools/call": forget}) as host:
+            async with connected(mode, host.url) as server:
+                assert await server.add(2, 3) == "5"
+                assert host.sessions == 2
+
+    run(body)
+
+
+def test_a_400_about_the_call_is_its_error(mode: Mode, run: Any) -> None:
+    def refuse(post: Post) -> None:
+        post.error(-32602, "no such chat session", "400 Bad Request")
+
+    async def body() -> None:
+        with scripted_mcp({"tools/call": refuse}) as host:
+            async with connected(mode, host.url) as server:
+                with pytest.raises(McpServerError, match="no such chat session"):
+                    await server.add(2, 3)
+                assert (host.sessions, host.count("tools/call")) == (1, 1)
+
+    run(body)
+
+
 def test_many_calls_that_lose_one_session_begin_one_new_session(mode: Mode, run: Any) -> None:
     async def body() -> None:
         with scripted_mcp({"tools/call": lost(["session-1"])}) as host:
@@ -623,6 +664,34 @@ def test_all_pages_are_read_and_an_empty_cursor_is_one(mode: Mode, run: Any) -> 
         with scripted_mcp({"tools/list": paged(pages)}) as host:
             async with connected(mode, host.url) as server:
                 assert await server.names() == ["a", "b", "c"]
+
+    run(body)
+
+
+def test_a_first_page_that_comes_again_is_no_second_one(mode: Mode, run: Any) -> None:
+    """Of a server that says an empty cursor where it means none."""
+
+    async def body() -> None:
+        with scripted_mcp({"tools/list": paged({None: (["a", "b"], ""), "": (["a", "b"], "")})}) as host:
+            async with connected(mode, host.url) as server:
+                assert await server.names() == ["a", "b"]
+
+    run(body)
+
+
+def test_null_is_an_empty_list(mode: Mode, run: Any) -> None:
+    """Of a server in Go."""
+
+    async def body() -> None:
+        behaviours = {
+            "tools/list": lambda post: post.answer({"tools": None}),
+            "tools/call": lambda post: post.answer({"content": None, "structuredContent": {"x": 1}}),
+        }
+        with scripted_mcp(behaviours) as host:
+            async with connected(mode, host.url) as server:
+                assert await server.tools() == ()
+                result = await server.call("add")
+                assert (result.content, result.structured) == ((), {"x": 1})
 
     run(body)
 

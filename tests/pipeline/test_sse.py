@@ -58,6 +58,12 @@ TABLE: dict[str, tuple[bytes, list[Frame]]] = {
     "bytes that are no UTF-8": (b"data: \xff\xfe\n\n", [("", b"\xff\xfe")]),
     "zero bytes": (b"data: a\0b\n\n", [("", b"a\0b")]),
     "the end mark": (b"data: 1\n\ndata: [DONE]\n\n", [("", b"1"), ("", b"[DONE]")]),
+    "a bare object": (
+        b'data: 1\n\n{"error":\r\n {"message": "no"}}\n\n{"a": 1}',
+        [("", b"1"), ("", b'{"error":\n {"message": "no"}}'), ("", b'{"a": 1}')],
+    ),
+    "an error in a field of its own": (b'data: 1\n\nerror: {"a": 1}\n\n', [("", b"1"), ("error", b'{"a": 1}')]),
+    "a bare object beside data is none": (b'data: 1\n{"a": 2}\nerror: 3\n\n', [("", b"1")]),
     "nothing": (b"", []),
 }
 STREAMS: dict[str, bytes] = {

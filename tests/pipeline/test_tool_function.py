@@ -274,7 +274,7 @@ def test_results_become_what_a_model_can_read() -> None:
 
 
 def test_arguments_as_an_object() -> None:
-    assert object_of(" ") == {}
+    assert object_of(" ") == object_of("null") == object_of('""') == {}
     assert object_of('{"a": 1}') == {"a": 1}
     with pytest.raises(ToolError, match="no JSON"):
         object_of("{")

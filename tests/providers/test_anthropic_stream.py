@@ -182,10 +182,50 @@ def test_a_block_that_nobody_closed_is_closed_by_the_next() -> None:
     assert [item["type"] for item in items(response)] == ["message", "function_call", "message"]
 
 
-def test_a_piece_of_another_block_is_passed_over() -> None:
-    events = [start(), opened(text("Hi")), closed(), piece("text_delta", text="late"), *ended()]
+@pytest.mark.parametrize(
+    "events",
+    [
+        [piece("text_delta", text="Hi "), piece("text_delta", text="there")],
+        [opened(text("Hi ")), closed(), piece("text_delta", text="there")],
+        [opened(text("Hi ")), piece("text_delta", 1, text="there"), closed(1)],
+    ],
+    ids=["never opened", "closed", "of another index"],
+)
+def test_text_whose_block_is_not_open_is_not_lost(events: list[dict[str, Any]]) -> None:
+    assert told(start(), *events, *ended()).output_text == "Hi there"
 
-    assert told(*events).output_text == "Hi"
+
+def test_text_and_thoughts_in_one_block_are_told_apart() -> None:
+    thought = {"type": "thinking", "thinking": ""}
+    hm, hi = piece("thinking_delta", thinking="Hm."), piece("text_delta", text="Hi")
+
+    for response in (
+        told(start(), opened(thought), hm, hi, *ended()),
+        told(start(), opened(text("")), hm, hi, *ended()),
+    ):
+        assert [item["type"] for item in items(response)] == ["reasoning", "message"]
+        assert (items(response)[0]["summary"][0]["text"], response.output_text) == ("Hm.", "Hi")
+
+
+def test_input_of_a_call_that_is_not_open_is_an_error() -> None:
+    use = {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}}
+    decoder = AnthropicStream(fresh())
+
+    decoder.feed(frames(start(), opened(use), opened(text(""), 1), piece("input_json_delta", partial_json='{"a":1}')))
+
+    assert decoder.error is not None
+    assert "block 0, which is not open" in decoder.error.message
+
+
+def test_an_empty_stop_reason_is_no_end() -> None:
+    decoder = AnthropicStream(fresh())
+    begun = start()
+    begun["message"]["stop_reason"] = ""
+
+    decoder.feed(frames(begun, opened(text("Hi"))))
+    decoder.finish()
+
+    assert not decoder.is_done
 
 
 def test_a_message_starts_once() -> None:
@@ -289,10 +329,12 @@ def test_every_thought_is_an_item_in_its_place() -> None:
         ({}, ["", ""], "{}"),
         ({}, ['{"a":', " 1}"], '{"a": 1}'),
         ({"a": 1}, [], '{"a":1}'),
+        ({"a": 1}, ['{"a":', "1}"], '{"a":1}'),
+        ('{"a": 1}', [], '{"a": 1}'),
     ],
 )
 def test_the_input_of_a_call_comes_in_pieces_or_at_once(
-    given: dict[str, Any], pieces: list[str], arguments: str
+    given: dict[str, Any] | str, pieces: list[str], arguments: str
 ) -> None:
     use = {"type": "tool_use", "id": "toolu_1", "name": "n__f", "input": given}
 

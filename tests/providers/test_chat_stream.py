@@ -337,6 +337,21 @@ def test_a_finished_call_is_closed_when_the_next_begins() -> None:
             [("f", '{"x":1}')],
             id="everything once more at the end",
         ),
+        pytest.param(
+            [call(0, "a", "f", "{}"), call(0, None, None, '{"x"'), call(0, None, None, ":1}")],
+            [("f", '{"x":1}')],
+            id="a placeholder first",
+        ),
+        pytest.param([call(0, "a", "f", "null"), call(0, "a", "f", '{"x":1}')], [("f", '{"x":1}')], id="null first"),
+        pytest.param([call(0, "a", "f", "{}"), call(0, "a", None, "{}")], [("f", "{}")], id="nothing, twice"),
+        pytest.param([call(0, "a", "f", "null")], [("f", "{}")], id="null for nothing"),
+        pytest.param([call(0, "a", "f", ' ""')], [("f", "{}")], id="an empty text for nothing"),
+        pytest.param([call(0, "a", "f", " ")], [("f", "{}")], id="white space for nothing"),
+        pytest.param(
+            [call(0, "a", "f", "{"), call(0, None, None, '"x":'), call(0, None, None, '{"x":1}}')],
+            [("f", '{"x":{"x":1}}')],
+            id="an object in an object",
+        ),
         pytest.param([call(0, "a", "f", "")], [("f", "{}")], id="no arguments"),
         pytest.param([call(0, "a", "f")], [("f", "{}")], id="arguments that are not there"),
         pytest.param([call(0, "a", "f", {"x": [1]})], [("f", '{"x":[1]}')], id="an object for arguments"),
@@ -541,6 +556,8 @@ def test_other_answers_to_the_same_question_are_left_out() -> None:
         ({"error": {"message": "no", "type": "server_error"}}, "server_error", "no"),
         ({"error": "just text"}, "server_error", "just text"),
         ({"object": "error", "message": "flat", "code": 400}, "400", "flat"),
+        ({"code": "InvalidParameter", "message": "bare", "request_id": "r"}, "InvalidParameter", "bare"),  # DashScope
+        ({"detail": "of FastAPI"}, "server_error", "of FastAPI"),
         ([{"error": {"message": "in a list", "status": "UNAVAILABLE"}}], "UNAVAILABLE", "in a list"),
     ],
 )
@@ -694,3 +711,75 @@ def test_a_custom_tool_may_be_called_with_nothing() -> None:
     names = {"run": ToolName("run", custom=True)}
 
     assert output(call(0, "a", "run", '{"input":""}'), names=names)[0]["input"] == ""
+
+
+def test_entries_of_reasoning_details_are_joined_only_where_they_are_pieces() -> None:
+    """All of a plain answer's are whole, whatever their index says; in a stream a signature ends one (OpenRouter)."""
+    whole = [
+        {"type": "reasoning.encrypted", "data": "AA", "id": "rs_1"},
+        {"type": "reasoning.encrypted", "data": "BB", "id": "rs_2"},
+        {"type": "reasoning.text", "text": "One.", "signature": "s1", "index": 0},
+        {"type": "reasoning.text", "text": "Two.", "signature": "s2", "index": 0},
+    ]
+    answers = (
+        plain({"role": "assistant", "reasoning_details": whole, "content": "Yes."}).to_dict()["output"],
+        output(*({"reasoning_details": [entry]} for entry in whole), {"content": "Yes."}),
+    )
+
+    for thought, _ in answers:
+        envelope = unseal(thought["encrypted_content"])
+        assert envelope is not None
+        assert list(envelope.blocks) == whole
+
+
+@pytest.mark.parametrize(
+    "tail", [b'{"error": {"message": "no", "code": 500}}\n\n', b'error: {"message": "no", "code": 500}\n\n']
+)
+def test_an_error_that_is_no_event_fails_the_response(tail: bytes) -> None:
+    """Of a gateway, and of llama.cpp until 2025."""
+    events, _ = streamed(chunk({"content": "Hel"}), tail)
+
+    last = events[-1]
+    assert isinstance(last, ev.ResponseFailed)
+    assert last.response.error is not None
+    assert (last.response.error.code, last.response.error.message) == ("500", "no")
+
+
+@pytest.mark.parametrize("odd", [[], [1], {}, {"a": 1}, "x", 7, True])
+def test_what_is_beside_the_answer_may_have_any_shape(odd: Any) -> None:
+    """Gateways in PHP write [] for an empty object; nobody needs to lose an answer by that."""
+    fields: dict[str, Any] = {"created": odd, "service_tier": odd, "usage": odd}
+    said = {"index": 0, "logprobs": odd, "finish_reason": "stop"}
+    delta = {"content": "Hi", "annotations": odd, "images": odd, "audio": odd, "executed_tools": odd}
+
+    events, stream = streamed(data({"id": "c", "choices": [{**said, "delta": delta}], **fields}), DONE)
+    whole = plain({"role": "assistant", **delta}, **fields)
+
+    last = events[-1]
+    assert isinstance(last, ev.LifecycleEvent)
+    assert stream.error is None
+    assert (last.response.output_text, whole.output_text) == ("Hi", "Hi")
+
+
+def test_an_error_may_come_with_usage_of_any_shape() -> None:
+    events, _ = streamed(data({"error": {"message": "no"}, "usage": []}))
+
+    assert isinstance(events[-1], ev.ResponseFailed)
+
+
+@pytest.mark.parametrize(
+    ("part", "kinds", "said"),
+    [
+        ({"type": "output_text", "text": "Hi"}, ["message"], "Hi"),
+        ({"text": "Hi"}, ["message"], "Hi"),
+        ({"type": "refusal", "refusal": "No."}, ["message"], ""),
+        ({"type": "reasoning", "text": "Hm."}, ["reasoning"], ""),
+        ({"type": "thinking", "text": "Hm."}, ["reasoning"], ""),
+        ({"type": "text", "text": ""}, ["message"], ""),
+    ],
+)
+def test_content_may_be_parts_of_other_apis(part: dict[str, Any], kinds: list[str], said: str) -> None:
+    _, response = told({"content": [part]})
+
+    assert [item["type"] for item in response.to_dict()["output"]] == kinds
+    assert response.output_text == said

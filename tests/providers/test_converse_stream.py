@@ -117,6 +117,28 @@ def test_a_start_that_says_nothing_leaves_it_to_the_first_piece() -> None:
     assert [part["text"] for part in message["content"]] == ["a"]
 
 
+def test_text_and_thoughts_under_one_index_are_told_apart() -> None:
+    response = told(piece({"reasoningContent": {"text": "Hm."}}), piece({"text": "Hi"}), closed(), ended())
+
+    assert [item["type"] for item in items(response)] == ["reasoning", "message"]
+    assert response.output_text == "Hi"
+
+
+def test_a_piece_of_a_call_that_is_not_open_is_an_error() -> None:
+    first, second = ({"toolUse": {"toolUseId": each, "name": "f"}} for each in "ab")
+    decoder = ConverseStream(fresh())
+
+    decoder.feed(opened(first) + opened(second, 1) + piece({"toolUse": {"input": "{}"}}))
+
+    assert decoder.error is not None
+    assert "call 0, which is not open" in decoder.error.message
+
+
+@pytest.mark.parametrize("more", [{}, {"citations": None}, {"citations": []}])
+def test_text_that_may_be_cited_is_text_without_citations(more: dict[str, Any]) -> None:
+    assert whole({"citationsContent": {"content": [{"text": "Hi"}], **more}}).output_text == "Hi"
+
+
 def test_an_answer_without_anything_is_an_empty_text() -> None:
     for response in (whole(), told(ended())):
         (message,) = items(response)

@@ -331,6 +331,15 @@ def test_arguments_in_pieces_are_put_together() -> None:
     assert json.loads(first["arguments"]) == {"a": "xy", "b": {"c": [None, 2]}, "d.e": True, "n": None}
 
 
+@pytest.mark.parametrize(("finish", "status"), [("MAX_TOKENS", "incomplete"), ("STOP", "completed")])
+def test_a_call_whose_last_piece_never_comes_is_told_as_far_as_it_came(finish: str, status: str) -> None:
+    first = {"functionCall": {"name": "f", "willContinue": True}}
+
+    (made,) = output(told(chunk(first), chunk(piece({"$.a": {"stringValue": "x"}})), chunk(finish=finish)))
+
+    assert (made["name"], made["arguments"], made["status"]) == ("f", '{"a":"x"}', status)
+
+
 def test_sound_is_a_part_of_the_message() -> None:
     response = told(chunk(part("Hi"), {"inlineData": {"mimeType": "audio/L16", "data": "QQ=="}}, finish="STOP"))
 

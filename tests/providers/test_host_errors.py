@@ -51,6 +51,15 @@ BODIES: dict[str, tuple[object, str, str | None, str | None]] = {
         None,
     ),
     "OAuth": ({"error": {"error_description": "no", "code": "x"}}, "no", "x", None),
+    "OAuth, in two texts": ({"error": "invalid_client", "error_description": "no"}, "no", "invalid_client", None),
+    "a code and a message": ({"error": "bad_model", "message": "no"}, "no", "bad_model", None),
+    "a sentence and a message": ({"error": "Not good", "message": "no"}, "Not good", None, None),
+    "AWS without permission": ({"Message": "no"}, "no", None, None),
+    "Cloudflare": ({"success": False, "errors": [{"code": 5007, "message": "no"}], "result": {}}, "no", "5007", None),
+    "several texts": ({"errors": ["no", "never"]}, "no", None, None),
+    "no errors": ({"errors": [], "message": "no"}, "no", None, None),
+    "MiniMax": ({"base_resp": {"status_code": 2013, "status_msg": "no"}}, "no", "2013", None),
+    "MiniMax without words": ({"base_resp": {"status_code": 2013}}, "HTTP 400", "2013", None),
     "an integer code": ({"error": {"code": 400, "message": "no", "type": "odd_error"}}, "no", "400", None),
     "a status word": ({"error": {"message": "no", "status": "INVALID_ARGUMENT"}}, "no", "INVALID_ARGUMENT", None),
     "wrapped in a list": ([{"error": {"code": 400, "message": "no", "status": "INVALID_ARGUMENT"}}], "no", "400", None),
@@ -341,6 +350,28 @@ def test_an_error_inside_a_200_is_raised(
     assert error.request_id == "req_1"
     assert error.response is not None
     assert error.response.to_dict() == said
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        (1002, errors.RateLimitError),
+        (1004, errors.AuthenticationError),
+        (1008, errors.BillingError),
+        (1000, errors.InternalServerError),
+    ],
+)
+@pytest.mark.parametrize("dialect", ["responses", "chat"])
+def test_minimax_says_in_a_200_what_went_wrong(
+    code: int, expected: type[APIStatusError], dialect: str, streamed: bool, mode: Mode
+) -> None:
+    said = {"id": "", "choices": None, "base_resp": {"status_code": code, "status_msg": "boom"}}
+
+    with replaying(Answer(200, JSON, json.dumps(said).encode())) as server:
+        error = failing(mode, server, stream=streamed, dialect=dialect)
+
+    assert type(error) is expected
+    assert (error.message, error.code) == ("boom", str(code))
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from conftest import Mode
+from hand_made import text_events
 from loopback import Connection, serving
 from replay_server import Answer, replaying
 
@@ -124,6 +125,97 @@ def test_repair_does_not_repeat_what_the_host_said_itself() -> None:
 
     assert check_grammar(events) == []
     assert len(events) == len(sent)
+
+
+TEXT = {"type": "output_text", "text": "Hi there", "annotations": []}
+SAID = {**ITEM, "status": "completed", "content": [TEXT]}
+CALL = {"type": "function_call", "id": "fc_1", "call_id": "c", "name": "f", "arguments": "{}", "status": "completed"}
+THOUGHT = {"type": "reasoning", "id": "rs_1", "summary": [], "content": [{"type": "reasoning_text", "text": "Hm."}]}
+
+
+def numbered(*events: dict[str, Any]) -> bytes:
+    return sse(*({**event, "sequence_number": number} for number, event in enumerate(events)))
+
+
+def told_by(events: list[Event]) -> str:
+    return "".join(event.delta for event in events if isinstance(event, ev.OutputTextDelta))
+
+
+def test_items_that_only_the_last_event_has_are_told_before_it() -> None:
+    """As gateways do; else who follows the events, and runs the calls in them, would see nothing."""
+    events = decode(numbered(CREATED, ended(output=[THOUGHT, SAID, CALL])))
+
+    assert check_grammar(events) == []
+    assert told_by(events) == "Hi there"
+    done = [event.item.to_dict() for event in events if isinstance(event, ev.OutputItemDone) and event.item]
+    assert done == [THOUGHT, SAID, CALL]
+
+
+def test_an_item_that_was_not_announced_is_told_beside_those_that_were() -> None:
+    sent = [
+        {**ADDED, "item": {**SAID, "content": []}},
+        {"type": "response.output_item.done", "output_index": 0, "item": SAID},
+    ]
+
+    events = decode(numbered(CREATED, *sent, ended(output=[SAID, CALL])))
+
+    assert check_grammar(events) == []
+    assert [event.output_index for event in events if isinstance(event, ev.OutputItemDone)] == [0, 1]
+
+
+@pytest.mark.parametrize("closing", [False, True], ids=["nothing else", "closed by the host"])
+def test_text_whose_message_was_not_opened_is_one_all_the_same(closing: bool) -> None:
+    where = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
+    deltas = [{"type": "response.output_text.delta", **where, "delta": each} for each in ("Hi ", "there")]
+    ends = [
+        {"type": "response.output_text.done", **where, "text": "Hi there"},
+        {"type": "response.content_part.done", **where, "part": TEXT},
+        {"type": "response.output_item.done", "output_index": 0, "item": SAID},
+    ]
+
+    events = decode(numbered(CREATED, *deltas, *(ends if closing else ()), ended(output=[SAID])))
+
+    assert check_grammar(events) == []
+    assert told_by(events) == "Hi there"
+    assert [event.type for event in events].count("response.content_part.done") == 1
+    assert [event.type for event in events].count("response.output_item.done") == 1
+
+
+def test_pieces_of_an_item_that_was_not_opened_are_not_told_twice() -> None:
+    delta = {"type": "response.reasoning_text.delta", "item_id": "rs_1", "output_index": 0, "content_index": 0}
+
+    events = decode(numbered(CREATED, {**delta, "delta": "Hm."}, ended(output=[THOUGHT, SAID])))
+
+    assert [event.type for event in events].count("response.reasoning_text.delta") == 1
+    assert [event.output_index for event in events if isinstance(event, ev.OutputItemDone)] == [0, 1]
+
+
+@pytest.mark.parametrize("lacking", [("output_index",), ("content_index",), ("output_index", "content_index")])
+def test_numbered_events_without_indexes_get_them(lacking: tuple[str, ...]) -> None:
+    """As Lemonade sends them."""
+    sent = [event.to_dict() for event in text_events("Hi ", "there")]
+    stripped = [{name: value for name, value in event.items() if name not in lacking} for event in sent]
+
+    assert [event.to_dict() for event in decode(sse(*stripped))] == sent
+
+
+@pytest.mark.parametrize("output", [{"output": []}, {"output": None}, {}], ids=["empty", "null", "missing"])
+@pytest.mark.parametrize("status", ["completed", "incomplete", "failed"])
+def test_a_last_event_without_output_gets_the_items_that_were_closed(status: str, output: dict[str, Any]) -> None:
+    """As ChatGPT's backend for Codex sends it: else a plain call, and tools, would see nothing."""
+    items = [{**ITEM, "id": f"msg_{at}", "content": [{"type": "output_text", "text": str(at)}]} for at in range(2)]
+    end = {"type": f"response.{status}", "sequence_number": 5, "response": {"id": "resp_1", "status": status, **output}}
+    sent = [CREATED]
+    for at, item in enumerate(items):
+        sent.append({**ADDED, "sequence_number": 2 * at + 1, "output_index": at, "item": {**item, "content": []}})
+        done = {"type": "response.output_item.done", "sequence_number": 2 * at + 2, "output_index": at, "item": item}
+        sent.append(done)
+
+    last = decode(sse(*sent, end))[-1]
+
+    assert isinstance(last, ev.LifecycleEvent)
+    assert last.response.to_dict()["output"] == items
+    assert (last.sequence_number, last.response.status) == (5, status)
 
 
 def test_an_event_behind_a_repair_knows_the_number_that_the_host_gave_it() -> None:
@@ -312,6 +404,8 @@ SHAPES: dict[str, tuple[bytes, str | None]] = {
     "an error text without type": (sse({"error": "boom"}), None),
     "flat without code": (sse({"type": "error", "message": "boom"}), None),
     "flat with a null error": (sse({"type": "error", "error": None, "message": "boom", "code": "x"}), "x"),
+    "no event at all": (b'{"error": {"message": "boom", "code": "500"}}\n', "500"),
+    "in a field of its own": (b'error: {"message": "boom", "code": 500}\n\n', "500"),
     "named by the SSE line only": (sse({"message": "boom", "code": 500}, name="error"), "500"),
 }
 

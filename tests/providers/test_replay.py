@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from conftest import Mode
+from hand_made import sse, text_events
 from recordings import load
 from replay_server import Answer, path_of, replaying
 
@@ -280,3 +281,33 @@ def test_a_stream_is_one_however_its_type_is_written(content_type: str) -> None:
         antiphon.close()
 
     assert response.status == "completed"
+
+
+ANY = ["", "text/plain; charset=utf-8", "application/octet-stream", "application/json"]
+
+
+@pytest.mark.parametrize("content_type", ANY)
+def test_a_stream_of_any_type_is_known_by_its_beginning(content_type: str, mode: Mode) -> None:
+    """Gateways made of a few lines hand a stream on without its type, or with another."""
+    headers = {"content-type": content_type} if content_type else {}
+    call = {"input": "Hi", "model": "openai_compatible/m", "api_key": KEY, "stream": True}
+
+    async def body() -> list[Event]:
+        stream = await mode.responses(**call, api_base=server.url)
+        return await mode.events(stream)
+
+    with replaying(Answer(200, headers, b"\n" + sse(text_events("Hi", "!")), chunked=True)) as server:
+        events = mode.run_calls(body)
+
+    assert [event.type for event in events] == [event.type for event in text_events("Hi", "!")]
+
+
+@pytest.mark.parametrize("content_type", ANY)
+def test_json_of_any_type_is_a_plain_answer_to_a_streamed_call(content_type: str) -> None:
+    headers = {"content-type": content_type} if content_type else {}
+    body = b' {"id": "resp_1", "object": "response", "status": "completed", "model": "m", "output": []}'
+
+    with replaying(Answer(200, headers, body)) as server:
+        stream = antiphon.responses("Hi", "openai_compatible/m", api_base=server.url, api_key=KEY, stream=True)
+        assert stream.until_done().status == "completed"
+        antiphon.close()

@@ -15,7 +15,7 @@ from openai.types.responses import ResponseFunctionToolCall
 
 from antiphon.pipeline.errors import InvalidParameter, UnsupportedParameter
 from antiphon.pipeline.items import ITEMS, FunctionCall, read_item
-from antiphon.providers.dialects.turns import CallIds, Turn, to_turns
+from antiphon.providers.dialects.turns import Block, CallIds, Turn, to_turns, written
 
 FIXTURE: list[dict[str, Any]] = json.loads(
     (Path(__file__).parents[1] / "fixtures/responses/input_items.json").read_text()
@@ -400,3 +400,13 @@ def test_a_made_image_is_shown_by_the_user_behind_the_turn_that_made_it() -> Non
         "user: Thanks",
     ]
     assert found[2].blocks[1].value == {"type": "input_image", "image_url": "data:image/webp;base64,AA=="}
+
+
+@pytest.mark.parametrize("given", [None, "", " ", "null", '""', {}, "{}"], ids=repr)
+def test_a_call_without_arguments_has_an_empty_object(given: object) -> None:
+    assert written(Block({"type": "function_call", "arguments": given})) == "{}"
+
+
+@pytest.mark.parametrize(("given", "text"), [({"a": 1}, '{"a":1}'), ('{"a": 1}', '{"a": 1}'), ('{"a', '{"a')], ids=repr)
+def test_other_arguments_stay_as_they_are(given: object, text: str) -> None:
+    assert written(Block({"type": "function_call", "arguments": given})) == text

@@ -61,6 +61,20 @@ def call_of(response: Any) -> McpCall:
     return found
 
 
+def test_null_in_a_schema_is_not_offered(mode: Mode, streamed: bool) -> None:
+    """Servers in Go write empty maps and lists so, and hosts refuse it."""
+
+    async def body() -> None:
+        given: dict[str, Any] = {"inputSchema": {"type": "object", "properties": None, "required": None, "$defs": {}}}
+        call = docs("Hi.", server=Shelf(now, now=given))
+        await call(mode, streamed=streamed, tools=[mcp("docs")])
+
+        (offered,) = call.requests[0]["tools"]
+        assert offered["parameters"] == {"type": "object", "properties": {}, "$defs": {}}
+
+    mode.run(body)
+
+
 def test_a_servers_tools_are_offered_called_and_answered(mode: Mode, streamed: bool) -> None:
     async def body() -> None:
         call = docs(calling(("find", {"text": "x"})), "Here it is.")

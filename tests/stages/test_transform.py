@@ -11,7 +11,7 @@ from conftest import Mode
 
 from antiphon import presets
 from antiphon.pipeline.chain import Chain
-from antiphon.pipeline.errors import InvalidParameter, UnsupportedOperation, UnsupportedParameter
+from antiphon.pipeline.errors import APIError, InvalidParameter, UnsupportedOperation, UnsupportedParameter
 from antiphon.pipeline.function_stages import before
 from antiphon.pipeline.request import Request
 from antiphon.pipeline.secret import Secret
@@ -125,6 +125,31 @@ def test_extras_win_over_parameters_and_headers(mode: Mode) -> None:
         assert client.requests[0]["seed"] == 7
         assert (headers["x-team"], headers["user-agent"]) == ("blue", "mine")
         assert client.host.requests[0].url.endswith("/responses?v=2")
+
+    mode.run(body)
+
+
+def test_a_header_or_query_field_of_none_is_left_out(mode: Mode) -> None:
+    async def body() -> None:
+        client = scripted("Hello.")
+        headers, query = {"X-Team": None, "User-Agent": None}, {"a": None, "b": True, "c": [1, 2]}
+        await mode.call(client.chain, model="openai/m", extra_headers=headers, extra_query=query)
+
+        (sent,) = client.host.requests
+        assert not {"x-team", "user-agent"} & {name.lower() for name, _ in sent.headers}
+        assert sent.url.endswith("/responses?b=true&c=1&c=2")
+
+    mode.run(body)
+
+
+@pytest.mark.parametrize("headers", [{"x-team": Secret("canary-1")}, {"x-token": "canary-1"}], ids=["secret", "named"])
+def test_a_secret_header_that_the_host_repeats_is_masked(mode: Mode, headers: dict[str, Any]) -> None:
+    async def body() -> None:
+        client = scripted({"status": 400, "body": {"error": {"message": "bad canary-1, not None"}}})
+        with pytest.raises(APIError) as caught:
+            await mode.call(client.chain, model="openai/m", extra_headers={**headers, "x-api-key": None})
+
+        assert caught.value.message == "bad ***, not None"
 
     mode.run(body)
 
