@@ -22,7 +22,7 @@ from ..pipeline.secret import mask
 from ..pipeline.signals import AttemptEnded, AttemptStarted, CallEnded, Signal
 from ..pipeline.stage import Scope, Stage
 from ..pipeline.watch import watch
-from ..pipeline.wire import encode, loads
+from ..pipeline.wire import encode_loosely, loads
 
 _CALL_TYPES: dict[Operation, str] = {
     "create": "responses",
@@ -163,11 +163,12 @@ class _Told:
         started, ended = _times(context)
         first_s = meta.duration_s if meta.first_event_s is None else meta.first_event_s
         completion_started = started + datetime.timedelta(seconds=first_s)
-        shown = {
+        given = {
             name: value
             for name in request.params.__struct_fields__
             if name not in ("input", "model", "stream", "metadata") and (value := param(name)) is not None
         }
+        shown = loads(encode_loosely(given))
         kind = ("a" if context.runtime.is_async else "") + _CALL_TYPES[request.operation]
         facts = {
             "litellm_call_id": context.id,
@@ -210,7 +211,7 @@ class _Told:
         return {
             **facts,
             "input": param("input"),
-            "optional_params": loads(encode(shown)),
+            "optional_params": shown,
             "litellm_params": {"metadata": param("metadata") or {}, "api_base": payload["api_base"]},
             "metadata": param("metadata") or {},
             "user": param("user"),
