@@ -170,7 +170,11 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
             found += [value for _, value in target.headers if isinstance(value, Secret)]
         headers = self.options.get("extra_headers")
         if isinstance(headers, Mapping):
-            found += [str(value) for name, value in headers.items() if _CREDENTIAL.search(str(name))]
+            for name, value in headers.items():
+                if isinstance(value, Secret):
+                    found.append(value)
+                elif _CREDENTIAL.search(str(name)):
+                    found.append(str(value))
         return found
 
     def __repr__(self) -> str:

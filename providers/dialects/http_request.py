@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from ...pipeline.credential import PENDING, header_of
+from ...pipeline.errors import InvalidParameter
 from ...pipeline.request import Target
 from ...pipeline.secret import Secret, is_credential
 
@@ -41,8 +42,15 @@ def _header(name: str, value: object) -> str | Secret:
 
 
 def query_of(extra: dict[str, Any] | None) -> str:
-    """Return a query with its question mark, "" for none."""
-    return f"?{urlencode(extra, doseq=True)}" if extra else ""
+    """Return a query with its question mark, "" for none.
+
+    Raises:
+        InvalidParameter: a text in it that has no bytes, since it holds half a character.
+    """
+    try:
+        return f"?{urlencode(extra, doseq=True)}" if extra else ""
+    except UnicodeEncodeError as error:
+        raise InvalidParameter(f"extra_query cannot be encoded: {error}", param="extra_query") from error
 
 
 def merged(body: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
