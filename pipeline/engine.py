@@ -183,6 +183,8 @@ class Engine:
         sinks, wants_times = self._sinks[runtime.is_async], self._wants_times or built.wants_stage_times
         if "hooks" in options:
             hooks = options["hooks"]
+            if self.hooks:  # one that hears of every call is not told of this one twice
+                hooks = [hook for hook in hooks if hook not in self.hooks]
             if all(hook.__class__ is FunctionType and runs_in_place(hook) for hook in hooks):  # the usual ones
                 sinks = (*sinks, *hooks)
             else:

@@ -363,7 +363,7 @@ def test_hooks_of_call_client_and_chain_are_told_once_each(mode: Mode, streamed:
         seen: dict[str, list[str]] = {"call": [], "client": [], "chain": []}
         chain = presets.responses.before(0, Observe(on_signal=lambda signal: seen["chain"].append(signal.name)))
         client = scripted("Hello.", chain=chain, hooks=[lambda signal: seen["client"].append(signal.name)])
-        own = [lambda signal: seen["call"].append(signal.name)]
+        own = [lambda signal: seen["call"].append(signal.name), *client.engine.hooks]
         await mode.response(client.chain, model="openai/m", hooks=own, streamed=streamed)
 
         assert seen["call"] == seen["client"] == seen["chain"]
