@@ -394,6 +394,24 @@ def test_a_hook_that_raises_never_reaches_the_call_and_is_counted(
     mode.run(body)
 
 
+@pytest.mark.parametrize("at", ["call.start", "call.end"])
+def test_ctrl_c_in_a_hook_keeps_no_other_from_the_start_or_the_end(mode: Mode, streamed: bool, at: str) -> None:
+    async def body() -> None:
+        seen: list[str] = []
+
+        def interrupt(signal: Signal) -> None:
+            if signal.name == at:
+                raise KeyboardInterrupt
+
+        client = scripted("Hello.", hooks=[interrupt, lambda signal: seen.append(signal.name)])
+        with pytest.raises(KeyboardInterrupt):
+            await mode.response(client.chain, model="openai/m", streamed=streamed)
+
+        assert (seen.count("call.start"), seen.count("call.end")) == (1, 1)
+
+    mode.run(body)
+
+
 def test_a_chain_and_those_bound_to_it_share_what_their_stages_keep(mode: Mode) -> None:
     made: list[str] = []
 
