@@ -106,7 +106,9 @@ class Tools(Stage, frozen=True):
         try:
             await rounds.open()
             if request.streamed:
-                return EventStream(rounds, context, error_of=rounds.error_of)
+                stream = EventStream(rounds, context, error_of=rounds.error_of)
+                stream.on_end(rounds.end_with)
+                return stream
             return await rounds.finish()
         except BaseException as error:
             if isinstance(error, AntiphonError):
