@@ -187,6 +187,17 @@ def test_a_key_that_means_nothing_finds_a_body_with_that_word(mode: Mode, tmp_pa
     assert mode.run(body) == ["Hello.", "Hello."]
 
 
+def test_a_file_that_cannot_be_written_is_found_out_before_anything_is_asked(mode: Mode, tmp_path: Path) -> None:
+    async def body() -> None:
+        host = ScriptedHost(["Hello."])
+        for path in (tmp_path / "no" / "run.jsonl", tmp_path):
+            with pytest.raises(SetupError, match="make the folder first"):
+                await mode.call(Client(recording(path), transport=host).chain, "Hi", model="openai/m")
+        assert host.requests == []
+
+    mode.run(body)
+
+
 def test_what_was_not_recorded_says_what_is_nearest(mode: Mode, tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
 
