@@ -17,13 +17,13 @@ from typing import Any
 import msgspec
 
 from ...pipeline import events as ev
-from ...pipeline.assembler import replay
 from ...pipeline.errors import AntiphonError, SetupError, UnsupportedParameter
 from ...pipeline.event_stream import EventStream
 from ...pipeline.items import AnyItem, FunctionCall
 from ...pipeline.jobs import Job
 from ...pipeline.open_calls import open_calls
 from ...pipeline.params import CreateParams
+from ...pipeline.replay import replay
 from ...pipeline.reply import Outcome
 from ...pipeline.request import Handler, Request
 from ...pipeline.response import Response
