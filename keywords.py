@@ -131,8 +131,8 @@ def _rename(keywords: dict[str, Any], kept: dict[str, Any]) -> None:
     if (headers := keywords.get("headers")) is not None:
         if not isinstance(headers, dict):
             raise InvalidParameter(f"headers is {type(headers).__name__}; a dict is expected", param="headers")
-        own = {name.lower() for name in kept.get("extra_headers", {})}
-        mild = {name: value for name, value in headers.items() if name.lower() not in own}
+        own = {str(name).lower() for name in kept.get("extra_headers", {})}
+        mild = {name: value for name, value in headers.items() if str(name).lower() not in own}
         kept["extra_headers"] = {**mild, **kept.get("extra_headers", {})}
     if (effort := keywords.get("reasoning_effort")) is not None and "reasoning" not in kept:
         kept["reasoning"] = {"effort": effort}

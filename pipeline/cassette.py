@@ -98,10 +98,16 @@ class CassetteFile:
 
     Args:
         path: made anew, for its owner only, when the first exchange is added.
+
+    Raises:
+        SetupError: there is no folder for it, or it is one: no answer shall be lost for that.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
+        if self.path.is_dir() or not self.path.absolute().parent.is_dir():
+            is_what = "is a folder" if self.path.is_dir() else "stands in no folder that is there"
+            raise SetupError(f"cassette {self.path} {is_what}", hint="make the folder first, and name a file in it")
         self._lock = threading.Lock()
         self._begun = False
 

@@ -34,6 +34,12 @@ class HasEngine(Protocol):
         ...
 
 
+class ChainKey:
+    """Stands for a list of stages, whatever is bound to it: by it a client finds what the stages keep."""
+
+    __slots__ = ("__weakref__",)
+
+
 class Chain(Batches):
     """Stages in order, outermost first; itself a stage, so chains nest.
 
@@ -55,7 +61,7 @@ class Chain(Batches):
         ChainError: something in the list is no stage.
     """
 
-    __slots__ = ("__weakref__", "_defaults", "_engine", "_inherited", "name", "stages")
+    __slots__ = ("__weakref__", "_defaults", "_engine", "_inherited", "key", "name", "stages")
 
     stages: tuple[Stage | Chain, ...]
 
@@ -64,6 +70,7 @@ class Chain(Batches):
         if isinstance(stages, Stage) or not hasattr(stages, "__iter__"):  # a stage or a function by itself
             raise ChainError(f'chain "{name}": {stages!r} is no list of stages', hint=f"write Chain([{stages!r}])")
         self.stages = tuple(_as_stage(item, index, name) for index, item in enumerate(stages))
+        self.key = ChainKey()
         nested = [item for item in self.stages if isinstance(item, Chain)]
         self._engine: Engine | None = next((item._engine for item in nested if item._engine is not None), None)
         self._defaults: dict[str, Any] = {}
@@ -291,9 +298,11 @@ class Chain(Batches):
         """Return a chain that runs on this client, and/or with these parameters unless a call gives its own.
 
         What is bound goes along when the chain is nested in another or joined with it. What is bound to the outer chain
-        wins, and of two side by side the later one.
+        wins, and of two side by side the later one. On one client the chain and those bound to it share what their
+        stages keep between calls: a budget, a cache, places.
         """
         bound = self._with(self.stages)
+        bound.key = self.key
         if client is not None:
             bound._engine = _engine_of(client)
         bound._defaults = {**self._defaults, **self._masked(defaults)}

@@ -69,7 +69,8 @@ class ContinuedStream:
 
     def end_with(self, outcome: Outcome) -> None:
         """Tell the end of what is read now: whoever follows that is further in, so learns of it first."""
-        self._stream.end_with(outcome)
+        is_its_own = self._streams == 1
+        self._stream.end_with(outcome if is_its_own else Outcome(outcome.kind, None, outcome.error))
 
     def error_of(self, event: ev.Event) -> Any:
         """Return what the last event reports."""

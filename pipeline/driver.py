@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from .errors import SuspendedInSync
+from .errors import SetupError, SuspendedInSync
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 T = TypeVar("T")
 
@@ -90,6 +95,9 @@ def _stage_of(frame: Any) -> str | None:
     return None
 
 
+_CLEAN_UP_S = 1.0
+
+
 class Portal:
     """An event loop in a thread of its own, for sync callers whose stages await foreign async libraries."""
 
@@ -100,12 +108,49 @@ class Portal:
         self._portal = self._manager.__enter__()
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine on the loop, return its value here."""
+        """Run a coroutine on the loop, return its value here. Ctrl-C cancels it, and waits a little for its clean-up.
+
+        Raises:
+            SetupError: the loop has been stopped, or it is the one that runs here.
+        """
+        import anyio
+
+        over, scopes = threading.Event(), list[anyio.CancelScope]()
+        is_interrupted = False
 
         async def awaited() -> T:
-            return await coroutine
+            try:
+                with anyio.CancelScope() as scope:
+                    scopes.append(scope)
+                    if is_interrupted:
+                        scope.cancel()
+                    return await coroutine
+                raise SetupError("interrupted")  # nobody waits for it; what is no Exception would end the loop
+            finally:
+                over.set()
 
-        return self._portal.call(awaited)
+        async def stop() -> None:
+            for scope in scopes:
+                scope.cancel()
+
+        future: Future[T] | None = None
+        try:
+            future = self._portal.start_task_soon(awaited)
+            return future.result()
+        except RuntimeError as error:
+            if future is not None:
+                raise
+            coroutine.close()
+            raise SetupError(
+                f"a sync call cannot run on its client's event loop: {error}",
+                hint="make calls before the client is closed, and inside its own stages and hooks the async ones",
+            ) from error
+        except (KeyboardInterrupt, SystemExit):
+            is_interrupted = True
+            with contextlib.suppress(RuntimeError):
+                self._portal.start_task_soon(stop)
+                over.wait(_CLEAN_UP_S)
+            raise
 
     def close(self) -> None:
         """Stop the loop and its thread."""

@@ -32,7 +32,7 @@ from .timeouts import Timeouts
 from .watch import watch
 
 if TYPE_CHECKING:
-    from .chain import Chain
+    from .chain import Chain, ChainKey
     from .http import Transport
 
 T = TypeVar("T")
@@ -108,7 +108,7 @@ class Engine:
         self._hook_limit = hook_limit
         self._sinks = {runtime.is_async: self._sinks_of(self.hooks, runtime) for runtime in (self._sync, self._async)}
         self._wants_times = any(map(wants_stage_times, self.hooks))
-        self._built: dict[int, tuple[weakref.ref[Chain], Built]] = {}
+        self._built: dict[int, tuple[weakref.ref[ChainKey], Built]] = {}
         self._shared: dict[str, Any] = {}
         self._closers: list[Callable[[], object]] = []
         self._portal: Portal | None = None
@@ -188,6 +188,8 @@ class Engine:
         sinks, wants_times = self._sinks[runtime.is_async], self._wants_times or built.wants_stage_times
         if "hooks" in options:
             hooks = options["hooks"]
+            if self.hooks:  # one that hears of every call is not told of this one twice
+                hooks = [hook for hook in hooks if hook not in self.hooks]
             for hook in hooks:
                 if hook.__class__ is not FunctionType or not runs_in_place(hook):
                     sinks = (*sinks, *self._sinks_of(_checked_hooks(hooks), runtime))
@@ -204,19 +206,20 @@ class Engine:
         return tuple([self.hook_queue.sink(hook, runtime) for hook in hooks])
 
     def _build(self, chain: Chain) -> Built:
-        found = self._built.get(id(chain))
-        if found is not None and found[0]() is chain:
+        key = chain.key
+        found = self._built.get(id(key))
+        if found is not None and found[0]() is key:
             return found[1]
         with self._lock:
             if self._closed:
                 raise SetupError("this client is closed", hint="make a new antiphon.Client()")
-            found = self._built.get(id(chain))
-            if found is not None and found[0]() is chain:
+            found = self._built.get(id(key))
+            if found is not None and found[0]() is key:
                 return found[1]
             options = chain.options
             built = Built(chain, options, lambda position: _Scope(self, position, options))
-            key = id(chain)
-            self._built[key] = (weakref.ref(chain, lambda _: self._built.pop(key, None)), built)
+            place = id(key)
+            self._built[place] = (weakref.ref(key, lambda _: self._built.pop(place, None)), built)
             return built
 
     # --- what contexts and scopes ask for --------------------------------------------------------------------------

@@ -136,7 +136,7 @@ class AntiphonError(Exception):
         return len(self.meta.attempts) if self.meta else 0
 
     def hide(self, secrets: Iterable[Secret | str]) -> None:
-        """Mask these in all that the error says."""
+        """Mask these in all that the error says, but for whom it is about."""
         from .secret import mask  # which raises errors of this tree
 
         hidden = list(secrets)
@@ -149,7 +149,7 @@ class AntiphonError(Exception):
             return [masked(one) for one in value] if isinstance(value, list) else value
 
         for name, value in vars(self).items():
-            if isinstance(value, (str, dict, list)):
+            if isinstance(value, (str, dict, list)) and name not in ("provider", "model"):
                 setattr(self, name, masked(value))
         self.args = tuple(masked(value) for value in self.args)
 

@@ -27,6 +27,7 @@ Map = Callable[[ev.Event], "ev.Event | None"]
 
 _EVERY: frozenset[type[ev.Event]] = frozenset({*ev.EVENTS.values(), ev.UnknownEvent})
 _CONCLUDED: frozenset[type[ev.Event]] = frozenset({ev.ResponseCompleted, ev.ResponseIncomplete})
+_ENDS: frozenset[type[ev.Event]] = frozenset({*ev.TERMINAL, ev.ErrorEvent})
 # Events that show the user nothing: a repeat of the attempt behind them would go unnoticed.
 _PREAMBLE = frozenset({ev.ResponseCreated, ev.ResponseQueued, ev.ResponseInProgress})
 
@@ -66,6 +67,8 @@ class EventStream:
         "_last",
         "_maps",
         "_meta",
+        "_passed",
+        "_raised_at",
         "_ready",
         "_snapshot",
         "_source",
@@ -86,8 +89,11 @@ class EventStream:
         self._ready: deque[Any] = deque()  # of ev.AnyEvent
         self._arrived = 0
         self._maps: tuple[tuple[Map, Container[type[ev.Event]]], ...] = ()
-        self._callbacks: list[OnEnd] = []
-        self._before_end: list[BeforeEnd] = []
+        # Who is told of the end, each with the number of maps that stand further in: the end is told as it was there.
+        self._callbacks: list[tuple[int, OnEnd]] = []
+        self._before_end: list[tuple[int, BeforeEnd]] = []
+        self._passed: list[tuple[int, Any]] = []  # the terminal event as it came to the maps that changed it
+        self._raised_at: list[int] = []  # the map that has made a failure of the end
         self._snapshot = Snapshot()
         self._last: ev.Event | None = None  # the terminal event, from its arrival on
         self._error: AntiphonError | None = None  # what it reports, raised after it
@@ -169,7 +175,7 @@ class EventStream:
         """Read to the end and return the final response (sync).
 
         Raises:
-            APIError: the response failed, or the stream broke.
+            APIError: the response failed, or the stream broke or was closed before its end.
         """
         self._read_as(sync=True)
         response: Response = self._context.drive(self.finish())
@@ -223,6 +229,7 @@ class EventStream:
         self._maps = (*self._maps, (fn, only))
         ready = [(fn(event) or event) if event.__class__ in only else event for event in self._ready]
         if self._last is not None and ready and ready[-1] is not self._last:
+            self._passed.append((len(self._maps) - 1, self._last))
             last: ev.Event = ready[-1]
             self._last = last
             if self._error is not None:  # it carries the response of the event
@@ -236,17 +243,20 @@ class EventStream:
     def conclude(self, fn: Callable[[Response], Response]) -> Self:
         """Run the final response, completed or incomplete, through `fn`, which may return a changed copy.
 
-        An APIError that it raises ends the stream as its failure, after the terminal event. Returns this stream.
-        Stages call it before the stream is iterated.
+        An APIError that it raises ends the stream as its failure, after the terminal event; functions of stages further
+        out are not called then. Returns this stream. Stages call it before the stream is iterated.
         """
         raised: list[APIError] = []
-        error_of = self._error_of
+        error_of, level, raised_at = self._error_of, len(self._maps), self._raised_at  # nothing here knows the stream
 
         def at_end(event: Any) -> Any:
+            if error_of(event) is not None:
+                return None
             try:
                 changed = fn(event.response)
             except APIError as error:
                 raised.append(error)
+                raised_at.append(level)
                 return None
             return None if changed is event.response else event.replace(response=changed)
 
@@ -274,20 +284,24 @@ class EventStream:
             self._settle(Outcome(outcome.kind, self._snapshot.response() or outcome.response, outcome.error))
 
     def on_end(self, fn: OnEnd) -> None:
-        """Call `fn` once with the outcome when the stream ends, however it ends; stages further in come first."""
+        """Call `fn` once with the outcome when the stream ends, however it ends; stages further in come first.
+
+        It is the outcome as it is where the calling stage stands: what stages further out make of the final response,
+        by `map` or `conclude`, is not in it, as it is not in a plain reply.
+        """
         if self.outcome is not None:
             fn(self.outcome)
         else:
-            self._callbacks.append(fn)
+            self._callbacks.append((len(self._maps), fn))
 
     async def before_end(self, fn: BeforeEnd) -> None:
-        """Have `fn` awaited once before the reader sees the end, with the outcome that it will see; now if it is here.
+        """Have `fn` awaited once before the reader sees the end, with the outcome as for `on_end`; now if it is here.
 
         For what has to be done and waited for by then, such as a write. It must not raise. A stream that is cancelled
         or dropped has no time for it.
         """
         if self.outcome is None:
-            self._before_end.append(fn)
+            self._before_end.append((len(self._maps), fn))
             if self._ended:
                 await self._prepare_end()
 
@@ -317,8 +331,17 @@ class EventStream:
                 await self._end()
                 break
             await self._advance()
-        response = self.response
-        assert response is not None  # a stream without terminal event has raised
+        outcome, response = self.outcome, self.response
+        if outcome is not None and isinstance(outcome.error, Exception):
+            raise outcome.error  # once more
+        if response is None or self._snapshot.final is None:
+            how = "ended" if outcome is None else f"was {outcome.kind}"
+            raise StreamInterrupted(
+                f"the stream has no final response: it {how} before its end",
+                response_started=True,
+                response=response,
+                hint="read it to its end; stream.response is what had come",
+            )
         return response
 
     async def batch(self) -> list[Any]:
@@ -339,8 +362,10 @@ class EventStream:
         self._ended = True
         self._ready.clear()
         try:
-            if self._before_end and self.outcome is None:
-                await self._prepare_end(Outcome("abandoned", self._snapshot.response()))
+            # One that has an outcome was told of it by the stream that was made of it.
+            outcome = self.outcome or Outcome("abandoned", self._snapshot.response())
+            if self._before_end and outcome.kind != "cancelled":
+                await self._prepare_end(outcome)
         finally:
             self._settle(Outcome("abandoned", self._snapshot.response()))
             await self._close()
@@ -407,16 +432,14 @@ class EventStream:
 
     async def _prepare_end(self, outcome: Outcome | None = None) -> None:
         waiting, self._before_end = self._before_end, []
-        for fn in waiting:
-            await fn(outcome or self._outcome())
+        for level, fn in waiting:
+            await fn(self._as_seen(level, outcome or self._outcome()))
 
     def _take(self, batch: list[ev.Event]) -> None:
         if self._context.first_event_s is None:
             self._note_first_event()
-        for fn, only in self._maps:
-            for at, event in enumerate(batch):
-                if event.__class__ in only:
-                    batch[at] = fn(event) or event
+        if self._maps:
+            self._map(batch)
         ended_at = self._snapshot.follow(batch)
         if ended_at is not None:
             # Whatever a host sends after its terminal event is not part of the response.
@@ -428,6 +451,21 @@ class EventStream:
         if not self._content_seen:
             shown = batch if self._error is None else batch[:-1]
             self._content_seen = any(event.__class__ not in _PREAMBLE for event in shown)
+
+    def _map(self, batch: list[ev.Event]) -> None:
+        level = at = 0
+        try:
+            for level, (fn, only) in enumerate(self._maps):
+                for at, event in enumerate(batch):
+                    if event.__class__ in only and (changed := fn(event)) is not None:
+                        batch[at] = changed
+                        if event.__class__ in _ENDS:
+                            self._passed.append((level, event))
+        except BaseException:
+            if batch[at].__class__ in _ENDS:
+                self._passed.append((level, batch[at]))
+                self._raised_at.append(level)
+            raise
 
     def _note_first_event(self) -> None:
         context = self._context
@@ -482,6 +520,17 @@ class EventStream:
             return Outcome("failed", self._error.response, self._error)
         return Outcome.of_response(response) if response is not None else Outcome("failed")
 
+    def _as_seen(self, level: int, outcome: Outcome) -> Outcome:
+        """Return an outcome as it was behind so many maps, where the end has come that far."""
+        if not self._passed and not self._raised_at:
+            return outcome
+        event = next((event for at, event in self._passed if at >= level), self._last)
+        if not isinstance(event, ev.LifecycleEvent):
+            return outcome
+        if outcome.kind == "failed" and self._raised_at and self._raised_at[0] >= level:
+            return Outcome.of_response(event.response)
+        return outcome if event is self._last else Outcome(outcome.kind, event.response, outcome.error)
+
     def _settle_last(self) -> None:
         self._settle(self._outcome())
         self._last = None
@@ -492,9 +541,9 @@ class EventStream:
         self.outcome = outcome
         callbacks, self._callbacks = self._callbacks, []
         interrupt: BaseException | None = None
-        for fn in callbacks:
+        for level, fn in callbacks:
             try:
-                fn(outcome)
+                fn(self._as_seen(level, outcome))
             except Exception as error:
                 self._context.owner.hook_failed(error)
             except BaseException as error:  # Ctrl-C in one of them keeps the end from no other

@@ -16,6 +16,7 @@ _WORDS = "auth|key|token|secret|passw|credential|signature"
 _SECRET_NAME = re.compile(f"{_WORDS}|cookie", re.IGNORECASE)
 _QUERY = re.compile(f"([?&][^=&#]*(?:{_WORDS})[^=&#]*=)[^&#]*", re.IGNORECASE)
 MASK = "***"
+_SHORTEST = 5  # characters of a secret
 
 
 class Secret:
@@ -84,10 +85,13 @@ class FromEnv:
 
 
 def mask(text: str, secrets: Iterable[Secret | str | None] = ()) -> str:
-    """Return `text` without the given secrets and without anything that looks like a vendor's key."""
+    """Return `text` without the given secrets and without anything that looks like a vendor's key.
+
+    What is too short to be a secret stays: a key that means nothing, such as "none", is a part of many words.
+    """
     for secret in secrets:
         value = secret.reveal() if isinstance(secret, Secret) else secret
-        if value:
+        if value and len(value) >= _SHORTEST:
             text = text.replace(value, MASK)
     return _SHAPES.sub(MASK, text)
 

@@ -45,7 +45,7 @@ class Snapshot:
         self._base: Response | None = None
         self._items: dict[int, Raw] = {}
         self._open: dict[int, Raw] = {}
-        self._texts: dict[tuple[int, str, int], _Text] = {}
+        self._texts: dict[int, dict[tuple[str, int], _Text]] = {}  # by item, then by kind and part
         self._close_text()
 
     def follow(self, events: list[Any]) -> int | None:  # list[ev.Event], whose class is looked at once
@@ -85,9 +85,7 @@ class Snapshot:
     def _unfinished(self, index: int, item: Raw) -> dict[str, Any]:
         fields: dict[str, Any] = loads(bytes(item))
         lists: dict[str, dict[int, dict[str, Any]]] = {}
-        for (at, kind, part), text in self._texts.items():
-            if at != index:
-                continue
+        for (kind, part), text in self._texts.get(index, {}).items():
             if kind in _SCALAR:
                 fields[kind] = text.getvalue()
             else:
@@ -107,10 +105,10 @@ class Snapshot:
         self._text = _Text()  # never written to: no event has this place
 
     def _text_of(self, index: int, kind: str, part: int) -> _Text:
-        key = (index, kind, part)
-        text = self._texts.get(key)
+        texts = self._texts.setdefault(index, {})
+        text = texts.get((kind, part))
         if text is None:
-            text = self._texts[key] = _Text()
+            text = texts[kind, part] = _Text()
         return text
 
     def _write(self, index: int, kind: str, part: int, delta: str) -> None:
@@ -138,8 +136,7 @@ class Snapshot:
             return
         self._items[event.output_index] = Raw(event.item.raw)
         self._open.pop(event.output_index, None)
-        for key in [key for key in self._texts if key[0] == event.output_index]:
-            del self._texts[key]
+        self._texts.pop(event.output_index, None)
         self._close_text()
 
     def _refusal(self, event: Any) -> None:

@@ -27,7 +27,7 @@ class Splice:
     def __init__(self) -> None:
         self.assembler = Assembler({})
         self.usage: dict[str, Any] | None = None
-        self._ids: set[str] = set()
+        self._ids: dict[str, int] = {}  # taken, and how many had to be told from it
         self._places: dict[int, tuple[int, str | None]] = {}  # index at the host → here, and the id where it is another
 
     def next_round(self) -> None:
@@ -70,11 +70,12 @@ class Splice:
         """Return another id for an item whose own is taken: hosts may count from the beginning in every response."""
         if not item_id:
             return None
-        made, number = item_id, 1
+        made, number = item_id, self._ids.get(item_id, 1)
         while made in self._ids:
             number += 1
             made = f"{item_id}_{number}"
-        self._ids.add(made)
+        self._ids[item_id] = number
+        self._ids.setdefault(made, 1)
         return made if made != item_id else None
 
     def _forward(self, event: Any, index: int, new_id: str | None) -> None:

@@ -79,7 +79,7 @@ class _Watch:
         self._begun = self._over = False
 
     def begin(self) -> None:
-        self._begun = True
+        self._begun = self._over = True  # a start that was not told has no end
         context = self._context
         context.subscribe(self._sinks)
         start = CallStarted(
@@ -90,6 +90,7 @@ class _Watch:
             streamed=self._streamed,
             parent_id=context.parent_id,
         )
+        self._over = False
         self._tell(start)
         for dropped in context.dropped:  # by whoever stands outside
             self._tell(
@@ -120,8 +121,13 @@ class _Watch:
         self._tell(end)
 
     def _tell(self, signal: Signal) -> None:
+        interrupt: BaseException | None = None
         for sink in self._sinks:
             try:
                 sink(signal)
             except Exception as error:
                 self._context.owner.hook_failed(error)
+            except BaseException as error:  # Ctrl-C in one of them keeps the signal from no other
+                interrupt = error
+        if interrupt is not None:
+            raise interrupt

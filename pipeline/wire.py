@@ -278,15 +278,48 @@ def encode(value: object) -> bytes:
     """Encode to JSON, wire objects as their own bytes; pydantic models, dataclasses and structs as JSON objects.
 
     Raises:
-        TypeError: a value that has no JSON form.
+        TypeError: a value that has no JSON form, or holds itself.
     """
     if isinstance(value, Wire):
         return value.raw
-    embedded = embed(value) if isinstance(value, (list, tuple, dict)) else value
     try:
-        return msgspec.json.encode(embedded, enc_hook=_foreign)
-    except UnicodeEncodeError:  # half a character, as hosts cut them; JSON can say it, UTF-8 cannot
-        return json.dumps(embedded, separators=(",", ":"), default=_plain).encode()
+        embedded = embed(value) if isinstance(value, (list, tuple, dict)) else value
+        try:
+            return msgspec.json.encode(embedded, enc_hook=_foreign)
+        except UnicodeEncodeError:  # half a character, as hosts cut them; JSON can say it, UTF-8 cannot
+            return json.dumps(embedded, separators=(",", ":"), default=_plain).encode()
+    except RecursionError:
+        raise TypeError("a value is nested too deeply, or holds itself") from None
+
+
+def encode_loosely(value: object) -> bytes:
+    """Encode to JSON for those who watch: as `encode`, and what has no JSON form stands there by a name of it.
+
+    A Python function is told as a tool of its name. Never raises for what a caller may have passed.
+    """
+    try:
+        return encode(value)
+    except (TypeError, ValueError):
+        return json.dumps(_legible(value, ()), separators=(",", ":")).encode()
+
+
+_DEEPEST: Final = 100
+
+
+def _legible(value: object, around: tuple[int, ...]) -> object:
+    if isinstance(value, str | bool | int | float | None):
+        return value
+    if len(around) < _DEEPEST and id(value) not in around:
+        if isinstance(value, Mapping):
+            return {str(name): _legible(member, (*around, id(value))) for name, member in value.items()}
+        if isinstance(value, list | tuple):
+            return [_legible(member, (*around, id(value))) for member in value]
+        try:
+            return loads(encode(value))
+        except (TypeError, ValueError):
+            pass
+    name = getattr(value, "__name__", None)
+    return {"type": "function", "name": name} if callable(value) and name else type(value).__name__
 
 
 def merge(data: bytes, fields: Mapping[str, object]) -> bytes:

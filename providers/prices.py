@@ -14,8 +14,11 @@ Source: the fields of LiteLLM's model_prices_and_context_window.json, 1.109.1, r
 
 from __future__ import annotations
 
+import inspect
+import math
 import re
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
@@ -85,8 +88,26 @@ def price_list(source: object) -> PriceList:
     if isinstance(source, Mapping):
         return by_rows(source)
     if callable(source):
-        return cast(PriceList, source)
+        return _checked(source)
     raise SetupError(f"prices is {type(source).__name__}; a file, a mapping of rows or a function is expected")
+
+
+def _checked(price: Callable[[str, str, Response], Any]) -> PriceList:
+    """Return a user's price list, held to what one gives back."""
+
+    def checked(provider: str, model: str, response: Response) -> float | None:
+        said = price(provider, model, response)
+        if said is None:
+            return None
+        if inspect.iscoroutine(said):
+            said.close()
+        if isinstance(said, (int, float, Decimal)) and math.isfinite(said) and said >= 0:
+            return float(said)
+        name = getattr(price, "__name__", type(price).__name__)
+        shown = said if isinstance(said, (int, float, Decimal)) else type(said).__name__
+        raise SetupError(f"price list {name} returned {shown}; US dollars from 0 up, or None, are expected")
+
+    return checked
 
 
 def by_rows(rows: Mapping[str, Row]) -> PriceList:
@@ -179,4 +200,5 @@ def _genai_prices() -> PriceList:
 
 
 def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    is_one = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
+    return float(cast(float, value)) if is_one else None

@@ -31,12 +31,17 @@ class Prices:
         self._unknown: set[tuple[str, str]] = set()
 
     def dollars(self, provider: str, model: str, response: Response) -> float:
-        """Return what an answer cost; 0.0 where nobody knows, which is remembered."""
+        """Return what an answer cost; 0.0 where nobody knows, which is remembered.
+
+        Raises what the list raises, for one that fails knows no price.
+        """
         dollars = reported_cost(response)
-        if dollars is None and self._listed is not None:
-            dollars = self._listed(provider, model, response)
-        if dollars is None:
-            self._unknown.add((provider, model))
+        try:
+            if dollars is None and self._listed is not None:
+                dollars = self._listed(provider, model, response)
+        finally:
+            if dollars is None:
+                self._unknown.add((provider, model))
         return dollars or 0.0
 
     def listed(self, provider: str, model: str, response: Response) -> float:
@@ -44,8 +49,8 @@ class Prices:
         return 0.0 if self._listed is None else self._listed(provider, model, response) or 0.0
 
     def knows(self, provider: str, model: str) -> bool:
-        """Tell whether a model has a price; without a list, whether it has not yet shown that it has none."""
-        if self._listed is None:
+        """Tell whether a model has a price, and has not yet shown that it has none."""
+        if self._listed is None or (provider, model) in self._unknown:
             return (provider, model) not in self._unknown
         return self._listed(provider, model, response_with(1, 1)) is not None
 
@@ -88,8 +93,12 @@ class UsageMeter:
             self._tell(target.provider, target.model, reply.usage, Response.new(usage=reply.usage))
 
     def _tell(self, provider: str, model: str, usage: Usage, response: Response) -> None:
-        dollars = 0.0 if self._prices is None else self._prices.dollars(provider, model, response)
-        self.put_down(Amount(usage.input_tokens + usage.output_tokens, dollars))
+        dollars = 0.0
+        try:
+            if self._prices is not None:
+                dollars = self._prices.dollars(provider, model, response)
+        finally:
+            self.put_down(Amount(usage.input_tokens + usage.output_tokens, dollars))
 
 
 def input_tokens(request: Request) -> int:

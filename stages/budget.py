@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import itertools
 import time
 from collections.abc import Callable, Mapping
@@ -128,7 +129,7 @@ class Budget(Stage, frozen=True):
         if self.per == "call":
             return request.context.id
         if not isinstance(self.per, str):
-            return self.per(request)
+            return _checked_name(self.per, self.per(request))
         name, *path = self.per.split(".")
         found = request.param(name)
         for step in path:
@@ -192,6 +193,17 @@ class Budget(Stage, frozen=True):
             retry_after_s=left_s,
             hint=f"raise {unit}, or give it a window_s" if left_s is None else f"it is whole again in {left_s:.0f} s",
         )
+
+
+def _checked_name(per: Callable[[Request], str | None], said: object) -> str | None:
+    if said is None or isinstance(said, str):
+        return said
+    if isinstance(said, int) and not isinstance(said, bool):
+        return str(said)
+    if inspect.iscoroutine(said):
+        said.close()
+    name = getattr(per, "__name__", type(per).__name__)
+    raise StageError(f"budget function {name} returned {type(said).__name__}; a name or None is expected")
 
 
 class _Books:

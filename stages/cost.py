@@ -22,7 +22,8 @@ class Cost(Stage, frozen=True):
 
     Args:
         prices: "genai-prices" (extra `cost`), a JSON file of LiteLLM's format, a mapping of such rows, or a function
-            `(provider, model, response) -> dollars or None`. None: only what hosts report.
+            `(provider, model, response) -> dollars or None`. None: only what hosts report. What the function raises is
+            counted as a hook's error is, and the cost stays unknown.
 
     Raises:
         MissingExtra, SetupError: prices that cannot be had; raised when the chain is built.
@@ -82,7 +83,11 @@ class Cost(Stage, frozen=True):
             return row_cost(own, response.usage), "call"
         if prices.list is None or target is None:
             return None, ""
-        return prices.list(target.provider, target.model, response), prices.name
+        try:
+            return prices.list(target.provider, target.model, response), prices.name
+        except Exception as error:  # the answer is here: a list that fails knows no price
+            request.context.owner.hook_failed(error)
+            return None, ""
 
 
 class _Prices:

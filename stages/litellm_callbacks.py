@@ -22,7 +22,7 @@ from ..pipeline.secret import mask
 from ..pipeline.signals import AttemptEnded, AttemptStarted, CallEnded, Signal
 from ..pipeline.stage import Scope, Stage
 from ..pipeline.watch import watch
-from ..pipeline.wire import encode, loads
+from ..pipeline.wire import encode_loosely, loads
 
 _CALL_TYPES: dict[Operation, str] = {
     "create": "responses",
@@ -175,11 +175,12 @@ class _Seen:
         self.completion_started = self.started + datetime.timedelta(seconds=first_s)
         self.api_base = None if context.target is None else context.target.base_url
         self.metadata = request.param("metadata") or {}
-        self.parameters = {
+        given = {
             name: value
             for name in request.params.__struct_fields__
             if name not in ("input", "model", "stream", "metadata") and (value := request.param(name)) is not None
         }
+        self.parameters = loads(encode_loosely(given))
         self.facts = {
             "litellm_call_id": context.id,
             "litellm_trace_id": context.parent_id or context.id,
@@ -197,7 +198,7 @@ class _Seen:
         return {
             **self.facts,
             "input": self.facts["messages"],
-            "optional_params": loads(encode(self.parameters)),
+            "optional_params": self.parameters,
             "litellm_params": {"metadata": self.metadata, "api_base": self.api_base},
             "metadata": self.metadata,
             "user": self.request.param("user"),

@@ -23,7 +23,7 @@ from ..pipeline.signals import (
 )
 from ..pipeline.stage import Stage
 from ..pipeline.watch import watch
-from ..pipeline.wire import encode
+from ..pipeline.wire import encode_loosely
 
 __all__ = ["Log", "configure_logging"]
 
@@ -254,7 +254,7 @@ def _content(request: Request, response: Response | None, how: str) -> dict[str,
     for name, value in found.items():
         if value is None:
             continue
-        text = value if isinstance(value, str) else encode(value).decode()
+        text = value if isinstance(value, str) else encode_loosely(value).decode()
         if how == "full":
             shown[name] = mask(text, secrets)
         else:

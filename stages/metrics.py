@@ -10,6 +10,7 @@ Source of the format: Prometheus documentation, Exposition formats, text format 
 
 from __future__ import annotations
 
+import math
 import threading
 from bisect import bisect_left
 from collections.abc import Mapping
@@ -159,7 +160,7 @@ class _Times:
 
 
 def _number(value: float) -> str:
-    return str(int(value)) if value == int(value) else repr(value)
+    return str(int(value)) if math.isfinite(value) and value == int(value) else repr(value)
 
 
 def _labels(key: Labels) -> str:

@@ -31,7 +31,7 @@ from ..pipeline.signals import (
 )
 from ..pipeline.stage import Scope, Stage
 from ..pipeline.watch import watch
-from ..pipeline.wire import encode, loads
+from ..pipeline.wire import encode_loosely, loads
 from ..providers.opentelemetry_names import BUCKETS, METADATA, NAMES, OPERATIONS, PROVIDERS
 
 if TYPE_CHECKING:
@@ -280,7 +280,7 @@ class _CallSpan:
             "tools": self._request.param("tools"),
         }
         shown = {
-            name: mask(value if isinstance(value, str) else encode(value).decode(), secrets)
+            name: mask(value if isinstance(value, str) else encode_loosely(value).decode(), secrets)
             for name, value in facts.items()
             if value
         }
@@ -325,7 +325,7 @@ def _messages(value: Any) -> list[dict[str, Any]]:
     """Return the API's input or output as the conventions' messages: a role and parts."""
     if isinstance(value, str):
         return [{"role": "user", "parts": [{"type": "text", "content": value}]}]
-    return [_message(item) for item in loads(encode(value)) if isinstance(item, dict)]
+    return [_message(item) for item in loads(encode_loosely(value)) if isinstance(item, dict)]
 
 
 def _message(item: dict[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,9 @@ class Record(Stage, frozen=True):
 
     Args:
         path: the file, one JSON line an exchange; made anew by the first exchange of a client.
+
+    Raises:
+        SetupError: there is no folder for it; when a client first runs the chain.
     """
 
     path: str

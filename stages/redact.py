@@ -11,7 +11,7 @@ import msgspec
 
 from ..pipeline import events as ev
 from ..pipeline.context import CallContext
-from ..pipeline.errors import AntiphonError, StageError, did_you_mean
+from ..pipeline.errors import AntiphonError, InvalidParameter, StageError, did_you_mean
 from ..pipeline.event_stream import EventStream
 from ..pipeline.params import NAMES
 from ..pipeline.personal_data import KINDS, Finder, by_pattern
@@ -45,6 +45,7 @@ class Redact(Stage, frozen=True):
 
     Raises:
         StageError: when the chain is first run, for a kind or parameter that is none.
+        InvalidParameter: a value that has no JSON form, in which nothing could be found.
     """
 
     kinds: tuple[str, ...] = tuple(KINDS)
@@ -77,7 +78,10 @@ class Redact(Stage, frozen=True):
             return await call_next(request)
         placeholders = self._placeholders(request.context)
         given = {name: request.param(name) for name in names}
-        hidden = {name: placeholders.hidden_in(value) for name, value in given.items()}
+        try:
+            hidden = {name: placeholders.hidden_in(value) for name, value in given.items()}
+        except (TypeError, RecursionError) as error:
+            raise InvalidParameter(f"the call cannot be looked through: {error}", param=", ".join(names)) from error
         if changed := {name: value for name, value in hidden.items() if value is not given[name]}:
             request = request.with_params(**changed)
             _report(request.context, placeholders)

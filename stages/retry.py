@@ -112,7 +112,7 @@ class Retry(Stage, frozen=True):
         asked = getattr(error, "retry_after_s", None)
         if asked is not None and asked > 0:
             return float(asked)
-        ceiling = min(self.max_delay_s, self.base_delay_s * 2 ** (attempt - 1))
+        ceiling = min(self.max_delay_s, self.base_delay_s * 2.0 ** min(attempt - 1, _DOUBLINGS))
         return random.uniform(ceiling / 2, ceiling)  # noqa: S311  spreading load, not keeping secrets
 
     def _repeats(self, error: BaseException) -> bool:
@@ -124,3 +124,6 @@ class Retry(Stage, frozen=True):
         options = request.options
         retries = options.get("num_retries", options.get("max_retries"))
         return self.attempts if retries is None else max(0, retries) + 1
+
+
+_DOUBLINGS = 60  # of a wait; more of them are no number, at the thousandth attempt

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import random
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -127,7 +128,7 @@ class _Target:
         if isinstance(target, Mapping):
             weight = target.get("weight", 1.0)
             target = {name: value for name, value in target.items() if name != "weight"}
-        if isinstance(weight, bool) or not isinstance(weight, int | float) or not weight > 0:
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight < math.inf:
             raise InvalidParameter(f"the weight of a target is {weight!r}; a number over 0 is expected", param="weight")
         return cls(Aim.of(target, scope.options), weight)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from typing import Literal, get_args
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
 
 from msgspec.structs import replace
 
@@ -11,6 +12,7 @@ from ..pipeline.errors import InvalidParameter, SetupError, UnsupportedOperation
 from ..pipeline.params import HAPPENS_ANYWAY
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request, Target
+from ..pipeline.secret import Secret
 from ..pipeline.stage import Option, Stage
 from ..providers.response_ids import ELSEWHERE, GIVEN, is_kept, refused
 
@@ -54,6 +56,8 @@ class Transform(Stage, frozen=True):
         if target is None:
             raise _without_target(request)
         _check_served(request, target)
+        if not _EXTRAS.isdisjoint(request.options):
+            _check_extras(request.options)
         policy = request.options.get("drop", self.drop)
         if policy not in _POLICIES:
             raise InvalidParameter(f'drop is {policy!r}; "report", "error" or "ignore" is expected', param="drop")
@@ -94,6 +98,25 @@ def _check_served(request: Request, target: Target) -> None:
         )
     if ELSEWHERE in request.options and request.param("previous_response_id") is not None:
         raise refused(request.options[GIVEN], target.provider, target.base_url, "previous_response_id")
+
+
+_EXTRAS = frozenset({"extra_headers", "extra_query"})
+
+
+def _check_extras(options: Mapping[str, Any]) -> None:
+    """Refuse headers and query fields that could only be sent as something else."""
+    for option, kinds in (("extra_headers", str | Secret | int | float), ("extra_query", str | int | float)):
+        for name, value in (options.get(option) or {}).items():
+            several = value if option == "extra_query" and isinstance(value, list | tuple) else [value]
+            if value is None:  # leaves it out
+                continue
+            if not isinstance(name, str):
+                raise InvalidParameter(f"{option} has a name {name!r}; text is expected", param=option)
+            for one in several:
+                if not isinstance(one, kinds):
+                    raise InvalidParameter(
+                        f"{option}[{name!r}] is {type(one).__name__}; text is expected", param=option
+                    )
 
 
 def _drop(request: Request, policy: Policy, name: str, reason: str) -> None:

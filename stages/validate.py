@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -72,10 +73,19 @@ def _check_create(params: CreateParams) -> None:
         )
     if params.stream_options is not None and not params.stream:
         raise InvalidParameter("stream_options is given without stream=True", param="stream_options")
+    if params.temperature is not None or params.top_p is not None:
+        _check_finite(temperature=params.temperature, top_p=params.top_p)
     if params.max_output_tokens is not None and params.max_output_tokens < 1:
         raise InvalidParameter(
             f"max_output_tokens is {params.max_output_tokens}; at least 1 is expected", param="max_output_tokens"
         )
+
+
+def _check_finite(**numbers: float | None) -> None:
+    """Refuse what JSON has no form for: it would be sent as null."""
+    for name, number in numbers.items():
+        if number is not None and not math.isfinite(number):
+            raise InvalidParameter(f"{name} is {number}; a finite number is expected", param=name)
 
 
 def _wrong_type(error: msgspec.ValidationError) -> InvalidParameter:

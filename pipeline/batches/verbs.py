@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Callable, Iterable
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from ..errors import InvalidParameter
@@ -87,6 +87,7 @@ class Batches:
             chunk_size=chunk_size,
         )
         chain, calls = self._row_calls(keywords)
+        _check_inputs(inputs)
         if isinstance(inputs, AsyncIterable):
             raise InvalidParameter(
                 "inputs is an async iterable, which sync code cannot read", param="inputs", hint="use amap or abatch"
@@ -105,6 +106,7 @@ class Batches:
 
         own, keywords = Settings.split(settings)
         chain, calls = self._row_calls(keywords)
+        _check_inputs(inputs)
         return AsyncRows(_run(chain.engine.runtime(is_async=True), inputs, chain, calls, own))
 
     @overload
@@ -163,6 +165,16 @@ class Batches:
         settings["order"] = "completed"
         async with self.amap(inputs, concurrency=concurrency, on_error=on_error, **settings) as rows:
             return _in_places({row.index: row.result async for row in rows})
+
+
+def _check_inputs(inputs: object) -> None:
+    """Refuse what is one input by itself: its letters or its names would be asked one by one."""
+    if isinstance(inputs, str | bytes | Mapping) or not isinstance(inputs, Iterable | AsyncIterable):
+        raise InvalidParameter(
+            f"inputs is {type(inputs).__name__}; an iterable of inputs is expected",
+            param="inputs",
+            hint="for one call use responses() or invoke()" if isinstance(inputs, str | Mapping) else None,
+        )
 
 
 def _in_places(results: dict[int, Response | Exception]) -> list[Response | Exception]:

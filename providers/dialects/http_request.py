@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from ...pipeline.credential import PENDING, header_of
+from ...pipeline.errors import InvalidParameter
 from ...pipeline.request import Target
 from ...pipeline.secret import Secret, is_credential
 
@@ -41,11 +42,16 @@ def _header(name: str, value: object) -> str | Secret:
 
 
 def query_of(extra: dict[str, Any] | None) -> str:
-    """Return a query with its question mark, "" for none; None is left out, and flags are as JSON has them."""
-    if not extra:
-        return ""
-    given = {name: _flag(value) for name, value in extra.items() if value is not None}
-    return f"?{urlencode(given, doseq=True)}" if given else ""
+    """Return a query with its question mark, "" for none; None is left out, and flags are as JSON has them.
+
+    Raises:
+        InvalidParameter: a text in it that has no bytes, since it holds half a character.
+    """
+    given = {name: _flag(value) for name, value in (extra or {}).items() if value is not None}
+    try:
+        return f"?{urlencode(given, doseq=True)}" if given else ""
+    except UnicodeEncodeError as error:
+        raise InvalidParameter(f"extra_query cannot be encoded: {error}", param="extra_query") from error
 
 
 def _flag(value: object) -> object:

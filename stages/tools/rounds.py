@@ -20,6 +20,7 @@ from ...pipeline import events as ev
 from ...pipeline.errors import AntiphonError, SetupError, UnsupportedParameter
 from ...pipeline.event_stream import EventStream
 from ...pipeline.items import AnyItem, FunctionCall
+from ...pipeline.jobs import Job
 from ...pipeline.open_calls import open_calls
 from ...pipeline.params import CreateParams
 from ...pipeline.replay import replay
@@ -95,6 +96,7 @@ class Rounds:
         self._last_event: type[ev.Event] = ev.ResponseCompleted
         self._history: list[Any] = []  # items since the input
         self._news: list[Any] = []  # those of them that a conversation at the host does not have yet
+        self._stopped: list[Job[Said]] = []  # told to stop, and perhaps not there yet
         self._rounds = self._executed = 0
         self._is_last_round = False
         self._done = before.approved if before is not None else {}
@@ -133,22 +135,23 @@ class Rounds:
         return self.response
 
     async def close(self) -> None:
-        stopped = self._running.stop()
+        self._stopped += self._running.stop()
         stream, self._stream = self._stream, None
         if stream is not None:
             await stream.release()
-        for job in stopped:
-            await job.wait()
-
-    def abort(self) -> None:
-        self._running.stop()
-        if self._stream is not None:
-            self._stream.abort()
+        while self._stopped:
+            await self._stopped.pop().wait()
 
     def end_with(self, outcome: Outcome) -> None:
-        """Tell the end of the conversation as that of the round which is read now, if one is: it is further in."""
+        """Tell the end of the whole as that of what goes on in it: a round and its tools are further in."""
+        self._stopped += self._running.stop()
         if self._stream is not None:
-            self._stream.end_with(outcome)
+            self._stream.end_with(Outcome(outcome.kind, None, outcome.error))
+
+    def abort(self) -> None:
+        self._stopped += self._running.stop()
+        if self._stream is not None:
+            self._stream.abort()
 
     def error_of(self, event: ev.Event) -> Any:
         """Return the error that the last event reports."""

@@ -26,7 +26,7 @@ from antiphon.pipeline.function_stages import before, stage
 from antiphon.pipeline.reply import Reply
 from antiphon.pipeline.request import Handler, Request
 from antiphon.pipeline.signals import AttemptEnded, AttemptStarted, CallEnded, CallStarted, RetryScheduled, Signal
-from antiphon.pipeline.stage import Option
+from antiphon.pipeline.stage import Option, Scope, Stage
 from antiphon.stages.observe import Observe
 from antiphon.testing import scripted
 
@@ -363,7 +363,7 @@ def test_hooks_of_call_client_and_chain_are_told_once_each(mode: Mode, streamed:
         seen: dict[str, list[str]] = {"call": [], "client": [], "chain": []}
         chain = presets.responses.before(0, Observe(on_signal=lambda signal: seen["chain"].append(signal.name)))
         client = scripted("Hello.", chain=chain, hooks=[lambda signal: seen["client"].append(signal.name)])
-        own = [lambda signal: seen["call"].append(signal.name)]
+        own = [lambda signal: seen["call"].append(signal.name), *client.engine.hooks]
         await mode.response(client.chain, model="openai/m", hooks=own, streamed=streamed)
 
         assert seen["call"] == seen["client"] == seen["chain"]
@@ -390,6 +390,49 @@ def test_a_hook_that_raises_never_reaches_the_call_and_is_counted(
         assert ends(seen) == ["completed"]  # the other hook missed nothing
         assert len(caplog.records) == 1
         assert "a hook failed: ZeroDivisionError('in a hook')" in caplog.text
+
+    mode.run(body)
+
+
+@pytest.mark.parametrize("at", ["call.start", "call.end"])
+def test_ctrl_c_in_a_hook_keeps_no_other_from_the_start_or_the_end(mode: Mode, streamed: bool, at: str) -> None:
+    async def body() -> None:
+        seen: list[str] = []
+
+        def interrupt(signal: Signal) -> None:
+            if signal.name == at:
+                raise KeyboardInterrupt
+
+        client = scripted("Hello.", hooks=[interrupt, lambda signal: seen.append(signal.name)])
+        with pytest.raises(KeyboardInterrupt):
+            await mode.response(client.chain, model="openai/m", streamed=streamed)
+
+        assert (seen.count("call.start"), seen.count("call.end")) == (1, 1)
+
+    mode.run(body)
+
+
+def test_a_chain_and_those_bound_to_it_share_what_their_stages_keep(mode: Mode) -> None:
+    made: list[str] = []
+
+    class Counting(Stage, frozen=True):
+        def setup(self, scope: Scope) -> object:
+            made.append(scope.position)
+            return made
+
+        async def __call__(self, request: Request, call_next: Handler) -> Reply:
+            assert request.context.state_of(self, list) is made
+            return await call_next(request)
+
+    async def body() -> None:
+        chain = Chain([Counting(), host()])
+        one, other = Client(chain), Client(chain)
+        for bound in (one.chain, one.chain.bind(user="ann"), one.chain.bind(user="bob").bind(store=False)):
+            await mode.call(bound)
+        assert made == ["chain[0] counting"]
+        await mode.call(other.chain)
+        await mode.call(one.chain.named("other"))  # another chain, by another place
+        assert made == ["chain[0] counting", "chain[0] counting", "other[0] counting"]
 
     mode.run(body)
 

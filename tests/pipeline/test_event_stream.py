@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import json
 import subprocess
@@ -22,6 +23,7 @@ from antiphon.pipeline.assembler import Assembler
 from antiphon.pipeline.chain import Chain
 from antiphon.pipeline.errors import (
     APIConnectionError,
+    APIResponseError,
     APIStatusError,
     APITimeoutError,
     InternalServerError,
@@ -29,7 +31,7 @@ from antiphon.pipeline.errors import (
     StageError,
     StreamInterrupted,
 )
-from antiphon.pipeline.event_stream import EventStream
+from antiphon.pipeline.event_stream import EventStream, finally_
 from antiphon.pipeline.function_stages import FunctionStage, after, on_stream_event, stage
 from antiphon.pipeline.reply import Outcome, Reply
 from antiphon.pipeline.request import Handler, Request
@@ -184,6 +186,24 @@ def test_until_done_after_reading_some_or_all_gives_it_too(mode: Mode) -> None:
 
         assert first == again
         assert first.output_text == "Hello there."
+
+    mode.run(body)
+
+
+def test_until_done_gives_no_response_where_there_is_no_final_one(mode: Mode) -> None:
+    async def body() -> None:
+        stream = await open_stream(mode, Source(text_events("Hel", end=False)))
+        await mode.next(stream)
+        await mode.close(stream)
+        with pytest.raises(StreamInterrupted, match="no final response: it was abandoned before its end") as left:
+            await mode.until_done(stream)
+        assert left.value.response is not None
+        assert left.value.response.status == "in_progress"
+
+        stream = await open_stream(mode, Source(failed_events()), error_of=error_of)
+        for _ in range(2):
+            with pytest.raises(InternalServerError, match="out of luck"):
+                await mode.until_done(stream)
 
     mode.run(body)
 
@@ -505,6 +525,74 @@ def test_a_map_that_raises_fails_the_stream_once(mode: Mode) -> None:
 
         assert seen == ["call:failed"]
         assert source.closed == 1
+
+    mode.run(body)
+
+
+class Unfit(APIResponseError):
+    """What a stage says of an answer that has come whole."""
+
+
+def changes(request: Request, response: Response) -> Response:
+    return response.replace(metadata={"changed": "yes"})
+
+
+def finds_unfit(request: Request, response: Response) -> Response:
+    raise Unfit("unfit")
+
+
+def breaks(request: Request, response: Response) -> Response:
+    raise ZeroDivisionError("of the stage's own")
+
+
+@pytest.mark.parametrize("outer", [changes, finds_unfit, breaks])
+@pytest.mark.parametrize("how", ["plain", "as it comes", "held back"])
+def test_stages_further_in_see_the_end_as_it_was_there(mode: Mode, outer: Any, how: str) -> None:
+    if outer is breaks and how == "held back":
+        outer = finds_unfit  # of what breaks before it is handed out there is no stream
+    seen: list[Any] = []
+
+    def note(outcome: Outcome) -> None:
+        assert outcome.response is not None
+        seen.append((outcome.kind, outcome.response.metadata, outcome.error))
+
+    @stage
+    async def inner(request: Request, call_next: Handler) -> Reply:
+        reply = await call_next(request)
+        if isinstance(reply, EventStream):
+
+            async def before_end(outcome: Outcome) -> None:
+                note(outcome)
+
+            await reply.before_end(before_end)
+        else:
+            finally_(reply, note)
+        finally_(reply, note)
+        return reply
+
+    async def body() -> None:
+        events = text_events("a", "b")
+        source = Source(events) if how == "held back" else Source(*one_by_one(events))
+        ends: dict[str, list[Stage]] = {"plain": [host()], "as it comes": [streaming(lambda: source)]}
+        ends["held back"] = [committing(), *ends["as it comes"]]
+        chain = Chain([after(changes), after(outer), inner, *ends[how]])
+        with pytest.raises((Unfit, ZeroDivisionError)) if outer is not changes else contextlib.nullcontext():
+            await mode.response(Client(chain).chain, streamed=how != "plain")
+
+        assert seen == [("completed", {}, None)] * 2
+
+    mode.run(body)
+
+
+def test_a_response_that_a_stage_has_refused_is_shown_to_none_further_out(mode: Mode, streamed: bool) -> None:
+    seen: list[Response] = []
+
+    async def body() -> None:
+        see = after(lambda request, response: seen.append(response))
+        with pytest.raises(Unfit):
+            await mode.response(Client(Chain([see, after(finds_unfit), host()])).chain, streamed=streamed)
+
+        assert seen == []
 
     mode.run(body)
 
@@ -960,11 +1048,32 @@ def test_it_is_done_for_a_stream_that_breaks_or_is_let_go(mode: Mode) -> None:
     mode.run(body)
 
 
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_there_is_no_time_for_it_in_a_cancelled_stream(backend: Any) -> None:
+def test_it_is_done_for_a_stream_of_which_another_was_made(mode: Mode) -> None:
     async def body() -> None:
         seen: list[str] = []
-        stream = await open_stream(Mode(backend), Waiting(), outcomes(seen, "outer"), awaited(seen))
+        source = Source(text_events("Hel", end=False))
+        stream = await open_stream(mode, source, respun, outcomes(seen, "inner"), awaited(seen))
+        await mode.next(stream)
+        await mode.close(stream)
+        assert sorted(seen) == ["before:abandoned", "inner:abandoned"]
+        assert source.closed == 1
+
+    mode.run(body)
+
+
+@stage
+async def respun(request: Request, call_next: Handler) -> Reply:
+    reply = await call_next(request)
+    assert isinstance(reply, EventStream)
+    return reply.translated(lambda event: [event])
+
+
+@pytest.mark.parametrize("outer", [[], [respun]], ids=["itself", "in another one"])
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_there_is_no_time_for_it_in_a_cancelled_stream(backend: Any, outer: list[FunctionStage]) -> None:
+    async def body() -> None:
+        seen: list[str] = []
+        stream = await open_stream(Mode(backend), Waiting(), *outer, outcomes(seen, "outer"), awaited(seen))
         with anyio.move_on_after(0.02):
             await anext(stream)
         assert seen == ["outer:cancelled"]

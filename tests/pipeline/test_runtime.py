@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -24,7 +25,7 @@ from antiphon import presets
 from antiphon.client import Client
 from antiphon.pipeline import events as ev
 from antiphon.pipeline.chain import Chain
-from antiphon.pipeline.errors import APIStatusError, SuspendedInSync
+from antiphon.pipeline.errors import APIStatusError, SetupError, SuspendedInSync
 from antiphon.pipeline.event_stream import EventStream
 from antiphon.pipeline.function_stages import stage
 from antiphon.pipeline.reply import Reply
@@ -186,6 +187,44 @@ def test_a_portal_keeps_one_loop_and_sees_the_callers_context() -> None:
 
     assert seen[0] == seen[1]
     assert seen[0][1] == "the caller's"
+
+
+def test_ctrl_c_ends_what_runs_on_a_portal() -> None:
+    seen: list[str] = []
+
+    @stage
+    async def hang(request: Request, call_next: Handler) -> Reply:
+        signal.pthread_kill(waiting, signal.SIGINT)
+        try:
+            await asyncio.sleep(30)
+        except asyncio.CancelledError:
+            seen.append("cancelled")
+            raise
+        return await call_next(request)
+
+    def note(told: Any) -> None:
+        if told.name == "call.end":
+            seen.append(told.kind)
+
+    waiting = threading.get_ident()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with Client(Chain([hang, host()]), blocking="portal", hooks=[note]) as client:
+            with pytest.raises(KeyboardInterrupt):
+                client.chain.invoke("Hi")
+            assert seen == ["cancelled", "cancelled"]
+            assert client.chain.without("hang").invoke("Hi").output_text == "Hello there."
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_a_stopped_portal_says_so() -> None:
+    with scripted("Hello there.", blocking="portal") as client:
+        stream = client.responses("Hi", "openai/m", stream=True)
+        next(stream)
+        stream.drop()
+    with pytest.raises(SetupError, match="a sync call cannot run on its client's event loop"):
+        stream.close()
 
 
 def test_a_portal_serves_a_batch() -> None:

@@ -81,6 +81,10 @@ def test_given_secrets_are_masked_whatever_they_look_like() -> None:
     assert mask("my token is plain", [Secret("plain"), "token", None, ""]) == "my *** is ***"
 
 
+def test_a_key_that_means_nothing_is_left_in_words() -> None:
+    assert mask("none of the monkeys", [Secret("none"), "k", "key"]) == "none of the monkeys"
+
+
 def test_ordinary_text_stays() -> None:
     assert mask("ask-me about sk-1 and task-force-member") == "ask-me about sk-1 and task-force-member"
 
@@ -140,6 +144,19 @@ def test_a_key_that_the_host_says_again_is_masked_in_the_error(mode: Mode, strea
         shown = [everything_shown(error), repr(error.args), told, repr(pickle.dumps(error)), repr(seen)]
         assert [text for text in shown if "canary" in text.replace("test_secret", "")] == []
         assert "Incorrect API key provided: ***" in str(error)
+
+    mode.run(body)
+
+
+def test_a_secret_in_a_header_of_any_name_is_masked_in_the_error(mode: Mode, streamed: bool) -> None:
+    async def body() -> None:
+        said = {"status": 401, "body": {"error": {"message": "who are hunter2hunter2 and openai-m?"}}}
+        secret = {"extra_headers": {"X-Id": Secret("hunter2hunter2"), "X-Key": Secret("openai")}}
+        with pytest.raises(AntiphonError) as caught:
+            await mode.call(scripted(said).chain, model="openai/m", api_key="none", stream=streamed, **secret)
+
+        assert caught.value.message == "who are *** and ***-m?"
+        assert caught.value.provider == "openai"
 
     mode.run(body)
 

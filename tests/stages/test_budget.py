@@ -14,6 +14,8 @@ from hand_made import streamed_body, text_events
 from antiphon import Budget, BudgetExceeded, Chain, Client, SetupError, StageError, Store, errors, open_store, presets
 from antiphon.pipeline import events as ev
 from antiphon.pipeline.http import HttpRequest
+from antiphon.pipeline.request import Request
+from antiphon.pipeline.response import Response
 from antiphon.pipeline.stores.memory import MemoryStore
 from antiphon.pipeline.timeouts import Pace
 from antiphon.providers.scripted import ScriptedHost, function_call
@@ -206,6 +208,47 @@ def test_a_model_without_a_price_is_refused_unless_that_is_free(mode: Mode) -> N
     mode.run(body)
 
     assert [len(client.requests) for client in (listed, told, free)] == [0, 1, 2]
+
+
+def test_a_price_list_that_fails_lets_nothing_more_pass(mode: Mode, streamed: bool) -> None:
+    def odd(provider: str, model: str, response: Response) -> Any:
+        return "a lot"
+
+    def fails_later(provider: str, model: str, response: Response) -> float:
+        if response.output:
+            raise KeyError(model)
+        return 0.0
+
+    async def body() -> None:
+        client = scripted("Hello there.", chain=chain_with(dollars=1.0, prices=odd))
+        with pytest.raises(SetupError, match="price list odd returned str; US dollars from 0 up, or None"):
+            await mode.response(client.chain, "Hi", model="openai/m", streamed=streamed)
+        assert client.requests == []
+
+        client = scripted("Hello there.", chain=chain_with(dollars=1.0, tokens=100, prices=fails_later))
+        await mode.response(client.chain, "Hi", model="openai/m", streamed=streamed)
+        with pytest.raises(SetupError, match="nobody knows the price of openai/m"):
+            await mode.response(client.chain, "Hi", model="openai/m", streamed=streamed)
+        assert client.hook_errors == 1
+
+    mode.run(body)
+
+
+def test_a_function_names_whose_budget_it_is(mode: Mode) -> None:
+    async def later(request: Request) -> str:
+        return "ann"
+
+    async def body() -> None:
+        client = scripted("Hello there.", chain=chain_with(tokens=1, per=lambda request: 7))
+        await mode.call(client.chain, "Hi", model="openai/m")
+        await refused(mode, client.chain)
+
+        client = scripted("Hello there.", chain=chain_with(tokens=1, per=later))
+        with pytest.raises(StageError, match="budget function later returned coroutine; a name or None is expected"):
+            await mode.call(client.chain, "Hi", model="openai/m")
+        assert client.requests == []
+
+    mode.run(body)
 
 
 def test_what_is_reserved_cannot_be_used_twice_at_once(mode: Mode) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -88,6 +89,47 @@ def test_a_failed_call_says_what_it_cost(mode: Mode, streamed: bool) -> None:
 
         assert caught.value.meta is not None
         assert caught.value.meta.cost == 0.5
+
+    mode.run(body)
+
+
+def by_decimal(provider: str, model: str, response: Response) -> Any:
+    return Decimal("0.25")
+
+
+def not_a_number(provider: str, model: str, response: Response) -> float:
+    return float("nan")
+
+
+def negative(provider: str, model: str, response: Response) -> float:
+    return -1.0
+
+
+async def awaitable(provider: str, model: str, response: Response) -> float:
+    return 0.25
+
+
+def missing(provider: str, model: str, response: Response) -> float:
+    raise KeyError(model)
+
+
+@pytest.mark.parametrize("prices", [not_a_number, negative, awaitable, missing])
+def test_a_price_list_that_fails_knows_no_price_and_takes_no_answer_away(
+    mode: Mode, streamed: bool, prices: Any
+) -> None:
+    async def body() -> None:
+        client = scripted(saying(), chain=presets.responses.with_(cost={"prices": prices}))
+        response = await mode.response(client.chain, model="openai/m", streamed=streamed)
+        assert (response.meta.cost, client.hook_errors) == (None, 1)
+
+    mode.run(body)
+
+
+def test_a_price_may_be_a_decimal_and_no_host_says_a_negative_one(mode: Mode, streamed: bool) -> None:
+    async def body() -> None:
+        chain = presets.responses.with_(cost={"prices": by_decimal})
+        assert await cost_of(mode, saying(), streamed=streamed, chain=chain) == (0.25, "by_decimal")
+        assert await cost_of(mode, saying(-5.0), streamed=streamed) == (7.0, "rows")
 
     mode.run(body)
 

@@ -86,6 +86,25 @@ def test_a_custom_logger_hears_of_success_once(mode: Mode, streamed: bool) -> No
     mode.run(body)
 
 
+def double(x: int) -> int:
+    """Return twice a number."""
+    return 2 * x
+
+
+def test_a_call_with_python_functions_as_tools_is_heard_of(mode: Mode, streamed: bool) -> None:
+    async def body() -> None:
+        logger = Logger()
+        client = client_with("Hello.", callbacks=(logger,))
+        await mode.response(client.chain, "Hi", model="openai/m", streamed=streamed, tools=[double])
+        await flushed(mode, client)
+
+        assert logger.calls.count("async success" if mode.is_async else "success") == 1
+        assert logger.kwargs["optional_params"]["tools"] == [{"type": "function", "name": "double"}]
+        await mode.close(client)
+
+    mode.run(body)
+
+
 USAGE = {"input_tokens": 10, "output_tokens": 1, "total_tokens": 11, "cost": 0.25}
 
 

@@ -15,7 +15,7 @@ import structlog
 from conftest import Mode
 
 from antiphon import presets
-from antiphon.pipeline.errors import AuthenticationError, BadRequestError
+from antiphon.pipeline.errors import AuthenticationError, BadRequestError, InvalidParameter
 from antiphon.pipeline.function_stages import stage
 from antiphon.pipeline.reply import Reply
 from antiphon.pipeline.request import Handler, Request
@@ -264,6 +264,23 @@ def test_an_answer_that_is_more_than_text_is_written_as_its_items(mode: Mode) ->
 
         (item,) = json.loads(json.loads(out.getvalue())["output"])
         assert (item["type"], item["name"]) == ("function_call", "add")
+
+    mode.run(body)
+
+
+@pytest.mark.parametrize("content", ["full", "hash"])
+def test_a_call_with_something_that_has_no_json_form_has_its_line(mode: Mode, content: str) -> None:
+    async def body() -> None:
+        out = io.StringIO()
+        configure_logging(json=True, stream=out)
+        client = scripted("No.", chain=presets.responses.with_(log={"content": content}))
+        with pytest.raises(InvalidParameter):
+            await mode.call(client.chain, [{"role": "user", "content": object()}], model="openai/m")
+
+        line = json.loads(out.getvalue())
+        assert (line["outcome"], line["error"]) == ("failed", "InvalidParameter")
+        if content == "full":
+            assert json.loads(line["input"]) == [{"role": "user", "content": "object"}]
 
     mode.run(body)
 

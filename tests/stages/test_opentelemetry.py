@@ -370,6 +370,20 @@ def test_content_is_there_only_when_asked_for_and_without_keys(
     mode.run(body)
 
 
+def test_a_call_with_python_functions_as_tools_has_its_span(mode: Mode, streamed: bool, telemetry: Telemetry) -> None:
+    def double(x: int) -> int:
+        return 2 * x
+
+    async def body() -> None:
+        client = telemetry.client("Hello.", content="full")
+        await mode.response(client.chain, "Hi", model="openai/m", tools=[double], streamed=streamed)
+
+        (span,) = telemetry.spans
+        assert json.loads(attributes(span)["gen_ai.tool.definitions"]) == [{"type": "function", "name": "double"}]
+
+    mode.run(body)
+
+
 def test_what_is_not_sampled_still_counts_in_metrics(mode: Mode, telemetry: Telemetry) -> None:
     async def body() -> None:
         client = telemetry.client("Hello.", tracer_provider=TracerProvider(sampler=ALWAYS_OFF))

@@ -175,6 +175,29 @@ def test_bytes_that_are_no_text_are_kept(mode: Mode, tmp_path: Path) -> None:
     assert '"base64"' in path.read_text()
 
 
+def test_a_key_that_means_nothing_finds_a_body_with_that_word(mode: Mode, tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+
+    async def body() -> list[str]:
+        stages = presets.responses.before("dispatch", Replay(str(path))).bind(api_key="none")
+        clients = Client(recording(path).bind(api_key="sk-real"), transport=ScriptedHost(["Hello."])), Client(stages)
+        calls = [mode.call(client.chain, "Say none.", model="openai/m", tool_choice="none") for client in clients]
+        return [(await call).output_text for call in calls]
+
+    assert mode.run(body) == ["Hello.", "Hello."]
+
+
+def test_a_file_that_cannot_be_written_is_found_out_before_anything_is_asked(mode: Mode, tmp_path: Path) -> None:
+    async def body() -> None:
+        host = ScriptedHost(["Hello."])
+        for path in (tmp_path / "no" / "run.jsonl", tmp_path):
+            with pytest.raises(SetupError, match="make the folder first"):
+                await mode.call(Client(recording(path), transport=host).chain, "Hi", model="openai/m")
+        assert host.requests == []
+
+    mode.run(body)
+
+
 def test_what_was_not_recorded_says_what_is_nearest(mode: Mode, tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from antiphon import Chain, Client, Redact, StageError, presets
 from antiphon.pipeline.assembler import Assembler
-from antiphon.pipeline.errors import BadRequestError, StreamInterrupted
+from antiphon.pipeline.errors import BadRequestError, InvalidParameter, StreamInterrupted
 from antiphon.pipeline.grammar import check_grammar
 from antiphon.providers.scripted import function_call
 from antiphon.testing import check_stage, scripted
@@ -253,6 +253,20 @@ def test_errors_and_stored_responses_pass(mode: Mode) -> None:
 def test_wrong_settings_are_refused_when_the_chain_is_built(wrong: dict[str, Any], said: str) -> None:
     with pytest.raises(StageError, match=said):
         Client(chain_with(**wrong)).responses("Hi", "scripted/echo")
+
+
+def test_what_cannot_be_looked_through_is_refused_before_anything_is_sent(mode: Mode) -> None:
+    client = scripted("Hello.", chain=chain_with())
+    around: list[Any] = []
+    around.append(around)
+
+    async def body() -> None:
+        for content in (object(), around):
+            with pytest.raises(InvalidParameter, match="the call cannot be looked through"):
+                await mode.call(client.chain, [{"role": "user", "content": content}], model="openai/m")
+        assert client.requests == []
+
+    mode.run(body)
 
 
 def test_it_keeps_the_contract_of_stages() -> None:

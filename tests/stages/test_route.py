@@ -131,6 +131,7 @@ def test_a_fallback_outside_asks_again_elsewhere(mode: Mode, streamed: bool) -> 
     ("target", "said"),
     [
         ({"model": "openai/a", "weight": 0}, "the weight of a target is 0"),
+        ({"model": "openai/a", "weight": float("inf")}, "the weight of a target is inf"),
         ({"model": "openai/a", "wieght": 2}, '"wieght" of a target'),
         ({"model": "openai/a", "api_key": "canary"}, "stands there in plain text"),
     ],

@@ -36,7 +36,7 @@ from antiphon.pipeline.function_stages import stage
 from antiphon.pipeline.reply import Reply
 from antiphon.pipeline.request import Handler, Request
 from antiphon.pipeline.stage import Stage
-from antiphon.testing import function_call, message, scripted
+from antiphon.testing import Fault, faulty, function_call, message, scripted
 
 
 @pytest.fixture(autouse=True)
@@ -748,6 +748,42 @@ def test_an_async_function_that_takes_too_long_is_cancelled_in_every_mode(mode: 
         assert response.output_text == "sorry"
         await mode.either(lambda: stopped.wait(5), lambda: anyio.sleep(0.1))
         assert stopped.is_set()
+
+    mode.run(body)
+
+
+@pytest.mark.parametrize("how", ["closed", "dropped"])
+@pytest.mark.parametrize("where", ["in a round", "while tools run"])
+def test_what_goes_on_in_a_stream_that_is_left_ends_before_it(mode: Mode, how: str, where: str) -> None:
+    async def hang(ctx: ToolContext) -> str:
+        await ctx.runtime.sleep(30)
+        return "late"
+
+    def quick() -> str:
+        return "quick"
+
+    async def body() -> None:
+        seen: list[str] = []
+        answers: list[Any] = [calling(("quick", {}), ("hang", {}))] if "tools" in where else [Fault(pause_s=0.01)]
+        hooks = [lambda signal: seen.append(signal.name)]
+        client = faulty(*answers, chain=CHAIN, hooks=hooks)
+        stream = await mode.call(client.chain, "Hi", model="openai/m", stream=True, tools=[hang, quick])
+        event: Any = None
+        while not (
+            isinstance(event, ev.OutputItemDone) and event.item and event.item.type == "function_call_output"
+            if "tools" in where
+            else isinstance(event, ev.OutputTextDelta)
+        ):
+            event = await mode.next(stream)
+        if how == "closed":
+            await mode.close(stream)
+        del stream, event
+        gc.collect()
+
+        for what in ("attempt", "tool", "call"):
+            assert seen.count(f"{what}.start") == seen.count(f"{what}.end")
+        assert seen[-1] == "call.end"
+        await mode.close(client)
 
     mode.run(body)
 

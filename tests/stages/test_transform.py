@@ -164,6 +164,32 @@ def test_a_header_may_be_a_secret(mode: Mode) -> None:
     mode.run(body)
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"extra_headers": {"x-user": b"ann"}}, "extra_headers['x-user'] is bytes"),
+        ({"extra_headers": {5: "ann"}}, "extra_headers has a name 5; text is expected"),
+        ({"headers": {5: "ann"}, "extra_headers": {"x-user": "ann"}}, "extra_headers has a name 5; text is expected"),
+        ({"extra_query": {"v": [1, None]}}, "extra_query['v'] is NoneType; text is expected"),
+        ({"extra_query": {"v": [1, object()]}}, "extra_query['v'] is object"),
+        ({"extra_query": {"v": "\ud800"}}, "extra_query cannot be encoded"),
+    ],
+)
+def test_what_no_header_and_no_query_can_say_is_refused(mode: Mode, given: dict[str, Any], said: str) -> None:
+    async def body() -> None:
+        client = scripted("Hello.")
+        with pytest.raises(InvalidParameter) as caught:
+            await mode.either(
+                lambda: client.responses("Hi", "openai/m", **given),
+                lambda: client.aresponses("Hi", "openai/m", **given),
+            )
+
+        assert said in str(caught.value)
+        assert client.host.requests == []
+
+    mode.run(body)
+
+
 def test_what_is_kept_here_needs_a_stage_that_reads_it(mode: Mode) -> None:
     async def body() -> None:
         client = scripted("Hello.", chain=presets.responses.without("remember"))

@@ -15,6 +15,8 @@ from antiphon.testing import message, scripted
     ("given", "said", "param"),
     [
         ({"temperature": "hot"}, "temperature is str; float is expected", "temperature"),
+        ({"temperature": float("nan")}, "temperature is nan; a finite number is expected", "temperature"),
+        ({"top_p": -float("inf")}, "top_p is -inf; a finite number is expected", "top_p"),
         ({"max_output_tokens": 1.5}, "max_output_tokens is float; int is expected", "max_output_tokens"),
         ({"max_output_tokens": 0}, "max_output_tokens is 0; at least 1 is expected", "max_output_tokens"),
         ({"metadata": "x"}, "metadata is str; object is expected", "metadata"),

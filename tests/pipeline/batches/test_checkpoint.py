@@ -218,14 +218,14 @@ def test_rows_that_went_away_are_told_at_the_end_of_a_source(file: Path) -> None
 def test_one_run_has_the_file_at_a_time(mode: Mode, file: Path) -> None:
     async def body() -> None:
         client = echoing()
-        rows = client.map("ab", model="openai/m", checkpoint=file)
+        rows = client.map(list("ab"), model="openai/m", checkpoint=file)
         next(rows)
 
         with pytest.raises(StoreLocked, match=r"is used by another run\n.*give this one a file of its own"):
-            await read(mode, client, "ab", checkpoint=file)
+            await read(mode, client, list("ab"), checkpoint=file)
 
         assert len(list(rows)) == 1  # which is still well
-        assert len(await read(mode, client, "ab", checkpoint=file)) == 2
+        assert len(await read(mode, client, list("ab"), checkpoint=file)) == 2
 
     mode.run(body)
 
@@ -239,14 +239,14 @@ def test_a_file_of_something_else_is_left_alone(tmp_path: Path) -> None:
 
     for name in ("other.db", "text"):
         with pytest.raises(StoreUnreadable):
-            mode.run(functools.partial(read, mode, echoing(), "ab", checkpoint=tmp_path / name))
+            mode.run(functools.partial(read, mode, echoing(), list("ab"), checkpoint=tmp_path / name))
     with pytest.raises(InvalidParameter, match="there is no folder"):
-        mode.run(lambda: read(mode, echoing(), "ab", checkpoint=tmp_path / "no" / "run.sqlite"))
+        mode.run(lambda: read(mode, echoing(), list("ab"), checkpoint=tmp_path / "no" / "run.sqlite"))
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_fork_leaves_the_checkpoint_to_the_parent(file: Path) -> None:
-    rows = echoing().map("abc", model="openai/m", checkpoint=file)
+    rows = echoing().map(list("abc"), model="openai/m", checkpoint=file)
     next(rows)
 
     child = os.fork()
@@ -255,7 +255,7 @@ def test_a_fork_leaves_the_checkpoint_to_the_parent(file: Path) -> None:
     os.waitpid(child, 0)
 
     assert len(list(rows)) == 2
-    assert len([row for row in echoing().map("abc", model="openai/m", checkpoint=file) if row.is_kept]) == 3
+    assert len([row for row in echoing().map(list("abc"), model="openai/m", checkpoint=file) if row.is_kept]) == 3
 
 
 def killed(arguments: list[str], after: int | None) -> list[str]:

@@ -101,7 +101,7 @@ def test_whoever_leaves_early_stops_the_threads_of_a_pool(mode: Mode) -> None:
         chain = Chain([wait])
         with ThreadPoolExecutor(2) as executor:
             settings = {"executor": executor, "concurrency": 2}
-            rows: Any = chain.amap("abcd", **settings) if mode.is_async else chain.map("abcd", **settings)  # type: ignore[arg-type]
+            rows: Any = chain.amap(list("abcd"), **settings) if mode.is_async else chain.map(list("abcd"), **settings)  # type: ignore[arg-type]
             assert (await mode.either(lambda: next(rows), lambda: anext(rows))).request == "a"
             await mode.either(both_run.wait, lambda: anyio.to_thread.run_sync(both_run.wait))
             await mode.close(rows)

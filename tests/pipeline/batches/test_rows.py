@@ -102,7 +102,7 @@ def test_rows_come_in_the_order_of_the_inputs_or_as_they_are_done(mode: Mode) ->
         for order, expected in (("input", "abc"), ("completed", "cba")):
             gate = Gate()
             chain = Client(Chain([gate.stage()])).chain
-            rows = rows_of(mode, chain, "abc", order=order, concurrency=3)
+            rows = rows_of(mode, chain, list("abc"), order=order, concurrency=3)
 
             def let_next(progress: Any, gate: Gate = gate) -> None:
                 gate.let("a" if progress.done == 2 else "b")
@@ -111,7 +111,7 @@ def test_rows_come_in_the_order_of_the_inputs_or_as_they_are_done(mode: Mode) ->
                 gate.let("a", "b", "c")
             else:
                 gate.let("c")
-                rows = rows_of(mode, chain, "abc", order=order, concurrency=3, progress=let_next)
+                rows = rows_of(mode, chain, list("abc"), order=order, concurrency=3, progress=let_next)
             found = await read(mode, rows)
 
             assert [row.request for row in found] == list(expected)
@@ -272,7 +272,7 @@ def test_a_cancelled_reader_stops_the_calls_and_keeps_what_is_done(backend: str)
             answered.set()
             return reply
 
-        rows = Client(Chain([note, gate.stage()])).chain.amap("abcd", concurrency=3)
+        rows = Client(Chain([note, gate.stage()])).chain.amap(list("abcd"), concurrency=3)
 
         async def cancel(scope: anyio.CancelScope) -> None:
             await began.wait()
@@ -308,7 +308,7 @@ def test_ctrl_c_stops_the_calls_and_keeps_what_is_done() -> None:
 
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        rows = Client(Chain([interrupt, gate.stage()])).chain.map("abcd", concurrency=3)
+        rows = Client(Chain([interrupt, gate.stage()])).chain.map(list("abcd"), concurrency=3)
         with pytest.raises(KeyboardInterrupt):
             next(rows)
         found = [row.request for row in rows]
@@ -325,7 +325,7 @@ def test_a_closed_client_ends_its_batches(mode: Mode) -> None:
     async def body() -> None:
         gate = Gate(begins=2)
         client = Client(Chain([gate.stage()]))
-        rows = rows_of(mode, client.chain, "ab", progress=lambda progress: None)
+        rows = rows_of(mode, client.chain, list("ab"), progress=lambda progress: None)
         gate.let("a")
         assert await step(mode, rows) is not None
         await gate.running.wait()
@@ -370,6 +370,10 @@ def test_a_bound_stream_is_overruled(mode: Mode) -> None:
     [
         ({"order": "random"}, "order"),
         ({"concurrency": 0}, "concurrency"),
+        ({"concurrency": 1.5}, "concurrency"),
+        ({"concurrency": "8"}, "concurrency"),
+        ({"checkpoint": ""}, "checkpoint"),
+        ({"checkpoint": 5}, "checkpoint"),
         ({"progress": "yes"}, "progress"),
         ({"chunk_size": 2}, "chunk_size"),
         ({"executor": 4}, "executor"),
@@ -381,6 +385,12 @@ def test_senseless_settings_are_refused(mode: Mode, settings: dict[str, Any], pa
         rows_of(mode, Chain([host()]), ["a"], **settings)
 
     assert caught.value.param == param
+
+
+@pytest.mark.parametrize("inputs", ["Hi", b"Hi", {"input": "Hi"}, 5, None])
+def test_what_is_one_input_by_itself_is_no_batch(mode: Mode, inputs: Any) -> None:
+    with pytest.raises(InvalidParameter, match=f"inputs is {type(inputs).__name__}; an iterable of inputs is expected"):
+        rows_of(mode, Chain([host()]), inputs)
 
 
 def test_a_portal_runs_a_batch_on_its_loop() -> None:
@@ -407,7 +417,7 @@ def test_the_rows_of_a_batch_keep_their_context_apart(mode: Mode) -> None:
 
     async def body() -> None:
         variable.set("the caller's")
-        await read(mode, rows_of(mode, Chain([leaky, host()]), "abcdef", concurrency=2))
+        await read(mode, rows_of(mode, Chain([leaky, host()]), list("abcdef"), concurrency=2))
 
         assert seen == ["the caller's"] * 6
 
