@@ -362,7 +362,8 @@ def _of_litellm(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_WHERE})
+    # Without what this module needs for itself, which would stand in every completion.
+    return sorted({*_WHERE, *(name for name in globals() if name.startswith("__"))})
 
 
 class _Module(type(sys)):  # type: ignore[misc]

@@ -126,5 +126,3 @@ class Client(Calls):
     ) -> None:
         await self.aclose()
 
-    def __repr__(self) -> str:
-        return f"Client({self.chain!r})"

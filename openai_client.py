@@ -135,6 +135,9 @@ class Responses:
         self.input_items = _InputItems(calls)
         self.input_tokens = _InputTokens(calls)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._calls.chain.name})"
+
     @overload
     def create(self, *, stream: Literal[True], **keywords: Any) -> EventStream: ...
     @overload
@@ -197,6 +200,9 @@ class AsyncResponses:
         self._calls = calls
         self.input_items = _AsyncInputItems(calls)
         self.input_tokens = _AsyncInputTokens(calls)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._calls.chain.name})"
 
     @overload
     async def create(self, *, stream: Literal[True], **keywords: Any) -> EventStream: ...

@@ -151,6 +151,9 @@ class CallContext:
             self._id = self.owner.next_call_id()
         return self._id
 
+    def __repr__(self) -> str:
+        return f"CallContext({self.operation}, {self.id!r})"
+
     def time_left(self) -> float:
         """Return the seconds until the call's total limit; never below 0."""
         return max(0.0, self.ends_at - self.runtime.now())

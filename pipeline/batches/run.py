@@ -77,6 +77,11 @@ class Run:
         self._has_begun = False
         self._is_over = False
 
+    def __repr__(self) -> str:
+        if not self._has_begun:
+            return "not begun"
+        return f"over, {self._index} rows" if self._is_over else f"{self._index} rows begun"
+
     async def next(self) -> Row | None:
         """Return the next row that is done, None when there is none left.
 
