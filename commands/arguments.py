@@ -57,7 +57,10 @@ def add_call_arguments(parser: argparse.ArgumentParser) -> None:
 def add_chain_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what says which chain is meant, as the option `--chain`."""
     parser.add_argument(
-        "--chain", default="responses", metavar="FILE", help="a chain file, or the name of a stock chain"
+        "--chain",
+        default="responses",
+        metavar="FILE",
+        help="a chain file, or the name of a stock chain (default: responses)",
     )
     add_imports_argument(parser)
 

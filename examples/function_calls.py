@@ -48,7 +48,7 @@ def converse(client: antiphon.Client, name: str, **options: Any) -> list[Any]:
 
 
 if model is None:
-    calling = {"output": [function_call("get_weather", {"city": "Rome"})]}
+    calling = function_call("get_weather", {"city": "Rome"})
     with scripted(calling, "It is sunny there.") as client:
         conversation = converse(client, "openai/gpt-5")
 else:

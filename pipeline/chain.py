@@ -90,7 +90,9 @@ class Chain(Batches):
 
     def __repr__(self) -> str:
         bound = ", ".join(_shown(name, value) for name, value in self._defaults.items())
-        return f"Chain([{', '.join(map(repr, self.stages))}], name={self.name!r})" + (f".bind({bound})" if bound else "")
+        return f"Chain([{', '.join(map(repr, self.stages))}], name={self.name!r})" + (
+            f".bind({bound})" if bound else ""
+        )
 
     def __str__(self) -> str:
         return "\n".join(self._tree(0))

@@ -446,10 +446,7 @@ class Response(Returned, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         # In the JSON the answer stands behind all that a host repeats of the request.
-        try:
-            kinds, text = [str(item.type) for item in self.output], self.output_text
-        except Exception:  # an output that cannot be read; its text is then all there is to see
-            return super().__repr__()
+        kinds, text = [item.type for item in self.output], self.output_text
         shown = text if len(text) <= 300 else f"{text[:299]}…"
         output = "" if set(kinds) <= {"message"} else f", output={kinds}"
         return f"Response(id={self.id!r}, status={self.status!r}, model={self.model!r}{output}, output_text={shown!r})"

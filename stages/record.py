@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 
 from ..pipeline.cassette import CassetteFile, RecordingTransport
 from ..pipeline.errors import SetupError
+from ..pipeline.file_folder import check_folder
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request
 from ..pipeline.stage import Scope, Stage
@@ -19,6 +22,9 @@ class Record(Stage, frozen=True):
 
     Args:
         path: the file, one JSON line an exchange; made anew by the first exchange of a client.
+
+    Raises:
+        InvalidParameter: at the first call, when the file's folder is not there.
     """
 
     path: str
@@ -27,6 +33,7 @@ class Record(Stage, frozen=True):
     sets = ()
 
     def setup(self, scope: Scope) -> object:
+        check_folder(Path(self.path), f"cassette {self.path}", "path")
         return scope.shared(f"cassette:{self.path}", lambda: CassetteFile(self.path))
 
     async def __call__(self, request: Request, call_next: Handler) -> Reply:

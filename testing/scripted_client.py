@@ -39,9 +39,9 @@ def scripted(*answers: Answer, chain: Chain = presets.responses, **settings: Any
     Responses API is spoken, so that scripts and `requests` do not depend on a host's format.
 
     Args:
-        answers: text; fields of a response (`{"output": [function_call("f", {})]}`); an HTTP answer
-            (`{"status": 500, "body": ...}`); a Response; an exception to raise; or a function of the request's body
-            that returns one of these.
+        answers: text; an item (`function_call("f", {})`) or a list of them; fields of a response
+            (`{"output": [...], "status": "incomplete"}`); an HTTP answer (`{"status": 500, "body": ...}`); a Response;
+            an exception to raise; or a function of the request's body that returns one of these.
         chain: what the calls go through.
         settings: of `antiphon.Client`.
     """

@@ -80,7 +80,7 @@ class Run:
     def __repr__(self) -> str:
         if not self._has_begun:
             return "not begun"
-        return f"over, {self._index} rows" if self._is_over else f"{self._index} rows begun"
+        return f"{'over' if self._is_over else 'under way'}, {self._index}"
 
     async def next(self) -> Row | None:
         """Return the next row that is done, None when there is none left.

@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import ClassVar, Protocol
 
 from ..errors import (
-    InvalidParameter,
     StoreConflict,
     StoreError,
     StoreFull,
@@ -33,6 +32,7 @@ from ..errors import (
     StoreUnreadable,
     StoreValueTooLarge,
 )
+from ..file_folder import check_folder
 from .forks import watch_forks
 from .store import MAX_BYTES, Entry, check_keys, check_range, check_ttl, check_value
 
@@ -87,10 +87,7 @@ class SqliteStore:
         self.timeout_s = timeout_s
         self._now = now
         self._sweep_at = 0.0
-        if not self.path.parent.is_dir():
-            raise InvalidParameter(
-                f"store {self}: there is no folder {self.path.parent}", param="url", hint="make the folder first"
-            )
+        check_folder(self.path, f"store {self}", "url")
         self._reading = Link(self)
         self._writing = Link(self)
         watch_forks(self)
