@@ -76,7 +76,7 @@ if TYPE_CHECKING:
     from .pipeline.request import Handler as Handler
     from .pipeline.request import Request as Request
     from .pipeline.response import Response as Response
-    from .pipeline.response import Usage as Usage
+    from .pipeline.response_fields import Usage as Usage
     from .pipeline.secret import FromEnv as FromEnv
     from .pipeline.secret import Secret as Secret
     from .pipeline.signals import AttemptEnded as AttemptEnded
@@ -191,7 +191,8 @@ _HOMES = {
     ],
     "pipeline.reply": ["Attempt", "Dropped", "Meta", "Outcome", "Reply"],
     "pipeline.request": ["Handler", "Request"],
-    "pipeline.response": ["Response", "Usage"],
+    "pipeline.response": ["Response"],
+    "pipeline.response_fields": ["Usage"],
     "pipeline.secret": ["FromEnv", "Secret"],
     "pipeline.signals": [
         "AttemptEnded",

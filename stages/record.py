@@ -6,12 +6,14 @@ from pathlib import Path
 
 import msgspec
 
-from ..pipeline.cassette import CassetteFile, RecordingTransport
+from ..pipeline.cassette import Base, CassetteFile, RecordingTransport
 from ..pipeline.errors import SetupError
 from ..pipeline.file_folder import check_folder
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request
 from ..pipeline.stage import Scope, Stage
+from ..providers import catalog
+from ..providers.addresses import lasting_base
 
 
 class Record(Stage, frozen=True):
@@ -41,5 +43,6 @@ class Record(Stage, frozen=True):
         if target is None:
             raise SetupError("Record got a request without a target", hint="place it before Dispatch")
         file = context.state_of(self, CassetteFile)
-        transport = RecordingTransport(target.transport or context.runtime, context.runtime, file)
+        base = Base(target.base_url, lasting_base(catalog.find(target.provider), target))
+        transport = RecordingTransport(target.transport or context.runtime, context.runtime, file, base)
         return await call_next(request.replace(target=msgspec.structs.replace(target, transport=transport)))

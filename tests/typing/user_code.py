@@ -43,6 +43,7 @@ from antiphon import (
     Stage,
     Timeouts,
     Transform,
+    Usage,
     presets,
 )
 from antiphon.errors import RateLimitError
@@ -50,7 +51,7 @@ from antiphon.events import OutputTextDelta
 from antiphon.items import FunctionCall, Message
 from antiphon.mcp import ToolInfo, ToolResult
 from antiphon.parts import OutputText
-from antiphon.pipeline.response import DeletedResponse, InputTokens, ItemPage, Usage
+from antiphon.pipeline.response import DeletedResponse, InputTokens, ItemPage
 from antiphon.presets import agentic
 from antiphon.testing import scripted
 
@@ -73,7 +74,7 @@ for item in response.output:
                 assert_type(part.text, str)
 
 
-def spent(usage: antiphon.Usage) -> int:
+def spent(usage: Usage) -> int:
     return usage.total_tokens
 
 
