@@ -185,10 +185,11 @@ def test_what_it_does_not_have_says_what_there_is() -> None:
 def test_names_of_the_official_objects_say_what_to_write_here() -> None:
     client = OpenAI(http_client=ScriptedHost([function_call("f", {}), "Hello."]), api_key="k")
     call, said = (client.responses.create(model="gpt-5", input="Hi") for _ in range(2))
+    message: Any = said.output[0]
 
     for obj, name, move in (
         (said, "_request_id", "meta.request_id"),
-        (said.output[0].content[0], "parsed", "output_parsed"),
+        (message.content[0], "parsed", "output_parsed"),
         (call.output[0], "parsed_arguments", "json.loads"),
         (client.responses, "with_raw_response", "meta.headers"),
         (AsyncOpenAI().responses, "with_streaming_response", "meta.headers"),
