@@ -60,10 +60,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 def port(text: str) -> int:
-    port = int(text)
-    if not 0 <= port < 65536:
-        raise argparse.ArgumentTypeError(f"a port is from 0 to 65535, not {port}")
-    return port
+    number = int(text)
+    if not 0 <= number < 65536:
+        raise argparse.ArgumentTypeError(f"a port is from 0 to 65535, not {number}")
+    return number
 
 
 def _cells(number: int, exchange: Recorded) -> tuple[str, ...]:

@@ -258,9 +258,8 @@ class FunctionCall(Item, frozen=True, kw_only=True, tag="function_call"):
     async_: bool | None = msgspec.field(default=None, name="async")
     caller_json: Raw = raw_field("caller")
     caller = Lazy(optional(Caller))
-    parsed_arguments = Elsewhere(
-        "json.loads(call.arguments); or give the function itself as a tool"
-    )  # of OpenAI's package
+    # Of OpenAI's package.
+    parsed_arguments = Elsewhere("json.loads(call.arguments); or give the function itself as a tool")
 
 
 class FunctionCallOutput(Item, frozen=True, kw_only=True, tag="function_call_output"):
