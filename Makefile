@@ -43,7 +43,8 @@ lint-ruff: $(VENV)/dev.done
 
 lint-mypy: $(VENV)/dev.done $(VENV)/link.done
 	$(BIN)/mypy
-	cd tests && $(BIN)/mypy --config-file ../pyproject.toml --explicit-package-bases .
+	cd tests && MYPYPATH=../examples:../examples/servers \
+		$(BIN)/mypy --config-file ../pyproject.toml --explicit-package-bases . ../examples
 
 lint-pyright: $(VENV)/dev.done $(VENV)/link.done
 	$(BIN)/pyright --pythonpath $(BIN)/python

@@ -18,8 +18,9 @@ model on this machine. Where to begin:
     RateLimitError, …           errors, all an AntiphonError; errors.__doc__ draws their tree
     testing.scripted            answers from a script, for tests
 
-More names are in `antiphon.errors`, `antiphon.mcp`, `antiphon.providers` and `antiphon.testing`. The pages are in the
-folder docs of the source, beginning with docs/index.md.
+More names are in `antiphon.errors`, `antiphon.events`, `antiphon.items`, `antiphon.parts`, `antiphon.mcp`,
+`antiphon.providers` and `antiphon.testing`. The pages are in the folder docs of the source, beginning with
+docs/index.md.
 
 Nothing is loaded before it is used: importing this module imports no other.
 """
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
     from .openai_client import AsyncOpenAI as AsyncOpenAI
     from .openai_client import OpenAI as OpenAI
     from .pipeline import errors as errors
+    from .pipeline import events as events
+    from .pipeline import items as items
+    from .pipeline import parts as parts
     from .pipeline.batches.progress import Progress as Progress
     from .pipeline.batches.row import Row as Row
     from .pipeline.batches.rows import AsyncRows as AsyncRows
@@ -72,6 +76,7 @@ if TYPE_CHECKING:
     from .pipeline.request import Handler as Handler
     from .pipeline.request import Request as Request
     from .pipeline.response import Response as Response
+    from .pipeline.response_fields import Usage as Usage
     from .pipeline.secret import FromEnv as FromEnv
     from .pipeline.secret import Secret as Secret
     from .pipeline.signals import AttemptEnded as AttemptEnded
@@ -187,6 +192,7 @@ _HOMES = {
     "pipeline.reply": ["Attempt", "Dropped", "Meta", "Outcome", "Reply"],
     "pipeline.request": ["Handler", "Request"],
     "pipeline.response": ["Response"],
+    "pipeline.response_fields": ["Usage"],
     "pipeline.secret": ["FromEnv", "Secret"],
     "pipeline.signals": [
         "AttemptEnded",
@@ -325,7 +331,10 @@ _HOMES = {
 }
 _MODULES = {
     "errors": "pipeline.errors",
+    "events": "pipeline.events",
+    "items": "pipeline.items",
     "mcp": "mcp",
+    "parts": "pipeline.parts",
     "presets": "stages.presets",
     "providers": "providers",
     "testing": "testing",
@@ -362,7 +371,8 @@ def _of_litellm(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_WHERE})
+    # Without what this module needs for itself, which would stand in every completion.
+    return sorted({*_WHERE, *(name for name in globals() if name.startswith("__"))})
 
 
 class _Module(type(sys)):  # type: ignore[misc]

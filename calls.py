@@ -29,6 +29,9 @@ class Calls(Batches):
     def __init__(self, chain: Chain) -> None:
         self.chain = chain
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.chain!r})"
+
     @overload
     def responses(
         self,

@@ -125,6 +125,3 @@ class Client(Calls):
         self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
     ) -> None:
         await self.aclose()
-
-    def __repr__(self) -> str:
-        return f"Client({self.chain!r})"

@@ -21,9 +21,12 @@ from .pipeline.chain import Chain
 from .pipeline.event_stream import EventStream
 from .pipeline.response import CompactedResponse, DeletedResponse, InputTokens, ItemPage, ParsedResponse, Response
 from .pipeline.secret import Secret
+from .pipeline.wire import Elsewhere
 from .stages import presets
 
 T = TypeVar("T")
+
+_RAW = "meta.headers and raw of a response, and raw of an event, have it"
 
 
 class _Settings:
@@ -135,6 +138,12 @@ class Responses:
         self.input_items = _InputItems(calls)
         self.input_tokens = _InputTokens(calls)
 
+    with_raw_response = Elsewhere(_RAW)
+    with_streaming_response = Elsewhere(_RAW)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._calls.chain.name})"
+
     @overload
     def create(self, *, stream: Literal[True], **keywords: Any) -> EventStream: ...
     @overload
@@ -197,6 +206,12 @@ class AsyncResponses:
         self._calls = calls
         self.input_items = _AsyncInputItems(calls)
         self.input_tokens = _AsyncInputTokens(calls)
+
+    with_raw_response = Elsewhere(_RAW)
+    with_streaming_response = Elsewhere(_RAW)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._calls.chain.name})"
 
     @overload
     async def create(self, *, stream: Literal[True], **keywords: Any) -> EventStream: ...

@@ -57,7 +57,10 @@ def add_call_arguments(parser: argparse.ArgumentParser) -> None:
 def add_chain_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what says which chain is meant, as the option `--chain`."""
     parser.add_argument(
-        "--chain", default="responses", metavar="FILE", help="a chain file, or the name of a stock chain"
+        "--chain",
+        default="responses",
+        metavar="FILE",
+        help="a chain file, or the name of a stock chain (default: responses)",
     )
     add_imports_argument(parser)
 
@@ -73,9 +76,9 @@ def add_imports_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def stock_chains() -> dict[str, Chain]:
-    """Return the chains of `presets` by name."""
-    return {name: found for name, found in vars(presets).items() if isinstance(found, Chain)}
+def stock_chains() -> list[str]:
+    """Return the names of the chains of `presets`."""
+    return [name for name in dir(presets) if not name.startswith("_")]
 
 
 def chain_named(name: str, allow_imports: list[str]) -> Chain:
@@ -87,7 +90,8 @@ def chain_named(name: str, allow_imports: list[str]) -> Chain:
     """
     known = stock_chains()
     if name in known:
-        return known[name]
+        chain: Chain = getattr(presets, name)
+        return chain
     path = Path(name)
     if path.suffix in (".toml", ".json") or path.exists():
         return Chain.from_file(path, allow_imports=allow_imports)

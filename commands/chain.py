@@ -8,6 +8,7 @@ from pathlib import Path
 from ..pipeline.chain import Chain
 from ..pipeline.chain_problems import problems_in
 from ..pipeline.outline import outline
+from ..pipeline.secret import mask
 from ..pipeline.stage_names import StageNames
 from . import terminal
 from .arguments import add_imports_argument, chain_named
@@ -27,7 +28,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(required=True, metavar="show|check|schema", dest="action")
     show = actions.add_parser("show", help="show a chain", allow_abbrev=False)
     show.add_argument(
-        "chain", nargs="?", default="responses", metavar="FILE", help="a chain file, or the name of a stock chain"
+        "chain",
+        nargs="?",
+        default="responses",
+        metavar="FILE",
+        help="a chain file, or the name of a stock chain (default: responses)",
     )
     show.add_argument("--form", choices=FORMS, default="tree", help="as a tree, a chain file, or a mermaid picture")
     show.add_argument("--options", action="store_true", help="list the call options that its stages read")
@@ -68,7 +73,7 @@ def picture(chain: Chain, form: str) -> str:
     if form == "mermaid":
         return chain.to_mermaid().rstrip("\n")
     lines = list(outline(chain).lines())
-    lines += [f"{name} = {value!r}" for name, value in chain.defaults.items()]
+    lines += [mask(f"{name} = {value!r}") for name, value in chain.defaults.items()]
     return "\n".join(lines)
 
 

@@ -46,7 +46,10 @@ _BESIDE_THE_POINT = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="provider/model")
-    parser.add_argument("features", nargs="*", metavar="FEATURE", help=f"only these: {', '.join(QUESTIONS)}")
+    # Without a default argparse says of a missing model that features are missing too.
+    parser.add_argument(
+        "features", nargs="*", default=[], metavar="FEATURE", help=f"only these: {', '.join(QUESTIONS)}"
+    )
     parser.add_argument(
         "--tokens",
         type=int,

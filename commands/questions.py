@@ -23,7 +23,7 @@ from ..pipeline.grammar import check_grammar
 from ..pipeline.parts import OutputText
 from ..pipeline.response import Response
 from ..providers.response_ids import is_kept
-from .terminal import cut
+from .terminal import counted, cut
 
 Verdict: TypeAlias = Literal["yes", "no", "unclear"]
 
@@ -94,7 +94,8 @@ class Asker:
         spent = self.spent()
         tokens = f"{_known(spent['input_tokens'])} → {_known(spent['output_tokens'])} tokens"
         cost = f"${spent['cost']:.6f}" if spent["cost"] is not None else "cost not known"
-        return f"{spent['provider']}, dialect {spent['dialect']}: {spent['calls']} calls answered, {tokens}, {cost}"
+        calls = counted(spent["calls"], "call")
+        return f"{spent['provider']}, dialect {spent['dialect']}: {calls} answered, {tokens}, {cost}"
 
 
 def _sum(numbers: list[Any]) -> Any:

@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="write the exchanges as JSON")
     parser.add_argument(
         "--serve",
-        type=int,
+        type=port,
         metavar="PORT",
         help="answer at http://127.0.0.1:PORT, each exchange once; 0 takes a free port",
     )
@@ -57,6 +57,13 @@ def run(options: argparse.Namespace) -> int:
         header = ("no.", "asked", "model", "status", "chunks", "end")
         terminal.print_table(header, [_cells(number, one) for number, one in enumerate(exchanges, 1)])
     return 0
+
+
+def port(text: str) -> int:
+    number = int(text)
+    if not 0 <= number < 65536:
+        raise argparse.ArgumentTypeError(f"a port is from 0 to 65535, not {number}")
+    return number
 
 
 def _cells(number: int, exchange: Recorded) -> tuple[str, ...]:

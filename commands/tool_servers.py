@@ -65,11 +65,12 @@ def _free(wanted: str, taken: dict[str, McpServer]) -> str:
     return free
 
 
-def listed_tools(servers: McpServers, engine: Engine) -> Iterator[tuple[str, ToolInfo]]:
+def listed_tools(servers: McpServers, engine: Engine, timeout_s: float | None = None) -> Iterator[tuple[str, ToolInfo]]:
     """Yield the tools of all servers, each with its server's name.
 
     Args:
         engine: of the client whose sync calls share the connections.
+        timeout_s: in place of each server's own limit, and for connecting too.
 
     Raises:
         McpError: a server does not answer.
@@ -77,7 +78,7 @@ def listed_tools(servers: McpServers, engine: Engine) -> Iterator[tuple[str, Too
     runtime = engine.runtime(is_async=False)
     for name, server in servers.servers.items():
         connection = drive(servers.connection(name, server, runtime))
-        for tool in drive(connection.list_tools()):
+        for tool in drive(connection.list_tools(timeout_s=timeout_s)):
             yield name, tool
 
 

@@ -26,11 +26,18 @@ EXAMPLES = """\
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("server", help="a URL, a command, or an mcp.json file")
-    parser.add_argument("action", nargs="?", choices=("list", "call"), default="list")
+    parser.add_argument(
+        "action", nargs="?", choices=("list", "call"), default="list", help="list its tools, the default, or call one"
+    )
     parser.add_argument("name", nargs="?", help="call: the tool")
     parser.add_argument("arguments", nargs="?", default="{}", help='call: a JSON object; "-" is the standard input')
     parser.add_argument("--json", action="store_true", help="write definitions, or the result, as JSON")
-    parser.add_argument("--timeout", type=float, metavar="SECONDS", help="the longest that a tool may take")
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        metavar="SECONDS",
+        help="the longest that the server may take to start, to list its tools, or to run one",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -43,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
         contextlib.closing(McpServers(read_servers([options.server]))) as servers,
         contextlib.closing(Engine()) as engine,
     ):
-        tools = list(listed_tools(servers, engine))
+        tools = list(listed_tools(servers, engine, options.timeout))
         if options.action == "list":
             _show(tools, len(servers.servers), as_json=options.json)
             return 0

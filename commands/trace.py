@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import BinaryIO
 
+from ..pipeline.errors import SetupError
+from ..pipeline.file_folder import check_folder
 from ..stages.trace import read_trace
 from ..stages.trace_page import follow, render_trace, trace_line
 from . import terminal
@@ -19,18 +22,31 @@ EXAMPLES = """\
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, help="what antiphon.Trace wrote")
-    parser.add_argument("-o", "--output", type=Path, help="the page to write (default: the file's name with .html)")
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="PAGE", help="the page to write (default: the file's name with .html)"
+    )
     parser.add_argument("--follow", action="store_true", help="print each call as it ends, until Ctrl-C")
 
 
 def run(options: argparse.Namespace) -> int:
-    with options.file.open("rb") as file:
+    output: Path = options.output or options.file.with_suffix(".html")
+    if not options.follow:
+        check_folder(output, f"page {output}", "output")
+    with _opened(options.file) as file:
         if options.follow:
             for line in follow(file):
                 for call in read_trace([line]):
                     print(trace_line(call, colour=terminal.has_colours(sys.stdout)), flush=True)
         calls = read_trace(file)
-    output: Path = options.output or options.file.with_suffix(".html")
     output.write_bytes(render_trace(calls, title=options.file.name))
-    print(f"{output}: {len(calls)} calls")
+    print(f"{output}: {terminal.counted(len(calls), 'call')}")
     return 0
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise SetupError(
+            f"trace {path} cannot be read: {error.strerror}", hint="write it by --trace, or a Trace hook"
+        ) from error

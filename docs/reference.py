@@ -176,9 +176,9 @@ def wire_lines() -> Iterator[str]:
         "or an `UnknownItem`. Every event has a `sequence_number`, and every item a `type`.",
         "",
     )
-    yield from ("## Events", "", "In `antiphon.pipeline.events`.", "")
+    yield from ("## Events", "", "In `antiphon.events`.", "")
     yield from table(events.EVENTS.values(), "event")
-    yield from ("", "## Items", "", "In `antiphon.pipeline.items`: what stands in `response.output` and `input`.", "")
+    yield from ("", "## Items", "", "In `antiphon.items`: what stands in `response.output` and `input`.", "")
     yield from table(items.ITEMS.values(), "item")
     yield from ("", "## Responses, and what is in them", "")
     yield from ("In `antiphon.pipeline.response`, and of their fields in `antiphon.pipeline.response_fields`.", "")

@@ -27,9 +27,9 @@ with tempfile.TemporaryDirectory() as folder:
         first = client.responses("Say hello.")
         again = client.responses("Say hello.")
         print("the same:", again.output_text == first.output_text)
-        print("asked:", len(again.meta.attempts) if again.meta else "?", again.meta.notes if again.meta else "")
+        print("asked:", len(again.meta.attempts), again.meta.notes)
 
         with client.responses("Say hello.", stream=True) as stream:
             print("streamed:", "".join(stream.text) == first.output_text)
 
-        client.responses("Say hello.", use_cache="refresh")  # type: ignore[call-overload]
+        client.responses("Say hello.", use_cache="refresh")

@@ -14,7 +14,7 @@ from antiphon.testing import scripted
 
 model = sys.argv[1] if len(sys.argv) > 1 else "scripted/echo"
 tokens = iter(["yesterday's", "today's"])
-given = []
+given: list[str] = []
 
 
 def token() -> str:
@@ -27,8 +27,7 @@ def token() -> str:
 expired = {"status": 401, "body": {"error": {"message": "the token has expired", "code": "token_expired"}}}
 with scripted(expired, "Welcome back.") as client:
     response = client.responses("Hi", "openai/gpt-5", api_key=token, num_retries=0)
-    attempts = response.meta.attempts if response.meta else ()
-    print(response.output_text, "after", [attempt.status for attempt in attempts], "with", given)
+    print(response.output_text, "after", [attempt.status for attempt in response.meta.attempts], "with", given)
 
 # A cloud's credentials sign each request as it is sent. Nothing shows them, and a dry run does not even ask for them.
 who = antiphon.AwsCredentials("AKIAEXAMPLE", antiphon.Secret("kept here"))

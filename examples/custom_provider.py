@@ -51,7 +51,7 @@ with HTTPServer(("127.0.0.1", 0), Host) as server:
         }
     )
     response = antiphon.responses("Hi", "acme/large", truncation="auto")
-    print(response.output_text, [dropped.name for dropped in response.meta.dropped] if response.meta else "")
+    print(response.output_text, [dropped.name for dropped in response.meta.dropped])
     server.shutdown()
 
 print(antiphon.responses("Say hello.", model, max_output_tokens=16).output_text)

@@ -23,7 +23,7 @@ except antiphon.CallError as error:
 busy = {"status": 429, "headers": {"retry-after-ms": "20"}, "body": {"error": {"message": "slow down"}}}
 with scripted(busy, "here you are") as client:
     response = client.responses("Hi", "openai/gpt-5")
-    attempts = response.meta.attempts if response.meta else ()
+    attempts = response.meta.attempts
     print(response.output_text, "after", [f"{attempt.status} {attempt.outcome}" for attempt in attempts], "\n")
 
 # One that stays is raised as the last attempt's error, with the facts of all.

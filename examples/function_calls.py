@@ -48,9 +48,9 @@ def converse(client: antiphon.Client, name: str, **options: Any) -> list[Any]:
 
 
 if model is None:
-    calling = {"output": [function_call("get_weather", {"city": "Rome"})]}
-    with scripted(calling, "It is sunny there.") as client:
-        conversation = converse(client, "openai/gpt-5")
+    calling = function_call("get_weather", {"city": "Rome"})
+    with scripted(calling, "It is sunny there.") as scripted_client:
+        conversation = converse(scripted_client, "openai/gpt-5")
 else:
     with antiphon.Client() as client:
         for dialect in ("responses", "chat"):

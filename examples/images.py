@@ -37,4 +37,4 @@ for host in ("openai/gpt-5", "anthropic/claude-sonnet-4-6", "gemini/gemini-3-fla
 
 # What a model cannot take is said before anything is sent, or reported: never dropped without a word.
 response = antiphon.responses(question, model, max_output_tokens=200)
-print(response.output_text, response.meta.dropped if response.meta else "")
+print(response.output_text, response.meta.dropped)

@@ -19,7 +19,7 @@ model = sys.argv[1] if len(sys.argv) > 1 else "scripted/echo"
 def short(span: ReadableSpan) -> str:
     facts = span.attributes or {}
     shown = ("gen_ai.usage.output_tokens", "antiphon.outcome", "session.id")
-    return f"{span.name}: {', '.join(f'{name}={facts[name]}' for name in shown if name in facts)}\n"
+    return f"{span.name}: {', '.join(f'{name}={facts[name]!s}' for name in shown if name in facts)}\n"
 
 
 tracers = TracerProvider()

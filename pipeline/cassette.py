@@ -105,9 +105,6 @@ class CassetteFile:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        if self.path.is_dir() or not self.path.absolute().parent.is_dir():
-            is_what = "is a folder" if self.path.is_dir() else "stands in no folder that is there"
-            raise SetupError(f"cassette {self.path} {is_what}", hint="make the folder first, and name a file in it")
         self._lock = threading.Lock()
         self._begun = False
 

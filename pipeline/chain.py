@@ -13,6 +13,7 @@ from .function_stages import stage as make_stage
 from .params import NAMES, Operation
 from .reply import Dropped, Reply
 from .response import Response
+from .secret import Secret, mask
 from .stage import Option, Stage, StageLike, StageMeta
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from .explain import Explanation
     from .langchain_model import ChainModel
     from .stage_names import Named
+
+
+_WIDEST = 60  # characters of a bound value that a repr shows
 
 
 class HasEngine(Protocol):
@@ -92,7 +96,10 @@ class Chain(Batches):
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        return f"Chain([{', '.join(map(repr, self.stages))}], name={self.name!r})"
+        bound = ", ".join(_shown(name, value) for name, value in self._defaults.items())
+        return f"Chain([{', '.join(map(repr, self.stages))}], name={self.name!r})" + (
+            f".bind({bound})" if bound else ""
+        )
 
     def __str__(self) -> str:
         return "\n".join(self._tree(0))
@@ -436,6 +443,12 @@ def _unpickle(stages: tuple[StageLike, ...], name: str, defaults: dict[str, Any]
 
 def _with_input(value: Any, keywords: dict[str, Any]) -> dict[str, Any]:
     return keywords if value is None else {"input": value, **keywords}
+
+
+def _shown(name: str, value: object) -> str:
+    """Return what a repr says of a bound value: a headers' or a body's could hold keys under any name."""
+    text = mask(f"{name}={value!r}") if isinstance(value, str | int | float | Secret) else f"{name}=…"
+    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"
 
 
 def _as_stage(item: object, index: int, chain: str) -> Stage | Chain:

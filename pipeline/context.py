@@ -102,7 +102,8 @@ class CallContext(msgspec.Struct, kw_only=True, eq=False):
         self.ends_at = self.started_at + self.timeouts.total
         self.parent_id = surrounding.get()
 
-    __repr__ = object.__repr__  # what it holds is long, and secret in part
+    def __repr__(self) -> str:  # what it holds is long, and secret in part
+        return f"CallContext({self.operation}, {self.id!r})"
 
     def time_left(self) -> float:
         """Return the seconds until the call's total limit; never below 0."""

@@ -89,6 +89,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
         lines += [f"drops    {item.name}: {item.reason}" for item in self.dropped]
         return "\n".join(lines)
 
+    __repr__ = __str__  # what a prompt shows of it; the fields alone would fill the screen
+
     def _repr_html_(self) -> str:
         from .notebook import explanation_page
 

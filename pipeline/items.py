@@ -22,7 +22,7 @@ from .views import (
     text_or,
     texts,
 )
-from .wire import Lazy, Raw, Wire, decode, family, loads, many, raw_field, type_of
+from .wire import Elsewhere, Lazy, Raw, Wire, decode, family, loads, many, raw_field, type_of
 
 # --- nested objects -------------------------------------------------------------------------------------------------
 
@@ -258,6 +258,8 @@ class FunctionCall(Item, frozen=True, kw_only=True, tag="function_call"):
     async_: bool | None = msgspec.field(default=None, name="async")
     caller_json: Raw = raw_field("caller")
     caller = Lazy(optional(Caller))
+    # Of OpenAI's package.
+    parsed_arguments = Elsewhere("json.loads(call.arguments); or give the function itself as a tool")
 
 
 class FunctionCallOutput(Item, frozen=True, kw_only=True, tag="function_call_output"):

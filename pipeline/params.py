@@ -23,7 +23,7 @@ NULL: Final = Null()
 """The JSON value null, said on purpose: `temperature=antiphon.NULL`. In a call, None means "not given"."""
 
 
-class CreateParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class CreateParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, repr_omit_defaults=True):
     """Create a response: the body of `POST /responses`. None means "not given", here and below.
 
     Source: OpenAI API reference, Responses › Create, and the types of its Python package 3.54, read 2026-11.
@@ -66,7 +66,7 @@ class CreateParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     user: str | None = None
 
 
-class GetParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class GetParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, repr_omit_defaults=True):
     """Retrieve a stored response, or resume its stream after an event: `GET /responses/{id}`."""
 
     response_id: str | None = None
@@ -76,19 +76,19 @@ class GetParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     include_obfuscation: bool | None = None
 
 
-class DeleteParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class DeleteParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, repr_omit_defaults=True):
     """Delete a stored response: `DELETE /responses/{id}`."""
 
     response_id: str | None = None
 
 
-class CancelParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class CancelParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, repr_omit_defaults=True):
     """Cancel a background response: `POST /responses/{id}/cancel`."""
 
     response_id: str | None = None
 
 
-class ListInputItemsParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ListInputItemsParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, repr_omit_defaults=True):
     """One page of a stored response's input: `GET /responses/{id}/input_items`."""
 
     response_id: str | None = None
@@ -99,7 +99,7 @@ class ListInputItemsParams(msgspec.Struct, frozen=True, kw_only=True, omit_defau
     include: list[str] | None = None
 
 
-class CompactParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class CompactParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, repr_omit_defaults=True):
     """Compact a conversation: the body of `POST /responses/compact`."""
 
     model: str | None = None
@@ -113,7 +113,7 @@ class CompactParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     image: dict[str, Any] | None = None
 
 
-class CountInputTokensParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class CountInputTokensParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, repr_omit_defaults=True):
     """Count the tokens of an input without asking the model: the body of `POST /responses/input_tokens`."""
 
     model: str | None = None

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 from .views import NO_KNOWN_TYPE, NoKnownType, Typed, optional, several
-from .wire import Lazy, Raw, Wire, family, many, one, open_union, raw_field
+from .wire import Elsewhere, Lazy, Raw, Wire, family, many, one, open_union, raw_field
 
 # --- annotations ----------------------------------------------------------------------------------------------------
 
@@ -145,6 +145,7 @@ class OutputText(Part, frozen=True, kw_only=True, tag="output_text"):
     annotations = Lazy(many(read_annotation))
     logprobs_json: Raw = raw_field("logprobs")
     logprobs = Lazy(several(Logprob))
+    parsed = Elsewhere("the response has it, as output_parsed")  # of OpenAI's package
 
 
 class Refusal(Part, frozen=True, kw_only=True, tag="refusal"):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 OutcomeKind = Literal["completed", "failed", "incomplete", "cancelled", "abandoned", "accepted"]
 
 
-class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+class Attempt(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
     """One exchange with a host. Times are seconds; `None` means: did not come to that.
 
     Args:
@@ -90,7 +90,7 @@ class StageTime(msgspec.Struct, frozen=True):
         )
 
 
-class Meta(msgspec.Struct, frozen=True, kw_only=True):
+class Meta(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
     """Facts of one call, on every reply and every error.
 
     Args:

@@ -97,7 +97,7 @@ class Dialect(Protocol):
         ...
 
 
-class Target(msgspec.Struct, frozen=True, kw_only=True):
+class Target(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
     """Whom the call goes to, in which format. Set by the Resolve stage.
 
     Args:

@@ -114,6 +114,13 @@ class Response(Returned, frozen=True, kw_only=True):
     usage = Lazy(optional(Usage))
     user: str | None = None
 
+    def __repr__(self) -> str:
+        # In the JSON the answer stands behind all that a host repeats of the request.
+        kinds, text = [item.type for item in self.output], self.output_text
+        shown = text if len(text) <= 300 else f"{text[:299]}…"
+        output = "" if set(kinds) <= {"message"} else f", output={kinds}"
+        return f"Response(id={self.id!r}, status={self.status!r}, model={self.model!r}{output}, output_text={shown!r})"
+
     @property
     def output_text(self) -> str:
         """All text of the model's messages, joined with nothing between; "" when there is none.

@@ -39,6 +39,7 @@ class Returned(Wire, _BesideSlot, frozen=True, kw_only=True):
 
     _object: ClassVar[str]
 
+    _request_id = Elsewhere("meta.request_id has it")  # of OpenAI's package
     _hidden_params = Elsewhere("meta has what LiteLLM hides: cost, headers, provider, attempts, times, dropped")
 
     @property

@@ -17,7 +17,7 @@ from .reply import Attempt, Dropped, Meta, Outcome, OutcomeKind
 from .response_fields import Usage
 
 
-class Signal(msgspec.Struct, frozen=True, kw_only=True):
+class Signal(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
     """Base of all signals.
 
     Args:

@@ -40,6 +40,9 @@ class TextDeltas:
         self._stream = stream
         self._whole = WholeText()
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._stream!r})"
+
     def __iter__(self) -> Iterator[str]:
         for event in self._stream:
             if isinstance(event, ev.OutputTextDelta):
@@ -67,6 +70,9 @@ class Partials:
         self._json = PartialJSON()
         self._text_at = -2  # the item whose text is being read
         self._skipped: set[int] = set()  # items that are not the answer
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._stream!r})"
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         for event in self._stream:

@@ -86,3 +86,7 @@ def __getattr__(name: str) -> Any:
 
         return Profile
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> tuple[str, ...]:
+    return (*__all__, "__all__", "__doc__", "__name__")

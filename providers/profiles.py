@@ -13,7 +13,7 @@ from ..pipeline.params import CreateParams
 from ..pipeline.wire import FIRST_USE
 
 
-class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, repr_omit_defaults=True):
     """What is particular in a family of models; the defaults hold for a model that nobody knows.
 
     Args:

@@ -12,7 +12,7 @@ Auth = Literal["bearer", "api-key", "x-api-key", "x-goog-api-key", "aws", "googl
 Feature = Literal["always", "tools", "structured_output", "reasoning"]
 
 
-class ChatFlags(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ChatFlags(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, repr_omit_defaults=True):
     """What is particular in a host's chat completions; the defaults are what most hosts do.
 
     Args:
@@ -78,7 +78,7 @@ class ChatFlags(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     unsupported: frozenset[str] = frozenset()
 
 
-class Preference(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Preference(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, repr_omit_defaults=True):
     """When another dialect than the row's first one loses less of what a call asks for.
 
     Args:
@@ -97,7 +97,7 @@ class Preference(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     why: str
 
 
-class Place(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Place(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, repr_omit_defaults=True):
     """Something that a host's address depends on, such as a region: a name in braces in `base_url` or a base path.
 
     Args:
@@ -113,7 +113,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     bases: dict[str, str] = {}
 
 
-class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, repr_omit_defaults=True):
     """One provider. A vendor that differs only by address and key is a row, not code.
 
     Args:

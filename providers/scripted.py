@@ -16,10 +16,11 @@ from ..pipeline.response import Response
 from ..pipeline.timeouts import Pace
 from ..pipeline.wire import encode, loads
 
-Answer: TypeAlias = str | Mapping[str, Any] | Response | Exception | Callable[[dict[str, Any]], Any]
+Answer: TypeAlias = str | Mapping[str, Any] | list[Any] | Response | Exception | Callable[[dict[str, Any]], Any]
 """One scripted answer.
 
 - text: the model's message;
+- an item, as `function_call` and `message` make them, or a list of items: the response's output;
 - a mapping with "body": an HTTP answer, e.g. {"status": 429, "headers": {...}, "body": {}};
 - another mapping: fields of the response, e.g. {"output": [...], "status": "incomplete"};
 - a Response: itself; an exception: raised where the network would fail;
@@ -92,7 +93,7 @@ class ScriptedHost:
         if isinstance(answer, Response):
             return answer
         number = next(self._ids)
-        fields: dict[str, Any] = {"output": [message(answer)]} if isinstance(answer, str) else dict(answer)
+        fields = _fields(answer)
         text = answer if isinstance(answer, str) else str(fields.get("output", ""))
         used = {"input_tokens": len(str(body.get("input", "")).split()), "output_tokens": len(text.split())}
         usage = {
@@ -121,6 +122,15 @@ class ScriptedHost:
                 **fields,
             }
         )
+
+
+def _fields(answer: Any) -> dict[str, Any]:
+    """Return the fields of the response that an answer stands for."""
+    if isinstance(answer, str):
+        return {"output": [message(answer)]}
+    if isinstance(answer, list):
+        return {"output": answer}
+    return {"output": [answer]} if "type" in answer else dict(answer)
 
 
 def message(text: str, item_id: str = "msg_scripted") -> dict[str, Any]:

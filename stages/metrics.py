@@ -56,6 +56,9 @@ class Metrics:
         self._numbers: dict[str, dict[Labels, float]] = {name: {} for name in _NUMBERS}
         self._times: dict[str, dict[Labels, _Times]] = {name: {} for name in _TIMES}
 
+    def __repr__(self) -> str:
+        return f"Metrics(max_series={self._max_series}, prefix={self._prefix!r})"
+
     def __call__(self, signal: Signal) -> None:
         with self._lock:
             self._count(signal)

@@ -108,8 +108,16 @@ count_input_tokens: Final = Chain(
 )
 
 
+_PURPOSES: Final = ("agentic", "observed", "resilient")
+
+
+def __dir__() -> list[str]:
+    chains = [name for name, value in globals().items() if isinstance(value, Chain)]
+    return [*chains, *(name for name in _PURPOSES if name not in chains), "__doc__", "__name__"]
+
+
 def __getattr__(name: str) -> Chain:
-    if name not in ("agentic", "observed", "resilient"):
+    if name not in _PURPOSES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from . import purpose_presets
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 
 from ..pipeline.cassette import Base, CassetteFile, RecordingTransport
 from ..pipeline.errors import SetupError
+from ..pipeline.file_folder import check_folder
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request
 from ..pipeline.stage import Scope, Stage
@@ -23,7 +26,7 @@ class Record(Stage, frozen=True):
         path: the file, one JSON line an exchange; made anew by the first exchange of a client.
 
     Raises:
-        SetupError: there is no folder for it; when a client first runs the chain.
+        InvalidParameter: at the first call, when the file's folder is not there.
     """
 
     path: str
@@ -32,6 +35,7 @@ class Record(Stage, frozen=True):
     sets = ()
 
     def setup(self, scope: Scope) -> object:
+        check_folder(Path(self.path), f"cassette {self.path}", "path")
         return scope.shared(f"cassette:{self.path}", lambda: CassetteFile(self.path))
 
     async def __call__(self, request: Request, call_next: Handler) -> Reply:

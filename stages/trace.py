@@ -18,6 +18,7 @@ from typing import Any, overload
 import msgspec
 
 from ..pipeline.errors import AntiphonError, SetupError
+from ..pipeline.file_folder import check_folder
 from ..pipeline.reply import StageTime
 from ..pipeline.response_fields import Usage
 from ..pipeline.secret import mask
@@ -109,15 +110,19 @@ class Trace:
 
     Args:
         path: the file; made when the first call ends, appended to when it is there.
+
+    Raises:
+        InvalidParameter: the file's folder is not there.
     """
 
     wants_stage_times = True
 
     def __init__(self, path: str | Path) -> None:
+        self._file: int | None = None
         self._path = Path(path)
+        check_folder(self._path, f"trace {path}", "path")
         self._lock = threading.Lock()
         self._open: dict[str, _OpenCall] = {}
-        self._file: int | None = None
 
     def __call__(self, signal: Signal) -> None:
         match signal:
@@ -155,7 +160,8 @@ class Trace:
                 self._file = None
 
     def __del__(self) -> None:
-        self.close()
+        if self._file is not None:
+            self.close()
 
     def __repr__(self) -> str:
         return f"Trace({str(self._path)!r})"

@@ -98,9 +98,9 @@ def scripted(*answers: Answer, chain: Chain = presets.responses, **settings: Any
     machine are really asked; a request to one elsewhere raises NetworkForbidden, and is not sent.
 
     Args:
-        answers: text; fields of a response (`{"output": [function_call("f", {})]}`); an HTTP answer
-            (`{"status": 500, "body": ...}`); a Response; an exception to raise; or a function of the request's body
-            that returns one of these.
+        answers: text; an item (`function_call("f", {})`) or a list of them; fields of a response
+            (`{"output": [...], "status": "incomplete"}`); an HTTP answer (`{"status": 500, "body": ...}`); a Response;
+            an exception to raise; or a function of the request's body that returns one of these.
         chain: what the calls go through.
         settings: of `antiphon.Client`.
     """

@@ -16,9 +16,13 @@ HEAVY = ["httpx", "httpcore", "anyio", "asyncio", "structlog", "tenacity", "msgs
 
 def loaded_by(code: str) -> set[str]:
     """Return the modules that a fresh interpreter has after this code."""
-    script = f"{code}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True)
-    return set(json.loads(done.stdout.splitlines()[-1]))
+    return set(json.loads(run(f"{code}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))").splitlines()[-1]))
+
+
+def run(code: str) -> str:
+    """Return what a fresh interpreter prints."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    return done.stdout
 
 
 def test_importing_the_package_loads_nothing_else() -> None:
@@ -73,6 +77,22 @@ def test_a_star_import_works() -> None:
     exec("from antiphon import *", names)
 
     assert names["responses"] is antiphon.responses
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("errors", "RateLimitError"),
+        ("presets", "agentic"),
+        ("events", "OutputTextDelta"),
+        ("items", "FunctionCall"),
+        ("parts", "OutputText"),
+    ],
+)
+def test_a_public_module_is_imported_like_any_other(module: str, name: str) -> None:
+    assert "same" in run(
+        f"from antiphon.{module} import {name}\nimport antiphon\nif antiphon.{module}.{name} is {name}: print('same')"
+    )
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

@@ -17,7 +17,7 @@ from loopback import Connection, Server
 import antiphon
 from antiphon import AsyncOpenAI, OpenAI, presets
 from antiphon.pipeline.replay import replay
-from antiphon.providers.scripted import ScriptedHost, message
+from antiphon.providers.scripted import ScriptedHost, function_call, message
 
 PROGRAM = """
 from PACKAGE import OpenAI, RateLimitError
@@ -180,6 +180,22 @@ def test_other_providers_go_by_their_prefix_and_any_chain() -> None:
 def test_what_it_does_not_have_says_what_there_is() -> None:
     with pytest.raises(AttributeError, match="OpenAI has no 'chat' here; it has: responses"):
         _ = OpenAI().chat
+
+
+def test_names_of_the_official_objects_say_what_to_write_here() -> None:
+    client = OpenAI(http_client=ScriptedHost([function_call("f", {}), "Hello."]), api_key="k")
+    call, said = (client.responses.create(model="gpt-5", input="Hi") for _ in range(2))
+    message: Any = said.output[0]
+
+    for obj, name, move in (
+        (said, "_request_id", "meta.request_id"),
+        (message.content[0], "parsed", "output_parsed"),
+        (call.output[0], "parsed_arguments", "json.loads"),
+        (client.responses, "with_raw_response", "meta.headers"),
+        (AsyncOpenAI().responses, "with_streaming_response", "meta.headers"),
+    ):
+        with pytest.raises(AttributeError, match=f"no attribute '{name}'\n  hint: .*{move}"):
+            getattr(obj, name)
 
 
 def test_a_stream_must_be_entered() -> None:

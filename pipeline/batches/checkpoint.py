@@ -15,7 +15,8 @@ from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..errors import CallError, CheckpointMismatch, InvalidParameter, StoreLocked, StoreUnavailable
+from ..errors import CallError, CheckpointMismatch, StoreLocked, StoreUnavailable
+from ..file_folder import check_folder
 from ..stores.forks import watch_forks
 from ..stores.sqlite_file import SqliteLink
 from .fingerprint import Fingerprint, differences
@@ -50,10 +51,7 @@ class Checkpoint:
 
     def __init__(self, path: str | os.PathLike[str], chain: Chain, calls: RowCalls, *, retry_failed: bool) -> None:
         self.path = Path(path).absolute()
-        if not self.path.parent.is_dir():
-            raise InvalidParameter(
-                f"{self}: there is no folder {self.path.parent}", param="checkpoint", hint="make the folder first"
-            )
+        check_folder(self.path, str(self), "checkpoint")
         self._calls = calls
         self._text_format = chain.defaults.get("text_format")
         self._fingerprint = Fingerprint(chain, calls.common)

@@ -16,7 +16,7 @@ from ..secret import mask
 Translate: TypeAlias = "Callable[[dict[str, Any]], tuple[dict[str, Any], list[Dropped]]]"
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
+class Row(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
     """One row of a batch that is done.
 
     Args:

@@ -43,6 +43,9 @@ class Rows(Iterator[Row]):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._run!r})"
+
     def __del__(self) -> None:
         self._run.stop()
 
@@ -69,6 +72,9 @@ class AsyncRows(AsyncIterator[Row]):
         self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
     ) -> None:
         await self.aclose()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._run!r})"
 
     def __del__(self) -> None:
         self._run.stop()

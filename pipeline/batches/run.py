@@ -77,6 +77,11 @@ class Run:
         self._has_begun = False
         self._is_over = False
 
+    def __repr__(self) -> str:
+        if not self._has_begun:
+            return "not begun"
+        return f"{'over' if self._is_over else 'under way'}, {self._index}"
+
     async def next(self) -> Row | None:
         """Return the next row that is done, None when there is none left.
 

@@ -20,9 +20,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from ..errors import (
-    InvalidParameter,
-)
+from ..file_folder import check_folder
 from .forks import watch_forks
 from .sqlite_file import SqliteLink
 from .store import MAX_BYTES, Entry, check_keys, check_range, check_ttl, check_value, other_length, other_version
@@ -78,10 +76,7 @@ class SqliteStore:
         self.timeout_s = timeout_s
         self._now = now
         self._sweep_at = 0.0
-        if not self.path.parent.is_dir():
-            raise InvalidParameter(
-                f"store {self}: there is no folder {self.path.parent}", param="url", hint="make the folder first"
-            )
+        check_folder(self.path, f"store {self}", "url")
         self._reading = SqliteLink(self)
         self._writing = SqliteLink(self)
         watch_forks(self)

@@ -72,7 +72,17 @@ def test_every_command_has_help_with_examples_of_itself(name: str) -> None:
         (["tools", "no-such-program"], 1, "no-such-program"),
         (["probe", "scripted/echo", "steaming"], 2, 'did you mean "streaming"?'),
         (["replay", "none.jsonl"], 1, "error: cassette none.jsonl cannot be read"),
-        (["trace", "none.jsonl"], 1, "error: [Errno 2] No such file"),
+        (["replay", "none.jsonl", "--serve", "99999"], 2, "argument --serve: a port is from 0 to 65535, not 99999"),
+        (["trace", "none.jsonl"], 1, "error: trace none.jsonl cannot be read: No such file"),
+        (["trace", __file__, "-o", "/none/page.html"], 2, "error: page /none/page.html: there is no folder /none"),
+        (
+            ["run", "Hi", "-m", "scripted/echo", "--trace", "/none/t"],
+            2,
+            "error: trace /none/t: there is no folder /none",
+        ),
+        (["run", "Hi", "-m", "scripted/echo", "--record", "/none/r"], 2, "cassette /none/r: there is no folder /none"),
+        (["probe"], 2, "error: the following arguments are required: model\n"),
+        (["tools", f'"{sys.executable}" -c "while 1: pass"', "--timeout", "0.2"], 1, "within 0.2 s"),
     ],
     ids=lambda value: " ".join(value[:5]) if isinstance(value, list) else None,
 )

@@ -14,7 +14,7 @@ from hand_made import answer, sse, streamed_body, text_events
 from loopback import Connection, Server
 
 from antiphon import Chain, Client, Record, Replay, presets
-from antiphon.pipeline.errors import APIConnectionError, CassetteMiss, SetupError, StreamInterrupted
+from antiphon.pipeline.errors import APIConnectionError, CassetteMiss, InvalidParameter, SetupError, StreamInterrupted
 from antiphon.pipeline.replay import replay
 from antiphon.providers.scripted import ScriptedHost
 
@@ -191,7 +191,7 @@ def test_a_file_that_cannot_be_written_is_found_out_before_anything_is_asked(mod
     async def body() -> None:
         host = ScriptedHost(["Hello."])
         for path in (tmp_path / "no" / "run.jsonl", tmp_path):
-            with pytest.raises(SetupError, match="make the folder first"):
+            with pytest.raises(InvalidParameter, match="make the folder first|is a folder"):
                 await mode.call(Client(recording(path), transport=host).chain, "Hi", model="openai/m")
         assert host.requests == []
 

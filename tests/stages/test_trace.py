@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from conftest import Mode
 
-from antiphon import Observe, presets
+from antiphon import Observe, Record, presets
 from antiphon.__main__ import main
-from antiphon.pipeline.errors import BadRequestError, SetupError
+from antiphon.pipeline.errors import BadRequestError, InvalidParameter, SetupError
 from antiphon.pipeline.function_stages import stage
 from antiphon.pipeline.reply import Reply
 from antiphon.pipeline.request import Handler, Request
@@ -123,10 +123,21 @@ def test_calls_side_by_side_are_whole_lines(mode: Mode, tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_written_does_not_reach_the_call(tmp_path: Path) -> None:
-    client = scripted("Hello.", hooks=[Trace(tmp_path / "missing" / "run.jsonl")])
+    client = scripted("Hello.", hooks=[Trace(tmp_path)])
 
     assert client.responses("Hi", "openai/m").output_text == "Hello."
     assert client.hook_errors == 1
+
+
+def test_a_folder_that_is_not_there_is_said_before_any_call(tmp_path: Path) -> None:
+    path = tmp_path / "missing" / "run.jsonl"
+
+    with pytest.raises(InvalidParameter, match="there is no folder"):
+        Trace(path)
+    with scripted("Hello.", chain=presets.responses.before("dispatch", Record(str(path)))) as client:
+        with pytest.raises(InvalidParameter, match="there is no folder"):
+            client.responses("Hi", "openai/m")
+        assert client.requests == []
 
 
 def test_a_half_written_last_line_is_left_out_and_another_is_an_error(tmp_path: Path) -> None:
@@ -166,7 +177,7 @@ def test_the_command_writes_the_page(tmp_path: Path, capsys: pytest.CaptureFixtu
     scripted("Hello.", hooks=[Trace(path)]).responses("Hi", "openai/m")
 
     assert main(["trace", str(path)]) == 0
-    assert "run.html: 1 calls" in capsys.readouterr().out
+    assert "run.html: 1 call\n" in capsys.readouterr().out
     assert "const calls = [{" in (tmp_path / "run.html").read_text()
     assert main(["trace", str(path), "-o", str(tmp_path / "other.html")]) == 0
     assert (tmp_path / "other.html").read_bytes() == (tmp_path / "run.html").read_bytes()

@@ -39,6 +39,8 @@ def test_answers_come_in_turn_and_the_last_repeats(mode: Mode, streamed: bool) -
 
 ANSWERS: dict[str, Any] = {
     "text": "Hello.",
+    "item": message("Hello."),
+    "items": [message("Hel", "m1"), message("lo.", "m2")],
     "fields": {"output": [message("Hello.")]},
     "response": answer("Hello."),
     "function": lambda body: f"{body['input']}llo."[-6:].replace("Hillo.", "Hello."),

@@ -43,13 +43,16 @@ from antiphon import (
     Stage,
     Timeouts,
     Transform,
+    Usage,
     presets,
 )
+from antiphon.errors import RateLimitError
+from antiphon.events import OutputTextDelta
+from antiphon.items import FunctionCall, Message
 from antiphon.mcp import ToolInfo, ToolResult
-from antiphon.pipeline.events import OutputTextDelta
-from antiphon.pipeline.items import FunctionCall, Message
+from antiphon.parts import OutputText
 from antiphon.pipeline.response import DeletedResponse, InputTokens, ItemPage
-from antiphon.pipeline.response_fields import Usage
+from antiphon.presets import agentic
 from antiphon.testing import scripted
 
 # --- one call -----------------------------------------------------------------------------------------------------
@@ -66,6 +69,16 @@ for item in response.output:
     if item.type == "message":
         assert_type(item, Message)
 
+        for part in item.content:
+            if isinstance(part, OutputText):
+                assert_type(part.text, str)
+
+
+def spent(usage: Usage) -> int:
+    return usage.total_tokens
+
+
+assert_type(agentic, Chain)
 antiphon.responses([{"role": "user", "content": "Hi"}, *response.output], "openai/gpt-5", api_key=lambda: "k")
 antiphon.responses("Hi", "azure/mine", api_version="preview", timeout=Timeouts(total=30), drop="error")
 antiphon.responses("Hi", "openai/gpt-5", fallbacks=["xai/grok-4", {"model": "groq/x"}], use_cache="refresh")
@@ -285,7 +298,7 @@ assert_type(official.responses.parse(input="Hi", model="gpt-5", text_format=City
 
 try:
     antiphon.responses("Hi", model="openai/gpt-5")
-except antiphon.RateLimitError as error:
+except RateLimitError as error:
     assert_type(error.retry_after_s, float | None)
     assert_type(error.meta, Meta | None)
     print(error.wait)  # expect: attr-defined, reportAttributeAccessIssue
