@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from msgspec.structs import replace
 
+from .caller import NOBODY, Caller
 from .errors import StageError
 from .http import Headers
 from .params import Operation
@@ -60,6 +61,8 @@ class CallContext:
         scratch: stages' own notes, by any key of theirs; take `lock` around read-then-write.
         drive: runs a coroutine to its end in a sync call; unused in async ones.
         parent_id: id of the watched call inside which this one was made.
+        tenant: whose data stores keep apart.
+        trace: headers that carry the trace of whoever asked; empty for calls of this process.
         cost, cost_source: what the attempts have cost so far, see `add_cost`.
         propagator: what knows the headers that carry a trace on, see `trace_headers`.
         attach: makes the span of the call, or of this tool, the current one; returns what undoes that; see `inside`.
@@ -93,7 +96,9 @@ class CallContext:
         "states",
         "status",
         "target",
+        "tenant",
         "timeouts",
+        "trace",
         "traced_at",
         "unpriced",
         "upstream_id",
@@ -109,6 +114,8 @@ class CallContext:
         operation: Operation,
         timeouts: Timeouts,
         states: dict[int, object],
+        tenant: str | None = None,
+        caller: Caller = NOBODY,
         dry: bool = False,
     ) -> None:
         self.owner = owner
@@ -117,6 +124,8 @@ class CallContext:
         self.operation: Operation = operation
         self.timeouts = timeouts
         self.states = states
+        self.tenant = tenant if caller.tenant is None else caller.tenant
+        self.trace = caller.trace
         self.dry = dry
         self.started_at = runtime.now()
         self.ends_at = self.started_at + timeouts.total
@@ -142,7 +151,7 @@ class CallContext:
         self.attach: Callable[[str | None], Callable[[], None]] | None = None
         self.parent_id = surrounding.get()
         self._repeated_sinks: list[Sink] = []
-        self._id: str | None = None
+        self._id = caller.call_id
 
     @property
     def id(self) -> str:
@@ -287,6 +296,7 @@ class CallContext:
             operation=self.operation,
             timeouts=replace(self.timeouts, total=total_s),
             states=self.states,
+            tenant=self.tenant,
         )
         context._id = self.id
         context.sinks = self.sinks

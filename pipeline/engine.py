@@ -13,6 +13,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from .build import Built
+from .caller import NOBODY, Caller
 from .context import CallContext
 from .errors import AntiphonError, CallError, InvalidParameter, SetupError, UnknownKeyword, did_you_mean
 from .event_stream import EventStream
@@ -115,23 +116,33 @@ class Engine:
     # --- running ---------------------------------------------------------------------------------------------------
 
     def run(
-        self, chain: Chain, operation: Operation, keywords: dict[str, Any], dropped: Iterable[Dropped] = ()
+        self,
+        chain: Chain,
+        operation: Operation,
+        keywords: dict[str, Any],
+        dropped: Iterable[Dropped] = (),
+        caller: Caller = NOBODY,
     ) -> Reply:
         """Run a chain for one operation (sync)."""
         if self.blocking == "portal":
             portal = self._open_portal()
-            handler, request = self._prepare(chain, operation, keywords, self._async, portal.run)
+            handler, request = self._prepare(chain, operation, keywords, self._async, portal.run, caller)
             request.context.dropped.extend(dropped)
             return portal.run(_finish(handler, request, sync=True))
-        handler, request = self._prepare(chain, operation, keywords, self._sync, drive)
+        handler, request = self._prepare(chain, operation, keywords, self._sync, drive, caller)
         request.context.dropped.extend(dropped)
         return drive(_finish(handler, request, sync=True))
 
     async def arun(
-        self, chain: Chain, operation: Operation, keywords: dict[str, Any], dropped: Iterable[Dropped] = ()
+        self,
+        chain: Chain,
+        operation: Operation,
+        keywords: dict[str, Any],
+        dropped: Iterable[Dropped] = (),
+        caller: Caller = NOBODY,
     ) -> Reply:
         """Run a chain for one operation (async)."""
-        handler, request = self._prepare(chain, operation, keywords, self._async, _not_sync)
+        handler, request = self._prepare(chain, operation, keywords, self._async, _not_sync, caller)
         request.context.dropped.extend(dropped)
         return await _finish(handler, request, sync=False)
 
@@ -163,6 +174,7 @@ class Engine:
         keywords: dict[str, Any],
         runtime: Runtime,
         driver: Callable[[Coroutine[Any, Any, Any]], Any],
+        caller: Caller = NOBODY,
         *,
         dry: bool = False,
     ) -> tuple[Handler, Request]:
@@ -176,6 +188,8 @@ class Engine:
             operation=operation,
             timeouts=self.timeouts if timeout is None else Timeouts.of(timeout),
             states=built.states,
+            tenant=self.tenant,
+            caller=caller,
             dry=dry,
         )
         request = Request(operation=operation, params=params, options=options, context=context)
