@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import mcp as mcp
     from . import providers as providers
+    from . import serve as serve
     from . import testing as testing
     from .client import Client as Client
     from .mcp.registry import McpServers as McpServers
@@ -328,6 +329,7 @@ _MODULES = {
     "mcp": "mcp",
     "presets": "stages.presets",
     "providers": "providers",
+    "serve": "serve",
     "testing": "testing",
 }
 _WHERE = {**{name: home for home, names in _HOMES.items() for name in names}, **_MODULES}
