@@ -8,15 +8,16 @@ import argparse
 import ipaddress
 from typing import Any
 
-from ..client import Client
-from ..mcp.registry import McpServers
 from ..pipeline.errors import InvalidParameter, MissingExtra
 from ..pipeline.secret import FromEnv
 from ..serve import app
+from ..serve.application import client_for_callers
 from ..serve.callers import Keys
 from . import terminal
 from .arguments import add_chain_arguments, chain_named
 from .tool_servers import read_servers
+
+_LAST_ANSWERS_S = 10  # that answers have to end when the server is stopped
 
 EXAMPLES = """\
   antiphon serve
@@ -35,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="the variable with the key that callers send; TENANT=NAME, again and again, for keys that see their own only",
+        help="the variable with the key that callers send; TENANT=NAME, several times, keeps callers apart",
     )
     parser.add_argument(
         "--model", action="append", default=[], metavar="MODEL", help="a model that callers may ask for (default: any)"
@@ -55,11 +56,10 @@ def run(options: argparse.Namespace) -> int:
         )
     uvicorn = _uvicorn()
     chain = chain_named(options.chain, options.allow_import)
-    servers = McpServers(read_servers(options.tool), allow_loopback=False)
-    client = Client(chain, mcp_servers=servers, state_store=options.store)
+    client = client_for_callers(chain, read_servers(options.tool), options.store)
     served = app(client, keys=keys, models=options.model, closes=True)
     terminal.say(f"serving chain {chain.name} for {'callers with a key' if keys else 'this machine'}")
-    uvicorn.run(served, host=options.host, port=options.port, lifespan="on")
+    uvicorn.run(served, host=options.host, port=options.port, lifespan="on", timeout_graceful_shutdown=_LAST_ANSWERS_S)
     return 0
 
 

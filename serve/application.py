@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from ..client import Client
 from ..mcp.registry import McpServers
+from ..mcp.server import McpServer
 from ..pipeline.caller import Caller
 from ..pipeline.chain import Chain
 from ..pipeline.errors import SetupError
@@ -180,8 +181,7 @@ class Application:
         if isinstance(self._served, Client) or self._served.own_engine is not None:
             return self._served_chain()
         if self._made is None:
-            # What a caller names as a server of tools must not lead to this machine.
-            self._made = Client(self._served, mcp_servers=McpServers({}, allow_loopback=False))
+            self._made = client_for_callers(self._served)
         return self._made.chain
 
     async def _live(self, receive: Receive, send: Send) -> None:
@@ -197,6 +197,14 @@ class Application:
                     await self._served.aclose()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
+
+
+def client_for_callers(chain: Chain, servers: Mapping[str, McpServer] = {}, store: str | None = None) -> Client:
+    """Return a client for the calls of strangers: what they name as a server of tools cannot lead to this machine."""
+    registry = McpServers(servers, allow_loopback=False)
+    client = Client(chain, mcp_servers=registry, state_store=store)
+    client.engine.shared("mcp_servers", lambda: registry)  # so that it is closed with the client
+    return client
 
 
 def _model(name: str) -> dict[str, object]:
