@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
@@ -39,7 +39,7 @@ class Answered:
     @property
     def events(self) -> list[dict[str, Any]]:
         """The data of the events, which bear the names of their types."""
-        found = []
+        found: list[dict[str, Any]] = []
         for frame in self.body.decode().split("\n\n"):
             lines = frame.split("\n")
             if frame and not frame.startswith(":"):
@@ -76,7 +76,7 @@ class Visit:
         self.answer = Answered()
         self._on_part = on_part
         self._left = anyio.Event()
-        self.scope = {
+        self.scope: dict[str, Any] = {
             "type": "http",
             "method": method,
             "path": unquote(path),
@@ -91,14 +91,14 @@ class Visit:
         """Break the connection."""
         self._left.set()
 
-    async def receive(self) -> dict[str, Any]:
+    async def receive(self) -> MutableMapping[str, Any]:
         if self._chunks and not self._left.is_set():
             body = self._chunks.pop(0)
             return {"type": "http.request", "body": body, "more_body": bool(self._chunks)}
         await self._left.wait()
         return {"type": "http.disconnect"}
 
-    async def send(self, message: dict[str, Any]) -> None:
+    async def send(self, message: MutableMapping[str, Any]) -> None:
         await anyio.lowlevel.checkpoint()
         if message["type"] == "http.response.start":
             assert not self.answer.status
@@ -126,12 +126,13 @@ async def ask(app: App, method: str, target: str, body: Any = None, **settings: 
 
 async def live(app: App, *messages: str) -> list[str]:
     """Run the app's lifespan through these messages, e.g. "startup"; return what it says."""
-    waiting, said = [f"lifespan.{name}" for name in messages], []
+    waiting = [f"lifespan.{name}" for name in messages]
+    said: list[str] = []
 
-    async def receive() -> dict[str, Any]:
+    async def receive() -> MutableMapping[str, Any]:
         return {"type": waiting.pop(0)}
 
-    async def send(message: dict[str, Any]) -> None:
+    async def send(message: MutableMapping[str, Any]) -> None:
         said.append(message["type"])
 
     await app({"type": "lifespan"}, receive, send)

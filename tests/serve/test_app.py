@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from typing import Any
 
 import pytest
@@ -23,10 +23,15 @@ TOOL = {"type": "function", "name": "f", "parameters": {"type": "object"}, "stri
 
 def test_a_call_is_answered_as_the_chain_answers(served: Run, streamed: bool) -> None:
     client = scripted({"output": [function_call("f", {"a": [1, "ü"]})]})
-    call = {"model": "openai/m", "input": [{"role": "user", "content": "Hi ü"}], "tools": [TOOL], "temperature": None}
+    call: dict[str, Any] = {
+        "model": "openai/m",
+        "input": [{"role": "user", "content": "Hi ü"}],
+        "tools": [TOOL],
+        "temperature": None,
+    }
 
     async def body() -> Any:
-        alone = await client.aresponses(**{**call, "temperature": None})
+        alone = await client.aresponses(**call)
         return alone, await ask(app(client), "POST", "/v1/responses", {**call, "stream": streamed})
 
     alone, answered = served(body)
@@ -49,7 +54,7 @@ def test_stored_responses_are_served(served: Run) -> None:
     served_app = app()
 
     async def body() -> list[Any]:
-        call = {"model": "scripted/echo", "input": "One two three.", "background": True, "stream": True}
+        call: dict[str, Any] = {"model": "scripted/echo", "input": "One two three.", "background": True, "stream": True}
         begun = await ask(served_app, "POST", "/v1/responses", call)
         path = f"/v1/responses/{begun.events[0]['response']['id']}"
         found = [
@@ -77,7 +82,7 @@ def test_compact_and_count_are_served(served: Run) -> None:
     client = scripted({"object": "response.input_tokens", "input_tokens": 7})
 
     async def body() -> Any:
-        call = {"model": "openai/m", "input": "Hi"}
+        call: dict[str, Any] = {"model": "openai/m", "input": "Hi"}
         return (
             await ask(app(client), "POST", "/v1/responses/input_tokens", call),
             await ask(app(), "POST", "/v1/responses/compact", {**call, "model": "scripted/echo"}),
@@ -121,7 +126,13 @@ def test_the_chain_decides_what_a_call_may_leave_out(served: Run) -> None:
 
 def test_what_does_not_reach_the_host_is_named(served: Run, streamed: bool) -> None:
     chain = presets.responses.bind(api_key="k")
-    call = {"model": "groq/m", "input": "Hi", "safety_identifier": "x", "store": True, "stream": streamed}
+    call: dict[str, Any] = {
+        "model": "groq/m",
+        "input": "Hi",
+        "safety_identifier": "x",
+        "store": True,
+        "stream": streamed,
+    }
 
     async def body() -> Any:
         return await ask(app(scripted("Hello.", chain=chain)), "POST", "/v1/responses", call)
@@ -131,7 +142,7 @@ def test_what_does_not_reach_the_host_is_named(served: Run, streamed: bool) -> N
 
 def test_options_are_taken_where_they_are_opened(served: Run) -> None:
     client = scripted("Hello.")
-    call = {"model": "openai/m", "input": "Hi"}
+    call: dict[str, Any] = {"model": "openai/m", "input": "Hi"}
 
     async def body() -> list[Any]:
         opened = app(client, options=("extra_body",), unknown="extra_body")
@@ -154,7 +165,7 @@ def test_options_are_taken_where_they_are_opened(served: Run) -> None:
 
 def test_a_mount_and_the_lifespan_of_a_server(served: Run) -> None:
     served_app, own = app(), Client()
-    call = {"model": "scripted/echo", "input": "Hi"}
+    call: dict[str, Any] = {"model": "scripted/echo", "input": "Hi"}
 
     async def body() -> None:
         assert await live(served_app, "startup", "shutdown") == [
@@ -176,10 +187,10 @@ def test_a_mount_and_the_lifespan_of_a_server(served: Run) -> None:
 def test_a_websocket_is_refused(served: Run) -> None:
     said: list[Any] = []
 
-    async def receive() -> dict[str, Any]:
+    async def receive() -> MutableMapping[str, Any]:
         return {"type": "websocket.connect"}
 
-    async def send(message: dict[str, Any]) -> None:
+    async def send(message: MutableMapping[str, Any]) -> None:
         said.append(message["type"])
 
     async def body() -> None:
@@ -210,7 +221,7 @@ def test_the_callers_trace_is_the_parent(served: Run) -> None:
     assert answered.headers["x-request-id"] in (span.attributes or {}).values()
 
 
-CALL = {"model": "openai/m", "input": "Hi"}
+CALL: dict[str, Any] = {"model": "openai/m", "input": "Hi"}
 
 
 @pytest.mark.parametrize(

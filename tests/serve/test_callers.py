@@ -14,7 +14,7 @@ from antiphon import Client, FromEnv, MissingKey, Secret, SetupError, presets
 from antiphon.serve import Application, app
 
 Run = Callable[..., Any]
-CALL = {"model": "scripted/echo", "input": "Hi"}
+CALL: dict[str, Any] = {"model": "scripted/echo", "input": "Hi"}
 
 
 def bearer(key: str) -> list[tuple[str, str]]:
@@ -106,7 +106,7 @@ def test_no_tenant_sees_what_is_anothers(served: Run, model: str, monkeypatch: p
     host = TalkingHost()
     client = Client(presets.responses.bind(api_key="k"), transport=host)
     served_app = app(client, keys={"acme": ["a", "a2"], "zeta": "z"})
-    call = {"model": model, "input": "say A"}
+    call: dict[str, Any] = {"model": model, "input": "say A"}
 
     async def asked(key: str, method: str, target: str, body: Any = None) -> Answered:
         return await ask(served_app, method, target, body, headers=bearer(key))
@@ -147,7 +147,7 @@ def test_a_cache_and_a_budget_are_each_tenants_own(served: Run, monkeypatch: pyt
     chain = presets.responses.before("retry", antiphon.Budget(tokens=1), antiphon.Cache())
     client = antiphon.testing.scripted("Hello.", chain=chain)
     served_app = app(client, keys={"acme": "a", "zeta": "z"})
-    call = {"model": "openai/m", "input": "Hi"}
+    call: dict[str, Any] = {"model": "openai/m", "input": "Hi"}
 
     async def body() -> list[int]:
         return [

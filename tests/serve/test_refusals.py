@@ -20,7 +20,7 @@ from antiphon.serve.refusal import refusal_of
 from antiphon.testing import http_error, scripted
 
 Run = Callable[..., Any]
-CALL = {"model": "openai/m", "input": "Hi"}
+CALL: dict[str, Any] = {"model": "openai/m", "input": "Hi"}
 SECRET = "sk-secret0123456789abcdef"
 NO_REPEATS = presets.responses.with_(retry={"attempts": 1})
 
@@ -108,7 +108,7 @@ def test_a_hosts_error_is_the_callers_where_it_is_about_the_call(served: Run, st
     client = scripted(limited, http_error(422, "no such tool", code="bad_tool"), chain=NO_REPEATS)
 
     async def asked() -> list[Any]:
-        call = {**CALL, "stream": streamed}
+        call: dict[str, Any] = {**CALL, "stream": streamed}
         return [await ask(app(client), "POST", "/v1/responses", call) for _ in range(2)]
 
     slow, wrong = served(asked)
@@ -206,7 +206,7 @@ def test_a_callers_own_key_that_is_refused_is_the_callers_to_know(served: Run) -
     client = scripted(http_error(401, "bad key"))
 
     async def asked() -> Any:
-        call = {**CALL, "api_key": "mine"}
+        call: dict[str, Any] = {**CALL, "api_key": "mine"}
         return await ask(app(client, options=("api_key",)), "POST", "/v1/responses", call)
 
     answered = served(asked)

@@ -57,11 +57,11 @@ def test_clients_of_every_kind_go_through_the_chain() -> None:
             events = list(client.responses.create(model="openai/m", input="Hi", stream=True))
             raw = client.responses.with_raw_response.create(model="openai/m", input="Hi")
         with Client() as ours:
-            call = {"model": "openai/openai/m", "api_base": f"{url}/v1", "api_key": "k"}
+            call: dict[str, Any] = {"model": "openai/openai/m", "api_base": f"{url}/v1", "api_key": "k"}
             through = ours.responses("Hi", **call)
             streamed = "".join(ours.responses("Hi", stream=True, **call).text)
         with pytest.raises(antiphon.AuthenticationError, match="the key is wrong"):
-            antiphon.responses("Hi", **{**call, "api_key": "other"})
+            antiphon.responses("Hi", "openai/m", api_base=call["api_base"], api_key="other")
     assert [plain.output_text, events[-1].response.output_text, through.output_text, streamed] == ["One two."] * 4  # type: ignore[union-attr]
     assert raw.headers["x-request-id"].startswith("call_")
     assert seen == ["call:completed"] * 5
@@ -80,7 +80,12 @@ def test_an_app_is_mounted_in_another() -> None:
 def test_a_client_that_hangs_up_stops_the_model() -> None:
     seen: list[str] = []
     ended = threading.Event()
-    chain = presets.responses.before(0, antiphon.Observe(on_call_end=lambda end: (seen.append(end.kind), ended.set())))
+
+    def end(signal: antiphon.CallEnded) -> None:
+        seen.append(signal.kind)
+        ended.set()
+
+    chain = presets.responses.before(0, antiphon.Observe(on_call_end=end))
     slow = faulty(Fault(answer="word " * 2000, pause_s=0.01), chain=chain)
     with slow, serving(app(slow)) as url:
         connection = http.client.HTTPConnection(url.removeprefix("http://"))

@@ -19,7 +19,7 @@ from antiphon.serve import app
 from antiphon.serve.event_answer import frame
 
 Run = Callable[..., Any]
-CALL = {"input": "Hi", "stream": True}
+CALL: dict[str, Any] = {"input": "Hi", "stream": True}
 
 
 class Waiting(Source):
