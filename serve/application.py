@@ -64,7 +64,7 @@ def app(
         MissingKey: a variable that a `FromEnv` names is not set.
         ChainError: the chain cannot run.
     """
-    if not isinstance(served, Client | Chain):
+    if not isinstance(served, Client | Chain):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise SetupError(
             f"serve.app got a {type(served).__name__}; a client or a chain is expected",
             hint="serve.app(antiphon.presets.responses)",

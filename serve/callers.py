@@ -8,7 +8,7 @@ import inspect
 import ipaddress
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from ..pipeline.chain import Chain
 from ..pipeline.errors import SetupError
@@ -87,14 +87,13 @@ class Callers:
             SetupError: `authorize` returned something else than text or None.
         """
         if self._authorize is not None:
-            found = self._authorize(exchange.headers)
+            found: Any = self._authorize(exchange.headers)
             tenant = await found if inspect.isawaitable(found) else found
             if tenant is None:
                 raise Refused(401, "the credentials are wrong", code="invalid_api_key", headers=_UNKNOWN)
             if not isinstance(tenant, str) or not tenant:
-                raise SetupError(
-                    f"authorize returned {type(tenant).__name__}; the name of a tenant or None is expected"
-                )
+                what = "empty text" if tenant == "" else type(tenant).__name__
+                raise SetupError(f"authorize returned {what}; the name of a tenant or None is expected")
             return tenant
         if self._known is not None:
             return self._by_key(exchange.headers)
@@ -119,8 +118,8 @@ class Callers:
         return found[1]
 
 
-def _digests(keys: Keys) -> tuple[tuple[bytes, str | None], ...]:
-    """Return the digest of each key with its tenant."""
+def _digests(keys: object) -> tuple[tuple[bytes, str | None], ...]:
+    """Return the digest of each key with its tenant. Raises SetupError for what does not say who calls."""
     if isinstance(keys, str | Secret | FromEnv):
         return ((_digest_of(keys, "keys"), None),)
     if not isinstance(keys, Mapping):

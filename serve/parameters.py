@@ -168,8 +168,9 @@ def _check_ids(keywords: Mapping[str, Any]) -> None:
     conversation = keywords.get("conversation")
     if is_hosts_conversation(conversation):
         raise NotFoundError(f"there is no conversation {str(conversation)[:100]!r}", status=404, param="conversation")
-    items = keywords.get("input")
-    for index, item in enumerate(items if isinstance(items, list) else ()):
+    given = keywords.get("input")
+    items: list[Any] = given if isinstance(given, list) else []
+    for index, item in enumerate(items):
         if isinstance(item, Mapping) and (item.get("type") == "item_reference" or item.keys() - {"type"} == {"id"}):
             raise InvalidParameter(
                 f"input[{index}] only names an item, which is not taken here; send the item itself", param="input"

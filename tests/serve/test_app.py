@@ -215,6 +215,7 @@ def test_the_callers_trace_is_the_parent(served: Run) -> None:
 
     answered = served(body)
     (span,) = exporter.get_finished_spans()
+    assert span.context is not None
     assert span.context.trace_id == 0x0AF7651916CD43DD8448EB211C80319C
     assert span.parent is not None
     assert span.parent.span_id == 0xB7AD6B7169203331
