@@ -10,7 +10,7 @@ import msgspec
 
 from ..pipeline.caller import Caller
 from ..pipeline.chain import Chain
-from ..pipeline.errors import AntiphonError
+from ..pipeline.errors import AntiphonError, StageError
 from ..pipeline.event_stream import EventStream
 from ..pipeline.params import Operation
 from ..pipeline.reply import Dropped
@@ -72,6 +72,9 @@ class Call:
             if isinstance(reply, EventStream):
                 await self._events.relay(reply, headers)
             else:
+                await self._events.take_turn()
+                if self._exchange.has_begun:
+                    raise StageError("the chain answered a streamed call by a plain reply")
                 await self._exchange.answer(200, reply.raw, headers)
         except Gone:
             pass
@@ -80,6 +83,7 @@ class Call:
 
     async def _fail(self, error: Exception) -> None:
         refusal = told(error, self._exchange.id, callers_key=self._settings.callers_key)
+        await self._events.take_turn()
         if self._exchange.has_begun:
             await self._events.fail(refusal, error.response if isinstance(error, AntiphonError) else None)
         else:

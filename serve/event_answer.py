@@ -50,7 +50,7 @@ class EventAnswer:
         self._runtime = runtime
         self._keepalive_s = keepalive_s
         self._quiet_since = runtime.now()
-        self._is_sending = False  # something else than a comment
+        self._is_sending = False  # something else than a comment, which has to wait
         self._commenting: Event | None = None  # set when the comment that is on its way has gone
         self._last: ev.Event | None = None
 
@@ -81,6 +81,12 @@ class EventAnswer:
             said = {"type": "response.failed", "response": failed}
         data = encode({**said, "sequence_number": number})
         await self._end(b"event: %b\ndata: %b\n\n" % (str(said["type"]).encode(), data))
+
+    async def take_turn(self) -> None:
+        """Keep comments back from here on, and let the one that is on its way go first."""
+        self._is_sending = True
+        if self._commenting is not None:
+            await self._commenting.wait()
 
     async def keep_alive(self) -> None:
         """Send a comment whenever nothing else was sent for long. Does not return.
@@ -113,22 +119,19 @@ class EventAnswer:
             done.set()
 
     async def _begin(self, headers: Iterable[tuple[str, str]]) -> None:
-        if self._commenting is not None:
-            await self._commenting.wait()
+        await self.take_turn()
         if not self._exchange.has_begun:
             await self._exchange.begin(200, (*_HEADERS, *headers))
+        self._is_sending = False
 
     async def _send(self, data: bytes) -> None:
-        if self._commenting is not None:
-            await self._commenting.wait()
-        self._is_sending = True
+        await self.take_turn()
         await self._exchange.send(data)
         self._is_sending = False
         self._quiet_since = self._runtime.now()
 
     async def _end(self, data: bytes = b"") -> None:
-        if self._commenting is not None:
-            await self._commenting.wait()
+        await self.take_turn()
         await self._exchange.end(data)
 
     async def _next(self, stream: EventStream) -> list[ev.Event]:

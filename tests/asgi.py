@@ -76,6 +76,7 @@ class Visit:
         self.answer = Answered()
         self._on_part = on_part
         self._left = anyio.Event()
+        self._is_sending = False
         self.scope: dict[str, Any] = {
             "type": "http",
             "method": method,
@@ -99,7 +100,13 @@ class Visit:
         return {"type": "http.disconnect"}
 
     async def send(self, message: MutableMapping[str, Any]) -> None:
+        assert not self._is_sending, "two tasks send at once, which servers do not promise to bear"
+        self._is_sending = True
         await anyio.lowlevel.checkpoint()
+        await self._take(message)
+        self._is_sending = False
+
+    async def _take(self, message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
             assert not self.answer.status
             self.answer.status = message["status"]

@@ -150,6 +150,26 @@ def test_silence_is_broken_by_comments(served: Run) -> None:
     assert seen == ["call:completed"]
 
 
+@pytest.mark.parametrize("slow", [b": keep-alive", b"event: response.created"], ids=["comment", "event"])
+def test_a_comment_and_an_event_are_never_sent_at_once(served: Run, slow: bytes) -> None:
+    seen: list[str] = []
+
+    async def body() -> Visit:
+        source = Waiting(*one_by_one(text_events("One", " two")), first=3)
+
+        async def read(visit: Visit, part: bytes) -> None:
+            if part.startswith(slow):
+                source.go.set()
+                await anyio.sleep(0.005)  # many times as long as the next event or comment takes to be due
+
+        return await visited(
+            app(Client(chain_of(source, seen)), keepalive_s=0.0005), Visit("POST", "/v1/responses", CALL, on_part=read)
+        )
+
+    assert served(body).answer.events[-1]["type"] == "response.completed"
+    assert seen == ["call:completed"]
+
+
 def test_a_model_that_thinks_long_gets_its_head_early_and_may_still_fail(served: Run) -> None:
     async def body() -> Visit:
         heard = anyio.Event()
