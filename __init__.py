@@ -16,10 +16,11 @@ model on this machine. Where to begin:
     Observe, CallEnded, …       hooks, and the signals that they get
     tool, McpServers            functions and MCP servers that the model may use
     RateLimitError, …           errors, all an AntiphonError; errors.__doc__ draws their tree
+    serve.app                   a chain as an HTTP endpoint, for any OpenAI client
     testing.scripted            answers from a script, for tests
 
-More names are in `antiphon.errors`, `antiphon.mcp`, `antiphon.providers` and `antiphon.testing`. The pages are in the
-folder docs of the source, beginning with docs/index.md.
+More names are in `antiphon.errors`, `antiphon.mcp`, `antiphon.providers`, `antiphon.serve` and `antiphon.testing`. The
+pages are in the folder docs of the source, beginning with docs/index.md.
 
 Nothing is loaded before it is used: importing this module imports no other.
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
 
 from ..client import Client
@@ -105,7 +106,8 @@ class Application:
         """Serve one connection, as an ASGI server asks for it."""
         match scope["type"]:
             case "http":
-                await self._serve(scope, receive, send)
+                with contextlib.suppress(Gone):
+                    await self._serve(scope, receive, send)
             case "lifespan":
                 await self._live(receive, send)
             case "websocket":
@@ -137,7 +139,7 @@ class Application:
             body = await self._body(exchange)
             keywords = self._parameters.of(route, exchange.query, body)
         except Gone:
-            return
+            raise
         except Exception as error:
             refusal = told(error, exchange.id, callers_key=self._settings.callers_key)
             await exchange.answer(refusal.status, refusal.body(), refusal.headers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -79,7 +80,8 @@ class Call:
         except Gone:
             pass
         except Exception as error:
-            await self._fail(error)
+            with contextlib.suppress(Gone):
+                await self._fail(error)
 
     async def _fail(self, error: Exception) -> None:
         refusal = told(error, self._exchange.id, callers_key=self._settings.callers_key)
