@@ -42,9 +42,9 @@ class Budget(Stage, frozen=True):
     Args:
         tokens: how many tokens may be used, input and output together.
         dollars: how many US dollars.
-        per: whose budget it is: "client" one for all calls of a tenant, "call" one for each call with its rounds and attempts,
-            the place of a parameter, e.g. "metadata.user_id" or "user", one for each of its values, or a function that
-            takes the request and returns a name. A call without a name is not counted.
+        per: whose budget it is: "client" one for all calls of a tenant, "call" one for each call with its rounds and
+            attempts, the place of a parameter, e.g. "metadata.user_id" or "user", one for each of its values, or a
+            function that takes the request and returns a name. A call without a name is not counted.
         window_s: how long a budget lasts, seconds: it is whole again when the clock has gone on by a multiple of it.
             None: it is used once.
         prices: as in Cost; without one, what hosts themselves say.

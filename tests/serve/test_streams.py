@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import anyio
 import pytest
 from asgi import Visit, ask
-from hand_made import Source, one_by_one, outcomes, streaming, text_events
+from hand_made import Source, one_by_one, outcomes, sse, streaming, text_events
+from loopback import Connection, Server
 
-from antiphon import APIConnectionError, Chain, Client, stage
+from antiphon import APIConnectionError, Chain, Client, presets, stage
 from antiphon.pipeline import events as ev
 from antiphon.pipeline.events import decode_event
 from antiphon.pipeline.reply import Reply
@@ -264,3 +266,30 @@ def test_a_connection_that_fails_while_it_is_written_to_is_nobodys_error(
     served(body)
     assert len(seen) == 1
     assert caplog.messages == []
+
+
+def test_the_hosts_connection_is_closed_when_the_client_leaves(served: Run) -> None:
+    seen: list[str] = []
+    left: list[bool] = []
+
+    def slow(connection: Connection) -> None:
+        assert connection.request() is not None
+        connection.begin_stream()
+        connection.send_chunk(sse(text_events("One", end=False)))
+        connection.wait_for_close()
+        left.append(True)
+
+    def leave(visit: Visit, part: bytes) -> None:
+        if b"output_text.delta" in part:
+            visit.leave()
+
+    async def body(url: str) -> None:
+        chain = presets.responses.before(0, outcomes(seen, "call")).bind(api_base=url, api_key="k", model="openai/m")
+        async with Client(chain, proxy=None) as client:
+            await visited(app(client), Visit("POST", "/v1/responses", CALL, on_part=leave))
+            assert not client.engine.runtime(is_async=True).tasks.running()  # type: ignore[attr-defined]
+
+    with Server(slow) as server:
+        served(partial(body, server.url))
+
+    assert (seen, left) == (["call:cancelled"], [True])
