@@ -200,6 +200,14 @@ def test_a_websocket_is_refused(served: Run) -> None:
     assert said == ["websocket.close"]
 
 
+def test_what_is_neither_a_request_nor_the_servers_life_is_an_error(served: Run) -> None:
+    async def body() -> None:
+        with pytest.raises(SetupError, match='"raw"'):
+            await app()({"type": "raw"}, None, None)  # type: ignore[arg-type]
+
+    served(body)
+
+
 def test_the_callers_trace_is_the_parent(served: Run) -> None:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -232,6 +240,8 @@ CALL: dict[str, Any] = {"model": "openai/m", "input": "Hi"}
         ({"unknown": "drop"}, "unknown is 'drop'"),
         ({"keys": ["a", "b"]}, "does not say whose data each key may see"),
         ({"keys": {}}, "nobody could call"),
+        ({"keys": {"": "a"}}, "a tenant that is no text"),
+        ({"keys": {"a": []}}, "nobody could call"),
         ({"keys": ""}, "keys is empty"),
         ({"keys": {"a": "same", "b": "same"}}, "two of the keys are the same"),
         ({"keys": "k", "authorize": lambda headers: "a"}, "both given"),

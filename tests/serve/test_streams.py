@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 from asgi import Visit, ask
-from hand_made import Source, one_by_one, outcomes, sse, streaming, text_events
+from hand_made import Source, answer, one_by_one, outcomes, sse, streaming, text_events
 from loopback import Connection, Server
 
 from antiphon import APIConnectionError, Chain, Client, presets, stage
@@ -195,6 +195,27 @@ def test_a_model_that_thinks_long_gets_its_head_early_and_may_still_fail(served:
             "sequence_number": 0,
         }
     ]
+
+
+@pytest.mark.parametrize("is_early", [False, True], ids=["in time", "too late"])
+def test_a_chain_that_does_not_stream_is_answered_as_long_as_that_is_possible(served: Run, is_early: bool) -> None:
+    async def body() -> Visit:
+        heard = anyio.Event()
+
+        @stage(terminal=True)
+        async def plain(request: Request, call_next: Handler) -> Reply:
+            if is_early:
+                await heard.wait()
+            return answer("Hello.")
+
+        visit = Visit("POST", "/v1/responses", CALL, on_part=lambda visit, part: heard.set())
+        return await visited(app(Client(Chain([plain])), keepalive_s=0.005 if is_early else None), visit)
+
+    got = served(body).answer
+    if is_early:
+        assert [event["type"] for event in got.events] == ["error"]
+    else:
+        assert got.json["output"][0]["content"][0]["text"] == "Hello."
 
 
 @pytest.mark.parametrize(
