@@ -388,7 +388,8 @@ class Chain(Batches):
             dropped: what an entry point already had to leave out; reported with the reply.
             caller: for whom an entry point makes the call.
         """
-        return self.engine.run(self, operation, self._with_defaults(operation, keywords), dropped, caller)
+        engine = self._engine or self.engine
+        return engine.run(self, operation, self._with_defaults(operation, keywords), dropped, caller)
 
     async def arun(
         self,

@@ -126,7 +126,7 @@ class Application:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         chain = self._chain()
-        exchange = Exchange(scope, receive, send, chain.engine.next_call_id())
+        exchange = Exchange(scope, receive, send, next(chain.engine.call_ids))
         try:
             route = route_of(exchange.method, exchange.path)
             if route.call == "health":

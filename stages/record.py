@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
-from ..pipeline.cassette import CassetteFile, RecordingTransport
+from ..pipeline.cassette import Base, CassetteFile, RecordingTransport
 from ..pipeline.errors import SetupError
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request
 from ..pipeline.stage import Scope, Stage
+from ..providers import catalog
+from ..providers.addresses import lasting_base
 
 
 class Record(Stage, frozen=True):
@@ -34,5 +36,6 @@ class Record(Stage, frozen=True):
         if target is None:
             raise SetupError("Record got a request without a target", hint="place it before Dispatch")
         file = context.state_of(self, CassetteFile)
-        transport = RecordingTransport(target.transport or context.runtime, context.runtime, file)
+        base = Base(target.base_url, lasting_base(catalog.find(target.provider), target))
+        transport = RecordingTransport(target.transport or context.runtime, context.runtime, file, base)
         return await call_next(request.replace(target=msgspec.structs.replace(target, transport=transport)))

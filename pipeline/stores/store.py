@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from ..errors import InvalidParameter, StoreValueTooLarge, did_you_mean
+from ..errors import InvalidParameter, StoreConflict, StoreValueTooLarge, did_you_mean
 from ..secret import MASK
 
 if TYPE_CHECKING:
@@ -90,6 +90,22 @@ class Store(Protocol):
     def close(self) -> None:
         """Give up connections and files. Idempotent; what was written stays, in memory too."""
         ...
+
+
+def other_version(key: str, expected: int | None, found: int) -> StoreConflict:
+    """Return the error of a write that expected another version."""
+    return StoreConflict(
+        f"store key {key!r}: version {expected} is expected and {found} is there", expected=expected or 0, found=found
+    )
+
+
+def other_length(key: str, expected: int | None, found: int) -> StoreConflict:
+    """Return the error of an append that expected another length of the log."""
+    return StoreConflict(
+        f"log of store key {key!r}: length {expected} is expected, and it has {found}",
+        expected=expected or 0,
+        found=found,
+    )
 
 
 def key_of(tenant: str | None, kind: str, id: str) -> str:
