@@ -518,7 +518,7 @@ SPEAKER = """
     import antiphon
     from antiphon import presets, stage
     from antiphon.pipeline import events as ev
-    from antiphon.pipeline.assembler import replay
+    from antiphon.pipeline.replay import replay
     from antiphon.pipeline.event_stream import EventStream
     from antiphon.pipeline.response import Response
     from antiphon.testing import message
