@@ -70,6 +70,8 @@ def app(
             f"serve.app got a {type(served).__name__}; a client or a chain is expected",
             hint="serve.app(antiphon.presets.responses)",
         )
+    if max_body_bytes < 1 or (keepalive_s is not None and not keepalive_s > 0):
+        raise SetupError(f"max_body_bytes is {max_body_bytes} and keepalive_s {keepalive_s}; both have to be over 0")
     chain = served.chain if isinstance(served, Client) else served.check()
     callers = Callers(keys, authorize, open_to_network=open_to_network)
     callers.check(chain)

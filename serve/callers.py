@@ -98,11 +98,7 @@ class Callers:
         if self._known is not None:
             return self._by_key(exchange.headers)
         if not self._is_open and not _is_local(exchange):
-            raise Refused(
-                403,
-                "this server has no keys, so it answers its own machine only",
-                code="not_local",
-            )
+            raise Refused(403, "this server has no keys, so it answers its own machine only", code="not_local")
         return None
 
     def _by_key(self, headers: Headers) -> str | None:

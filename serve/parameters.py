@@ -13,6 +13,7 @@ from ..pipeline.engine import ENGINE_OPTIONS
 from ..pipeline.errors import InvalidParameter, NotFoundError, SetupError, UnknownKeyword, did_you_mean
 from ..pipeline.params import NAMES, Operation
 from ..pipeline.wire import loads
+from ..providers import catalog
 from ..providers.local_model import SMOLLM2
 from ..providers.response_ids import is_hosts_conversation, names_its_tenant
 from .refusal import Refused
@@ -21,6 +22,9 @@ from .route import Route
 Unknown = Literal["error", "extra_body"]
 
 _PATH = frozenset({"response_id"})
+_OF_ANY_CALL = frozenset[str]().union(*NAMES.values())
+# Options that put into a request what nobody looks at here.
+_UNSEEN = frozenset({"extra_body", "extra_query"})
 # Fields of a query that are no text.
 _BOOLS = {"true": True, "false": False, "1": True, "0": False}
 _FLAGS, _NUMBERS, _LISTS = {"stream", "include_obfuscation"}, {"starting_after", "limit"}, {"include"}
@@ -49,6 +53,11 @@ class Parameters:
             raise SetupError(
                 f'options: no stage of chain "{chain.name}" reads "{missing[0]}"{did_you_mean(missing[0], known)}',
                 hint=f"its options: {', '.join(sorted(known))}",
+            )
+        if are_many and (unseen := sorted(self.options & _UNSEEN)):
+            raise SetupError(
+                f'options: the server has many tenants, and by "{unseen[0]}" one could name what is another\'s',
+                hint='leave it out; fields that are new to this library are taken with unknown="extra_body"',
             )
         if unknown not in ("error", "extra_body"):
             raise SetupError(f'unknown is {unknown!r}; "error" or "extra_body" is expected')
@@ -90,12 +99,10 @@ class Parameters:
                 keywords[name] = value
             elif name in self._closed:
                 raise UnknownKeyword(f'"{name}" is not taken from callers', param=name)
-            elif self._unknown == "extra_body":
+            elif self._unknown == "extra_body" and name not in _OF_ANY_CALL:
                 beside[name] = value
             else:
-                raise UnknownKeyword(
-                    f'there is no parameter "{name[:100]}"{did_you_mean(name, names)}', param=name[:100]
-                )
+                raise _unknown("parameter", name, names)
         if beside:
             keywords["extra_body"] = {**keywords.get("extra_body", {}), **beside}
         return keywords
@@ -103,11 +110,17 @@ class Parameters:
     def _check_model(self, model: object) -> None:
         if model is None:
             return
-        # A file of this machine is nothing that a caller should name.
-        is_file = str(model).startswith("local/") and model != f"local/{SMOLLM2}"
-        if model not in self.models if self.models else is_file:
+        is_served = model in self.models if self.models else not _is_file(model)
+        if not is_served:
             said = f'the model "{str(model)[:100]}" is not served here'
             raise Refused(404, said, code="model_not_found", param="model")
+
+
+def _is_file(model: object) -> bool:
+    """Tell whether a model is a file of this machine, which is nothing that a caller should name."""
+    provider, _, name = str(model).partition("/")
+    row = catalog.names().get(provider)
+    return row is not None and row.launcher == "local" and name != SMOLLM2
 
 
 def _unknown(kind: str, name: str, known: Iterable[str]) -> UnknownKeyword:

@@ -120,8 +120,7 @@ _ANSWERS: tuple[tuple[type[Exception], int, str, str | None], ...] = (
     (e.APIError, 502, "", None),
 )
 
-# Where the host's own status says more than the class, e.g. 422 of a BadRequestError or 529 of an overload.
-_OWN_STATUS = (e.APIStatusError,)
+# Of all others of a host, its own status says more than the class, e.g. 529 of an OverloadedError.
 _SETTLED = (e.AuthenticationError, e.BillingError)
 
 
@@ -140,7 +139,7 @@ def refusal_of(error: Exception, *, callers_key: bool = False) -> Refusal:
         return Refusal(500, _OURS, "server_error", headers=_NO_REPEAT, is_ours=True)
     _, status, code, message = found
     own = error.status or 0
-    if isinstance(error, _OWN_STATUS) and not isinstance(error, _SETTLED) and 400 <= own < 600:
+    if isinstance(error, e.APIStatusError) and not isinstance(error, _SETTLED) and 400 <= own < 600:
         status = own
     return Refusal(
         status,

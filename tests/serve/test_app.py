@@ -238,6 +238,8 @@ CALL: dict[str, Any] = {"model": "openai/m", "input": "Hi"}
     [
         ({"options": ("timeuot",)}, 'reads "timeuot"; did you mean "timeout"?'),
         ({"unknown": "drop"}, "unknown is 'drop'"),
+        ({"keepalive_s": 0}, "keepalive_s 0; both have to be over 0"),
+        ({"max_body_bytes": 0}, "max_body_bytes is 0"),
         ({"keys": ["a", "b"]}, "does not say whose data each key may see"),
         ({"keys": {}}, "nobody could call"),
         ({"keys": {"": "a"}}, "a tenant that is no text"),

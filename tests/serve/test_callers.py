@@ -91,6 +91,8 @@ def test_many_tenants_need_ids_that_say_whose_they_are(monkeypatch: pytest.Monke
     assert app(keys={"acme": ["old", "new"]})  # nobody to be kept apart from
     monkeypatch.setenv("ANTIPHON_ID_KEY", "i")
     assert app(keys=several)
+    with pytest.raises(SetupError, match='by "extra_body" one could name'):
+        app(keys=several, options=("timeout", "extra_body"))
     with pytest.raises(SetupError, match="no ResponseIds"):
         app(presets.responses.without("response_ids"), keys=several)
     with pytest.raises(MissingKey, match="NO_SUCH_KEY"):
@@ -105,7 +107,7 @@ def test_no_tenant_sees_what_is_anothers(served: Run, model: str, monkeypatch: p
     monkeypatch.setenv("ANTIPHON_ID_KEY", "i")
     host = TalkingHost()
     client = Client(presets.responses.bind(api_key="k"), transport=host)
-    served_app = app(client, keys={"acme": ["a", "a2"], "zeta": "z"})
+    served_app = app(client, keys={"acme": ["a", "a2"], "zeta": "z"}, unknown="extra_body")
     call: dict[str, Any] = {"model": model, "input": "say A"}
 
     async def asked(key: str, method: str, target: str, body: Any = None) -> Answered:
@@ -133,6 +135,8 @@ def test_no_tenant_sees_what_is_anothers(served: Run, model: str, monkeypatch: p
             {"input": [{"id": "msg_1"}]},
         ):
             assert (await asked("z", "POST", "/v1/responses", {**call, **other})).status in (400, 404)
+        beside = await asked("z", "POST", "/v1/responses/compact", {**call, "conversation": "conv_1"})
+        assert (beside.status, beside.error["code"]) == (400, "unknown_parameter")
         assert len(host.requests) == before  # no host was asked
         own_chat = await asked("z", "POST", "/v1/responses", {**call, "conversation": "chat-1", "input": "say B"})
         assert own_chat.status == 200
