@@ -5,7 +5,7 @@ BIN := $(abspath $(VENV))/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 # `make PIP_INSTALL="uv pip install -q --python .venv/bin/python" ...` is faster.
 PIP_INSTALL ?= $(PIP) install
-TREE := pyproject.toml $(wildcard *.py) $(shell find commands pipeline stages providers mcp testing -type d -not -name __pycache__)
+TREE := pyproject.toml $(wildcard *.py) $(shell find commands pipeline stages providers mcp serve testing -type d -not -name __pycache__)
 LOCK := $(BIN)/uv pip compile pyproject.toml -q --upgrade --python-version 3.11 --universal --generate-hashes --no-annotate --no-header
 
 # Without it, `python -m anything` at the root finds our mcp/ in place of the official SDK.

@@ -16,11 +16,12 @@ model on this machine. Where to begin:
     Observe, CallEnded, …       hooks, and the signals that they get
     tool, McpServers            functions and MCP servers that the model may use
     RateLimitError, …           errors, all an AntiphonError; errors.__doc__ draws their tree
+    serve.app                   a chain as an HTTP endpoint, for any OpenAI client
     testing.scripted            answers from a script, for tests
 
 More names are in `antiphon.errors`, `antiphon.events`, `antiphon.items`, `antiphon.parts`, `antiphon.mcp`,
-`antiphon.providers` and `antiphon.testing`. The pages are in the folder docs of the source, beginning with
-docs/index.md.
+`antiphon.providers`, `antiphon.serve` and `antiphon.testing`. The pages are in the folder docs of the source, beginning
+with docs/index.md.
 
 Nothing is loaded before it is used: importing this module imports no other.
 """
@@ -33,6 +34,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import mcp as mcp
     from . import providers as providers
+    from . import serve as serve
     from . import testing as testing
     from .client import Client as Client
     from .mcp.registry import McpServers as McpServers
@@ -337,6 +339,7 @@ _MODULES = {
     "parts": "pipeline.parts",
     "presets": "stages.presets",
     "providers": "providers",
+    "serve": "serve",
     "testing": "testing",
 }
 _WHERE = {**{name: home for home, names in _HOMES.items() for name in names}, **_MODULES}

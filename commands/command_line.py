@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "providers": "list the providers",
     "tools": "list the tools of an MCP server, and call one",
     "probe": "ask a host what it honours",
+    "serve": "serve a chain over HTTP, for any OpenAI client",
     "replay": "look at recorded exchanges, or serve them",
     "trace": "show a file that antiphon.Trace wrote",
 }

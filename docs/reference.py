@@ -61,6 +61,7 @@ PAGES = {
         ("pipeline.tool_function", "stages.tools", "mcp"),
     ),
     "stores.md": Page("Stores", "Where state is kept. See [Stores](../stores.md).", ("pipeline.stores",)),
+    "serve.md": Page("Serving", "A chain as an HTTP endpoint. See [Serve a chain](../serve.md).", ("serve",)),
     "errors.md": Page(
         "Errors",
         "The tree of errors. [Errors](../errors.md) has the cause and the next move of each.",
@@ -82,7 +83,7 @@ ALIASES = {
 }
 """Names that are neither class nor function, by the module that says what they are."""
 
-MODULES = {"tools.md": "mcp", "further.md": "providers", "calls.md": "testing"}
+MODULES = {"tools.md": "mcp", "further.md": "providers", "calls.md": "testing", "serve.md": "serve"}
 """Modules whose own public names stand on a page too."""
 
 

@@ -22,7 +22,7 @@ import msgspec
 from .errors import StoreConflict, StoreError
 from .stores.given import ask
 from .stores.memory import MemoryStore
-from .stores.store import Store, key_of
+from .stores.store import Store
 
 if TYPE_CHECKING:
     from .context import CallContext
@@ -93,16 +93,10 @@ _decode = msgspec.json.Decoder(Account).decode
 
 
 class Accounts:
-    """The accounts of one tenant in one store.
+    """The accounts in one store, by the keys that `key_of` makes."""
 
-    Args:
-        kind: what tells them apart from other things in the store.
-    """
-
-    def __init__(self, store: Store, tenant: str | None, kind: str) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
-        self._tenant = tenant
-        self._kind = kind
         self._lock = threading.Lock()
         self._said: dict[str, _Said] = {}
 
@@ -112,7 +106,7 @@ class Accounts:
         """Change an account by a function that may refuse; what was said of it is in it by then.
 
         Args:
-            name: whose account.
+            name: key of the account.
             change: takes the account and returns it changed, or as it is; called again when somebody was quicker.
             ttl_s: seconds until the account is forgotten, counted from its last change.
 
@@ -165,16 +159,15 @@ class Accounts:
                 newer.released |= said.released
 
     def _change(self, name: str, change: Callable[[Account], Account], ttl_s: float | None) -> None:
-        key = key_of(self._tenant, self._kind, name)
         while True:
-            (entry,) = self._store.read([key])
+            (entry,) = self._store.read([name])
             before = Account() if entry is None else _decode(entry.value)
             after = change(before.at(time.time()))
             if after == before:
                 return
             try:
                 value = msgspec.json.encode(after)
-                self._store.write(key, value, ttl_s=ttl_s, expect=0 if entry is None else entry.version)
+                self._store.write(name, value, ttl_s=ttl_s, expect=0 if entry is None else entry.version)
             except StoreConflict:
                 continue  # somebody was quicker, so somebody gets on
             return

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from .errors import APIConnectionError, APITimeoutError, CassetteMiss, SetupError
+from .errors import APIConnectionError, APITimeoutError, CassetteMiss, InvalidParameter, SetupError
 from .http import Exchange, Headers, HttpRequest, Transport
 from .runtime import Runtime
 from .secret import MASK, Secret, mask, mask_url
@@ -100,11 +100,13 @@ class CassetteFile:
         path: made anew, for its owner only, when the first exchange is added.
 
     Raises:
-        SetupError: there is no folder for it, or it is one: no answer shall be lost for that.
+        InvalidParameter: it is a folder: no answer shall be lost for that.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
+        if self.path.is_dir():
+            raise InvalidParameter(f"cassette {path}: it is a folder", param="path", hint="name a file in it")
         self._lock = threading.Lock()
         self._begun = False
 

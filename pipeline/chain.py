@@ -7,6 +7,7 @@ from types import FunctionType, MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, cast, overload
 
 from .batches.verbs import Batches
+from .caller import NOBODY, Caller
 from .errors import ChainError, MissingExtra, SetupError, did_you_mean
 from .event_stream import EventStream
 from .function_stages import stage as make_stage
@@ -388,20 +389,33 @@ class Chain(Batches):
 
         return explain(self.engine, self, _with_input(input, keywords), dict(self.defaults))
 
-    def run(self, operation: Operation, keywords: dict[str, Any], dropped: Iterable[Dropped] = ()) -> Reply:
+    def run(
+        self,
+        operation: Operation,
+        keywords: dict[str, Any],
+        dropped: Iterable[Dropped] = (),
+        caller: Caller = NOBODY,
+    ) -> Reply:
         """Run the chain for one operation (sync).
 
         Args:
             operation: which call of the API.
             keywords: API parameters and call options.
             dropped: what an entry point already had to leave out; reported with the reply.
+            caller: for whom an entry point makes the call.
         """
         engine = self._engine or self.engine
-        return engine.run(self, operation, self._with_defaults(operation, keywords), dropped)
+        return engine.run(self, operation, self._with_defaults(operation, keywords), dropped, caller)
 
-    async def arun(self, operation: Operation, keywords: dict[str, Any], dropped: Iterable[Dropped] = ()) -> Reply:
+    async def arun(
+        self,
+        operation: Operation,
+        keywords: dict[str, Any],
+        dropped: Iterable[Dropped] = (),
+        caller: Caller = NOBODY,
+    ) -> Reply:
         """Run the chain for one operation (async). As `run`."""
-        return await self.engine.arun(self, operation, self._with_defaults(operation, keywords), dropped)
+        return await self.engine.arun(self, operation, self._with_defaults(operation, keywords), dropped, caller)
 
     def _with_defaults(self, operation: Operation, keywords: dict[str, Any]) -> dict[str, Any]:
         """Add what is bound, but not the parameters of `create` that the operation does not have."""

@@ -58,6 +58,8 @@ class CallContext(msgspec.Struct, kw_only=True, eq=False):
         dry: True in `explain`: nothing is sent, stored or logged.
         started_at, ends_at: when the call began and when it must be over, on `runtime.now()`'s clock.
         parent_id: id of the watched call inside which this one was made.
+        tenant: whose data stores keep apart.
+        trace: headers that carry the trace of whoever asked; empty for calls of this process.
         scratch: stages' own notes, by any key of theirs; take `lock` around read-then-write.
         cost, cost_source: what the attempts have cost so far, see `add_cost`.
         propagator: what knows the headers that carry a trace on, see `trace_headers`.
@@ -71,6 +73,8 @@ class CallContext(msgspec.Struct, kw_only=True, eq=False):
     operation: Operation
     timeouts: Timeouts
     states: dict[int, object]
+    tenant: str | None = None
+    trace: Mapping[str, str] = {}
     dry: bool = False
     started_at: float = 0.0
     ends_at: float = 0.0
@@ -242,6 +246,7 @@ class CallContext(msgspec.Struct, kw_only=True, eq=False):
             operation=self.operation,
             timeouts=replace(self.timeouts, total=total_s),
             states=self.states,
+            tenant=self.tenant,
             sinks=self.sinks,
             target=self.target,
             propagator=self.propagator,

@@ -8,12 +8,13 @@ import itertools
 import os
 import threading
 import weakref
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from .async_runtime import AsyncRuntime
 from .build import Built
+from .caller import NOBODY, Caller
 from .context import CallContext
 from .driver import Portal, drive
 from .errors import AntiphonError, CallError, InvalidParameter, SetupError, UnknownKeyword, did_you_mean
@@ -112,30 +113,40 @@ class Engine:
         self._shared: dict[str, Any] = {}
         self._closers: list[Callable[[], object]] = []
         self._portal: Portal | None = None
-        self._prefix = os.urandom(6).hex()
-        self._count = itertools.count(1)
+        # Fresh ones, each of a random part of this engine and a running number.
+        self.call_ids: Iterator[str] = map(f"call_{os.urandom(6).hex()}%06x".__mod__, itertools.count(1))
         self._closed = False
 
     # --- running ---------------------------------------------------------------------------------------------------
 
     def run(
-        self, chain: Chain, operation: Operation, keywords: dict[str, Any], dropped: Iterable[Dropped] = ()
+        self,
+        chain: Chain,
+        operation: Operation,
+        keywords: dict[str, Any],
+        dropped: Iterable[Dropped] = (),
+        caller: Caller = NOBODY,
     ) -> Reply:
         """Run a chain for one operation (sync)."""
         if self.blocking == "portal":
             portal = self._open_portal()
-            handler, request, sinks = self._prepare(chain, operation, keywords, self._async, portal.run)
+            handler, request, sinks = self._prepare(chain, operation, keywords, self._async, portal.run, caller)
             request.context.dropped += dropped
             return portal.run(_finish(handler, request, sinks, sync=True))
-        handler, request, sinks = self._prepare(chain, operation, keywords, self._sync, drive)
+        handler, request, sinks = self._prepare(chain, operation, keywords, self._sync, drive, caller)
         request.context.dropped += dropped
         return drive(_finish(handler, request, sinks, sync=True))
 
     async def arun(
-        self, chain: Chain, operation: Operation, keywords: dict[str, Any], dropped: Iterable[Dropped] = ()
+        self,
+        chain: Chain,
+        operation: Operation,
+        keywords: dict[str, Any],
+        dropped: Iterable[Dropped] = (),
+        caller: Caller = NOBODY,
     ) -> Reply:
         """Run a chain for one operation (async)."""
-        handler, request, sinks = self._prepare(chain, operation, keywords, self._async, _not_sync)
+        handler, request, sinks = self._prepare(chain, operation, keywords, self._async, _not_sync, caller)
         request.context.dropped += dropped
         return await _finish(handler, request, sinks, sync=False)
 
@@ -167,6 +178,7 @@ class Engine:
         keywords: dict[str, Any],
         runtime: Runtime,
         driver: Callable[[Coroutine[Any, Any, Any]], Any],
+        caller: Caller = NOBODY,
         *,
         dry: bool = False,
     ) -> tuple[Handler, Request, tuple[Sink, ...]]:
@@ -174,13 +186,15 @@ class Engine:
         params, options = split_keywords(operation, keywords, built.options, chain.name)
         timeout = options.get("timeout")
         context = CallContext(
-            id=f"call_{self._prefix}{next(self._count):06x}",
+            id=caller.call_id or next(self.call_ids),
             owner=self,
             runtime=runtime,
             drive=driver,
             operation=operation,
             timeouts=self.timeouts if timeout is None else Timeouts.of(timeout),
             states=built.states,
+            tenant=self.tenant if caller.tenant is None else caller.tenant,
+            trace=caller.trace,
             dry=dry,
         )
         request = Request(operation=operation, params=params, options=options, context=context)

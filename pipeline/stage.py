@@ -92,7 +92,7 @@ class Scope(Protocol):
 
     position: str
     tenant: str | None
-    """Whose data stores keep apart."""
+    """Whose data stores keep apart, as the client says; that of a call is in its context, and may be another's."""
     resources: Mapping[str, object]
     """What the client was given for stages to use, by the name of its argument, e.g. "state_store"."""
     options: Mapping[str, Option]

@@ -91,6 +91,17 @@ def is_kept(response_id: object) -> bool:
     return isinstance(response_id, str) and response_id[:10] == _KEPT and _KEPT_ID.fullmatch(response_id) is not None
 
 
+def names_its_tenant(response_id: object) -> bool:
+    """Tell whether an id is of use to one tenant only: it is kept in a store here, or signed."""
+    return is_kept(response_id) or (isinstance(response_id, str) and response_id.startswith(_SIGNED))
+
+
+@functools.lru_cache(maxsize=1024)
+def key_of_tenant(key: bytes, tenant: str) -> bytes:
+    """Return the key that signs one tenant's ids, so that nobody else's are taken for them."""
+    return hmac.digest(key, b"tenant\0" + tenant.encode("utf-8", "surrogatepass"), "sha256")
+
+
 def is_hosts_conversation(given: object) -> bool:
     """Tell whether a conversation is one that its host has made, and no other one knows.
 

@@ -23,6 +23,7 @@ from ..pipeline.response import CompactedResponse, Response
 from ..pipeline.stage import Scope, Stage
 from ..pipeline.stores.given import masked, store_of
 from ..pipeline.stores.memory import MemoryStore
+from ..pipeline.stores.store import key_of
 from ..providers.prices import price_list
 from ..providers.usage_meter import Prices, UsageMeter, input_tokens, response_with
 
@@ -42,9 +43,9 @@ class Budget(Stage, frozen=True):
     Args:
         tokens: how many tokens may be used, input and output together.
         dollars: how many US dollars.
-        per: whose budget it is: "client" one for all calls, "call" one for each call with its rounds and attempts,
-            the place of a parameter, e.g. "metadata.user_id" or "user", one for each of its values, or a function that
-            takes the request and returns a name. A call without a name is not counted.
+        per: whose budget it is: "client" one for all calls of a tenant, "call" one for each call with its rounds and
+            attempts, the place of a parameter, e.g. "metadata.user_id" or "user", one for each of its values, or a
+            function that takes the request and returns a name. A call without a name is not counted.
         window_s: how long a budget lasts, seconds: it is whole again when the clock has gone on by a multiple of it.
             None: it is used once.
         prices: as in Cost; without one, what hosts themselves say.
@@ -87,7 +88,7 @@ class Budget(Stage, frozen=True):
                 raise StageError(f'stage Budget: per="{self.per}" names no parameter{did_you_mean(name, known)}')
         is_shared = self.state_store and self.per != "call"
         store = store_of(self.state_store, scope) if is_shared else MemoryStore(total_bytes=_MEMORY_BYTES)
-        accounts = Accounts(store, scope.tenant, "budget")
+        accounts = Accounts(store)
         scope.on_close(partial(_write_the_rest, accounts))
         return _Books(accounts, Prices(None if self.prices is None else price_list(self.prices)))
 
@@ -244,7 +245,8 @@ class _Entry:
         self.id = f"{context.id} {next(_numbers)}"
         self.left_s = context.time_left()
         self.ends_at = None if window is None or number is None else (number + 1) * window
-        self.account = "\0".join([budget.label, "" if number is None else str(number), name])
+        account = "\0".join([budget.label, "" if number is None else str(number), name])
+        self.account = key_of(context.tenant, "budget", account)
         self.ttl_s = None
         if budget.per == "call":
             self.ttl_s = self.left_s + _CALL_TTL_S

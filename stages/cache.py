@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from ..pipeline.context import CallContext
 from ..pipeline.errors import InvalidParameter, StoreError
 from ..pipeline.event_stream import EventStream
 from ..pipeline.params import CreateParams
@@ -72,9 +73,7 @@ class Cache(Stage, frozen=True):
         msgspec.structs.force_setattr(self, "state_store", masked(self.state_store))
 
     def setup(self, scope: Scope) -> object:
-        return _Kept(
-            store_of(self.state_store, scope) if self.state_store else MemoryStore(total_bytes=_BYTES), scope.tenant
-        )
+        return _Kept(store_of(self.state_store, scope) if self.state_store else MemoryStore(total_bytes=_BYTES))
 
     async def __call__(self, request: Request, call_next: Handler) -> Reply:
         use, params = request.options.get("use_cache", True), request.params
@@ -114,19 +113,18 @@ _read = msgspec.json.Decoder(_Answer).decode
 
 
 class _Kept:
-    """The answers of one tenant."""
+    """The answers that are kept, each for its tenant."""
 
-    __slots__ = ("_store", "_tenant")
+    __slots__ = ("_store",)
 
-    def __init__(self, store: Store, tenant: str | None) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
-        self._tenant = tenant
 
     async def find(self, request: Request, digest: str) -> Response | None:
         """Return the answer that is kept, and tell whether there is one."""
         context = request.context
         try:
-            (entry,) = await ask(self._store, context, self._store.read, [self._key(digest)])
+            (entry,) = await ask(self._store, context, self._store.read, [_key(context, digest)])
             answer = _read(entry.value) if entry is not None else None
         except (StoreError, msgspec.DecodeError) as error:
             context.note(f"the cache could not be read: {type(error).__name__}")
@@ -150,7 +148,7 @@ class _Kept:
         if response.status not in (None, "completed"):
             return
         value = msgspec.json.encode(_Answer(time.time(), Raw(response.raw)))
-        write = partial(self._store.write, self._key(digest), value, ttl_s=ttl_s)
+        write = partial(self._store.write, _key(context, digest), value, ttl_s=ttl_s)
         try:
             await ask(self._store, context, write)
         except StoreError as error:
@@ -159,8 +157,9 @@ class _Kept:
         now = context.runtime.now()
         context.emit(CacheStored(call_id=context.id, operation=context.operation, at_s=now, key=digest))
 
-    def _key(self, digest: str) -> str:
-        return key_of(self._tenant, "cache", digest)
+
+def _key(context: CallContext, digest: str) -> str:
+    return key_of(context.tenant, "cache", digest)
 
 
 def _digest(request: Request, params: CreateParams) -> str | None:

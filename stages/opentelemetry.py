@@ -96,7 +96,8 @@ class _Instruments:
             raise MissingExtra("spans need the extra `otel`", hint=hint) from error
         tracers: TracerProvider | None = stage.tracer_provider
         meters: MeterProvider | None = stage.meter_provider
-        self.trace, self.context, self.inject = trace, context, propagate.inject
+        self.trace, self.context = trace, context
+        self.inject, self.extract = propagate.inject, propagate.extract
         self.tracer = trace.get_tracer("antiphon", tracer_provider=tracers)
         meter = metrics.get_meter("antiphon", meter_provider=meters)
         self.names = NAMES[stage.semconv]
@@ -128,11 +129,19 @@ class _CallSpan:
         trace = instruments.trace
         self._span = instruments.tracer.start_span(
             f"{self._operation} {request.model}" if request.model else self._operation,
+            context=self._parent(),
             kind=trace.SpanKind.CLIENT,
             attributes={**instruments.constant, **marks, **self._asked()},
         )
         self.context = trace.set_span_in_context(self._span)
         request.context.propagator, request.context.attach = self._headers, self._attach
+
+    def _parent(self) -> Context | None:
+        """Return what the span is below: what is current, where nothing is the trace of whoever asked over HTTP."""
+        asked = self._request.context.trace
+        if not asked or self._instruments.trace.get_current_span().get_span_context().is_valid:
+            return None
+        return self._instruments.extract(asked)
 
     def _asked(self) -> Attributes:
         """Return the attributes that are known at the start, by which samplers decide."""

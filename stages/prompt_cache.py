@@ -45,7 +45,7 @@ class PromptCache(Stage, frozen=True):
     sets = ()
 
     def setup(self, scope: Scope) -> object:
-        return _Beginnings(scope.tenant)
+        return _Beginnings()
 
     async def __call__(self, request: Request, call_next: Handler) -> Reply:
         target, wire = request.target, request.wire
@@ -74,7 +74,7 @@ class PromptCache(Stage, frozen=True):
                 ttl="1h" if self.keep == "long" else "",
             )
         if dialect in ("responses", "chat") and target.provider in KEYED and _KEY not in target.unsupported:
-            key = key_of_prompt(body, beginnings.tenant)
+            key = key_of_prompt(body, context.tenant)
             return body if key is None else merge(body, {_KEY: key})
         return body
 
@@ -89,10 +89,9 @@ _MANY: Final = 256
 class _Beginnings:
     """Which beginnings were seen lately: one that is new each time, with a date in it perhaps, is not worth a mark."""
 
-    __slots__ = ("_lock", "_new", "_seen", "tenant")
+    __slots__ = ("_lock", "_new", "_seen")
 
-    def __init__(self, tenant: str | None) -> None:
-        self.tenant = tenant
+    def __init__(self) -> None:
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._new = 0  # so many in a row
         self._lock = threading.Lock()

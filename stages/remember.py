@@ -86,20 +86,19 @@ class Remember(Stage, frozen=True):
         context = request.context
         stores = context.state_of(self, _Stores)
         store = stores.store_of(request.options.get("state_store"))
-        shelf = Shelf(store, stores.tenant, context, self.ttl_s)
+        shelf = Shelf(store, context.tenant, context, self.ttl_s)
         return await _SERVED[request.operation](Desk(self, request, shelf, stores.owner, stores.running), call_next)
 
 
 class _Stores:
     """What lives across calls: the store, and the background responses that are worked on."""
 
-    __slots__ = ("_given", "_scope", "_usual", "owner", "running", "tenant")
+    __slots__ = ("_given", "_scope", "_usual", "owner", "running")
 
     def __init__(self, scope: Scope, given: object) -> None:
         self._scope = scope
         self._given = given
         self._usual: Store | None = None
-        self.tenant = scope.tenant
         self.owner = os.urandom(8).hex()
         self.running: dict[str, Task] = {}
 

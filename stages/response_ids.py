@@ -14,7 +14,15 @@ from ..pipeline.response import DeletedResponse, Response
 from ..pipeline.returned import Returned
 from ..pipeline.stage import Scope, Stage
 from ..providers import catalog
-from ..providers.response_ids import GIVEN, GivenId, ResponseId, decode_id, deployment_of, encode_id
+from ..providers.response_ids import (
+    GIVEN,
+    GivenId,
+    ResponseId,
+    decode_id,
+    deployment_of,
+    encode_id,
+    key_of_tenant,
+)
 
 _WITH_ID = (Response, DeletedResponse)
 _LIFECYCLE: frozenset[type[ev.Event]] = frozenset(
@@ -33,7 +41,8 @@ class ResponseIds(Stage, frozen=True):
     Args:
         key_env: environment variable with the key that signs ids, read when a client first runs the chain. When it is
             set, an id that names a provider must have its signature, LiteLLM's are refused, and so a caller cannot
-            choose a provider by writing an id. A host's own id names none and passes.
+            choose a provider by writing an id, nor one tenant use what another was given. A host's own id names no
+            provider and passes.
 
     Raises:
         InvalidParameter: an id that is damaged, wrongly signed, or of another provider than the call names.
@@ -48,7 +57,7 @@ class ResponseIds(Stage, frozen=True):
         return _Key(value.encode() if value else None)
 
     async def __call__(self, request: Request, call_next: Handler) -> Reply:
-        key = request.context.state_of(self, _Key).value
+        key = request.context.state_of(self, _Key).of(request.context.tenant)
         request = _inbound(request, key)
         try:
             reply = await call_next(request)
@@ -67,10 +76,14 @@ class ResponseIds(Stage, frozen=True):
 class _Key:
     """The signing key, read when a client first runs the chain."""
 
-    __slots__ = ("value",)
+    __slots__ = ("_value",)
 
     def __init__(self, value: bytes | None) -> None:
-        self.value = value
+        self._value = value
+
+    def of(self, tenant: str | None) -> bytes | None:
+        """Return the key of one tenant's ids; None where ids are not signed."""
+        return self._value if self._value is None or tenant is None else key_of_tenant(self._value, tenant)
 
 
 def _inbound(request: Request, key: bytes | None) -> Request:

@@ -150,6 +150,13 @@ COOKBOOK: dict[str, tuple[list[str], list[str] | None]] = {
         ],
         [r"^pipes offers get_weather\nweb offers get_weather$"],
     ),
+    "serve_a_chain": (
+        [
+            r"^200 completed call_\ntext/event-stream; charset=utf-8 from response\.created to response\.completed$",
+            r"^found again: True\n404 the model .*\n400 there is no parameter .*\n401 a key is missing",
+        ],
+        [r"^200 (completed|incomplete) call_\ntext/event-stream", r"^found again: True\n404 .*\n400 .*\n401 "],
+    ),
     "sse_relay": (
         [r"^text/event-stream 13 events, from response\.created to response\.completed$"],
         [r"^text/event-stream \d+ events, from response\.created to response\.(completed|incomplete)$"],

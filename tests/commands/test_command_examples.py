@@ -64,7 +64,7 @@ def run_line(line: str) -> Ran | None:
     """Run a line of shell: a command, with a file piped into it perhaps. One that runs for ever is only read."""
     *before, words = [shlex.split(part, comments=True) for part in line.split(" | ")]
     assert words.pop(0) == "antiphon"
-    if "--serve" in words or "--follow" in words:
+    if words[0] == "serve" or "--serve" in words or "--follow" in words:
         assert parser_of(words[0], command_named(words[0])).parse_args(words[1:])
         return None
     stdin = Path(before[0][1]).read_text() if before else "Hi.\n" if words[0] == "chat" else None

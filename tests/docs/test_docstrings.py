@@ -16,13 +16,13 @@ import pytest
 from doc_tables import explained
 
 import antiphon
-from antiphon import mcp, providers, testing
+from antiphon import mcp, providers, serve, testing
 from antiphon.pipeline.params import PARAMS
 from antiphon.pipeline.wire import Wire
 
 
 def public() -> Iterator[tuple[str, Any]]:
-    for module in (antiphon, mcp, providers, testing):
+    for module in (antiphon, mcp, providers, serve, testing):
         for name in module.__all__:
             found = getattr(module, name)
             if not isinstance(found, ModuleType | str) and name not in ("Answer", "Handler", "NULL", "Reply"):
@@ -30,7 +30,7 @@ def public() -> Iterator[tuple[str, Any]]:
 
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("commands", "mcp", "pipeline", "providers", "stages", "testing")
+FOLDERS = ("commands", "mcp", "pipeline", "providers", "serve", "stages", "testing")
 
 # Modules whose docstrings have examples.
 DOCTESTED = (
@@ -40,6 +40,7 @@ DOCTESTED = (
     "pipeline.function_stages",
     "pipeline.stores.store",
     "pipeline.tool_function",
+    "serve.application",
     "testing.scripted_client",
 )
 

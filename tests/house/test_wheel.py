@@ -19,7 +19,7 @@ from packaging.requirements import Requirement
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("commands", "mcp", "pipeline", "providers", "stages", "testing")
+FOLDERS = ("commands", "mcp", "pipeline", "providers", "serve", "stages", "testing")
 
 
 def run(*command: str | Path, cwd: Path, env: Mapping[str, str] | None = None) -> str:

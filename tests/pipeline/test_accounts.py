@@ -45,7 +45,7 @@ async def account(accounts: Accounts, context: Any, name: str) -> Account:
 
 
 def test_what_was_said_is_in_the_account_of_its_name(mode: Mode) -> None:
-    context, accounts = context_of(mode), Accounts(MemoryStore(), "acme", "budget")
+    context, accounts = context_of(mode), Accounts(MemoryStore())
 
     async def body() -> list[Amount]:
         accounts.add("ann", Amount(3, 0.5))
@@ -57,7 +57,7 @@ def test_what_was_said_is_in_the_account_of_its_name(mode: Mode) -> None:
 
 
 def test_what_is_held_back_is_given_back_or_runs_out(mode: Mode) -> None:
-    context, accounts = context_of(mode), Accounts(MemoryStore(), None, "budget")
+    context, accounts = context_of(mode), Accounts(MemoryStore())
 
     async def body() -> list[Amount]:
         await accounts.open(context, "ann", lambda found: found.holding("one", Amount(5), 4e9))
@@ -71,7 +71,7 @@ def test_what_is_held_back_is_given_back_or_runs_out(mode: Mode) -> None:
 
 def test_who_refuses_changes_nothing(mode: Mode) -> None:
     store = MemoryStore()
-    context, accounts = context_of(mode), Accounts(store, None, "budget")
+    context, accounts = context_of(mode), Accounts(store)
 
     def refuse(found: Account) -> Account:
         raise ValueError("no")
@@ -87,7 +87,7 @@ def test_who_refuses_changes_nothing(mode: Mode) -> None:
 
 def test_who_was_slower_looks_again(mode: Mode) -> None:
     store = MemoryStore()
-    context, mine, others = context_of(mode), Accounts(store, None, "budget"), Accounts(store, None, "budget")
+    context, mine, others = context_of(mode), Accounts(store), Accounts(store)
     seen: list[int] = []
 
     def change(found: Account) -> Account:

@@ -191,7 +191,7 @@ def test_a_file_that_cannot_be_written_is_found_out_before_anything_is_asked(mod
     async def body() -> None:
         host = ScriptedHost(["Hello."])
         for path in (tmp_path / "no" / "run.jsonl", tmp_path):
-            with pytest.raises(InvalidParameter, match="make the folder first|is a folder"):
+            with pytest.raises(InvalidParameter, match=r"make the folder first|is a folder"):
                 await mode.call(Client(recording(path), transport=host).chain, "Hi", model="openai/m")
         assert host.requests == []
 
