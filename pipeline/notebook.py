@@ -209,7 +209,7 @@ def error_page(error: AntiphonError) -> str:
             *_rows(facts),
             *_rows({"caused by": f"{type(cause).__name__}: {mask(str(cause))}" if cause is not None else None}),
             *_rows(_call_facts(error.meta)),
-            *_rows({"and": mask("\n".join(getattr(error, "__notes__", ()))) or None}),
+            *_rows({"and": mask("\n".join(getattr(error, "__notes__", ()))) or None, "see": error.docs}),
         ),
         _folded("the answer so far", so_far) if so_far else None,
     )
