@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
     url = options.store or os.environ.get("ANTIPHON_STORE", "").strip()
     if options.resume == "last" and not url:
         raise InvalidParameter(
-            "--resume needs to know where the last conversation is kept", hint="--store sqlite:///chats.db"
+            "--resume needs to know where the last conversation is kept", hint="give --store sqlite:///chats.db"
         )
     chain, servers = chain_of(options), read_servers(options.tool)
     call = keywords_of(options, chain, servers)

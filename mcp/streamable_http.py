@@ -17,6 +17,7 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+from ..pipeline.errors import message_of
 from .endpoint import NO_LIMIT, Endpoint, Headers
 from .errors import McpConnectionError, McpError, McpProtocolError
 from .http_answer import Cursor, HttpAnswer
@@ -100,7 +101,9 @@ class StreamableHttp:
         try:
             if answer.status == 404 and session_id is not None:
                 raise SessionLost(
-                    f'server "{self._name}" has forgotten the session', session_id=session_id, server=self._name
+                    f'server "{self._name}" does not know the session any more',
+                    session_id=session_id,
+                    server=self._name,
                 )
             if not answer.is_success:
                 await self._refused(answer, call)
@@ -287,7 +290,7 @@ class StreamableHttp:
                 try:
                     await self._take(data, None)
                 except McpError as error:
-                    log.debug("on the stream of server %s: %s", self._name, error)
+                    log.debug("on the stream of server %s: %s", self._name, message_of(error))
             return False
 
         while failures < _MOST_FAILURES:
@@ -304,7 +307,7 @@ class StreamableHttp:
                 await answer.read_events(cursor, take)
             except McpError as error:
                 tell()
-                log.debug("the stream of server %s broke: %s", self._name, error)
+                log.debug("the stream of server %s broke: %s", self._name, message_of(error))
             failures = 0 if cursor.events > events else failures + 1
             await self._runtime.sleep(
                 min(cursor.retry_s * 2**failures, _LONGEST_RETRY_S) if failures else cursor.retry_s

@@ -27,6 +27,7 @@ from .stage import Option, Stage
 from .tasks import LoopTask, ThreadTask
 from .timeouts import Timeouts
 from .watch import watch
+from .wording import quoted
 
 if TYPE_CHECKING:
     from .chain import Chain
@@ -75,7 +76,7 @@ class Engine:
         resources: Mapping[str, object] | None = None,
     ) -> None:
         if blocking not in ("step", "portal"):
-            raise SetupError(f'blocking is {blocking!r}; "step" or "portal" is expected')
+            raise SetupError(f'blocking is {quoted(blocking)}; "step" or "portal" is expected')
         self.timeouts = Timeouts.of(timeouts)
         self.tenant = tenant
         self.resources: Mapping[str, object] = {

@@ -572,6 +572,11 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f'; did you mean "{close[0]}"?' if close else ""
 
 
+def message_of(error: BaseException) -> str:
+    """Return what an error says, in one line where it is of this library: no facts, no hint, no place to look."""
+    return error.message if isinstance(error, AntiphonError) else str(error)
+
+
 def forget_frames(error: BaseException | None) -> None:
     """Take the traceback from an error that was dealt with, and from those behind it.
 

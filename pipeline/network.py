@@ -29,6 +29,7 @@ from .chunk_joining import ChunkJoiner
 from .errors import MissingExtra, SetupError
 from .request_head import Pairs
 from .timeouts import Pace
+from .wording import quoted
 
 # Platforms refuse timeouts beyond 2**31 ms.
 _LONGEST_WAIT_S = 2_000_000.0
@@ -593,7 +594,7 @@ def _made_context(verify: bool | str, ca_file: str | None, ca_dir: str | None) -
         return ssl.create_default_context(cafile=ca_file or None, capath=ca_dir or None)
     except (OSError, ssl.SSLError) as error:
         raise SetupError(
-            f"the CA certificates in {ca_file or ca_dir!r} cannot be read",
+            f"the CA certificates in {quoted(ca_file or ca_dir)} cannot be read",
             hint="check verify=, SSL_CERT_FILE and SSL_CERT_DIR",
         ) from error
 

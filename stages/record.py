@@ -32,7 +32,10 @@ class Record(Stage, frozen=True):
     async def __call__(self, request: Request, call_next: Handler) -> Reply:
         target, context = request.target, request.context
         if target is None:
-            raise SetupError("Record got a request without a target", hint="place it before Dispatch")
+            raise SetupError(
+                "Record got a request without a target",
+                hint="place it right before Dispatch, after Resolve and Transform",
+            )
         file = context.state_of(self, CassetteFile)
         transport = RecordingTransport(target.transport or context.runtime, context.runtime, file)
         return await call_next(request.replace(target=msgspec.structs.replace(target, transport=transport)))

@@ -21,6 +21,7 @@ from ..pipeline.request import Handler, Request
 from ..pipeline.response import CompactedResponse, Response
 from ..pipeline.stage import Scope, Stage
 from ..pipeline.wire import Raw, encode, loads
+from ..pipeline.wording import quoted
 
 
 class Redact(Stage, frozen=True):
@@ -67,7 +68,7 @@ class Redact(Stage, frozen=True):
             try:
                 found.append((kind, by_pattern(pattern)))
             except re.error as error:
-                raise StageError(f'stage Redact: patterns["{kind}"]={pattern!r}: {error}') from error
+                raise StageError(f'stage Redact: patterns["{kind}"]={quoted(pattern)}: {error}') from error
         key = os.environ.get(self.key_env, "").encode()
         return _Secrets(key or os.urandom(32), [*found, *self.finders.items()])
 

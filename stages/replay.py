@@ -39,6 +39,9 @@ class Replay(Stage, frozen=True):
 
     async def __call__(self, request: Request, call_next: Handler) -> Reply:
         if request.target is None:
-            raise SetupError("Replay got a request without a target", hint="place it before Dispatch")
+            raise SetupError(
+                "Replay got a request without a target",
+                hint="place it right before Dispatch, after Resolve and Transform",
+            )
         transport = ReplayTransport(request.context.state_of(self, Cassette))
         return await call_next(request.replace(target=msgspec.structs.replace(request.target, transport=transport)))

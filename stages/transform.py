@@ -10,6 +10,7 @@ from ..pipeline.params import HAPPENS_ANYWAY
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request, Target
 from ..pipeline.stage import Option, Stage
+from ..pipeline.wording import quoted
 from ..providers.response_ids import ELSEWHERE, GIVEN, is_kept, refused
 
 Policy = Literal["report", "error", "ignore"]
@@ -54,7 +55,7 @@ class Transform(Stage, frozen=True):
         _check_served(request, target)
         policy = request.options.get("drop", self.drop)
         if policy not in _POLICIES:
-            raise InvalidParameter(f'drop is {policy!r}; "report", "error" or "ignore" is expected', param="drop")
+            raise InvalidParameter(f'drop is {quoted(policy)}; "report", "error" or "ignore" is expected', param="drop")
         drop = functools.partial(_drop, request, policy)
         if target.unsupported:
             refused = [name for name in sorted(target.unsupported) if getattr(request.params, name, None) is not None]

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
 from ..errors import InvalidParameter, StoreConflict, StoreFull
+from ..wording import quoted
 from .forks import watch_forks
 from .store import MAX_BYTES, Entry, check_keys, check_range, check_ttl, check_value
 
@@ -74,7 +75,7 @@ class MemoryStore:
             old = slot.entry if slot else None
             if expect is not None and expect != (found := old.version if old else 0):
                 raise StoreConflict(
-                    f"store key {key!r}: version {expect} is expected and {found} is there",
+                    f"store key {quoted(key)}: version {expect} is expected and {found} is there",
                     expected=expect,
                     found=found,
                 )
@@ -102,7 +103,7 @@ class MemoryStore:
             length = len(slot.log) if slot else 0
             if start is not None and start != length:
                 raise StoreConflict(
-                    f"log of store key {key!r}: length {start} is expected, and it has {length}",
+                    f"log of store key {quoted(key)}: length {start} is expected, and it has {length}",
                     expected=start,
                     found=length,
                 )
@@ -154,7 +155,7 @@ class MemoryStore:
         size = slot.size if slot else len(key) + _KEY_COST
         if size + more > self.total_bytes:
             raise StoreFull(
-                f"store key {key!r} would take {size + more:,} bytes of this store's {self.total_bytes:,}",
+                f"store key {quoted(key)} would take {size + more:,} bytes of this store's {self.total_bytes:,}",
                 hint="keep less of it, or make the MemoryStore with a larger total_bytes",
             )
         if now >= self._sweep_at:

@@ -23,6 +23,7 @@ from ..errors import (
     StoreUnavailable,
     StoreValueTooLarge,
 )
+from ..wording import quoted
 from .forks import watch_forks
 from .postgres_pool import Pool, patient_connection
 from .store import MAX_BYTES, Entry, check_keys, check_namespace, check_range, check_ttl, check_value, masked_url
@@ -179,7 +180,7 @@ class PostgresStore:
             there = self._rows(connection, "version", key=key)
             found = there[0][0] if there else 0
             raise StoreConflict(
-                f"store key {key!r}: version {expect} is expected and {found} is there",
+                f"store key {quoted(key)}: version {expect} is expected and {found} is there",
                 expected=expect or 0,
                 found=found,
             )
@@ -214,7 +215,7 @@ class PostgresStore:
                 found = lengths[0][0] if lengths else 0
                 if start not in (None, found):
                     raise StoreConflict(
-                        f"log of store key {key!r}: length {start} is expected, and it has {found}",
+                        f"log of store key {quoted(key)}: length {start} is expected, and it has {found}",
                         expected=start or 0,
                         found=found,
                     )

@@ -22,6 +22,7 @@ from ..errors import (
     StoreUnavailable,
     StoreUnreadable,
 )
+from ..wording import quoted
 from .forks import watch_forks
 from .store import MAX_BYTES, Entry, check_keys, check_namespace, check_range, check_ttl, check_value, masked_url
 
@@ -133,7 +134,7 @@ class RedisStore:
         [(is_done, found)] = self._ask(("EVAL", _WRITE, 2, *names, value, expected, _ms(ttl_s)), is_write=True)
         if not is_done:
             raise StoreConflict(
-                f"store key {key!r}: version {expect} is expected and {found} is there",
+                f"store key {quoted(key)}: version {expect} is expected and {found} is there",
                 expected=expect or 0,
                 found=found,
             )
@@ -156,7 +157,7 @@ class RedisStore:
         [(is_done, length)] = self._ask(command, is_write=True)
         if not is_done:
             raise StoreConflict(
-                f"log of store key {key!r}: length {start} is expected, and it has {length}",
+                f"log of store key {quoted(key)}: length {start} is expected, and it has {length}",
                 expected=start or 0,
                 found=length,
             )
@@ -238,11 +239,13 @@ class RedisStore:
             return StoreFull(f"{self}: the server's memory is full", hint="raise maxmemory, or keep less")
         if text.startswith("WRONGTYPE"):
             return StoreUnreadable(
-                f"{self}: something else stands under a key of ours", hint="give the store a namespace of its own"
+                f"{self}: something else stands under a key of this store", hint="give the store a namespace of its own"
             )
         if isinstance(error, (kinds.AuthenticationError, kinds.AuthorizationError, kinds.NoPermissionError)):
             return StoreUnavailable(
-                f"{self} refused us: {text}", retryable=False, hint="check the user, the password and their rights"
+                f"{self} refused this user: {text}",
+                retryable=False,
+                hint="check the user, the password and their rights",
             )
         if isinstance(error, kinds.ResponseError):
             return StoreUnavailable(f"{self}: {text}", hint="as the server says; look at its log")

@@ -33,6 +33,7 @@ from ..errors import (
     StoreUnreadable,
     StoreValueTooLarge,
 )
+from ..wording import quoted
 from .forks import watch_forks
 from .store import MAX_BYTES, Entry, check_keys, check_range, check_ttl, check_value
 
@@ -119,7 +120,7 @@ class SqliteStore:
                 ).fetchall()
                 if expect != (found := rows[0][0] if rows else 0):
                     raise StoreConflict(
-                        f"store key {key!r}: version {expect} is expected and {found} is there",
+                        f"store key {quoted(key)}: version {expect} is expected and {found} is there",
                         expected=expect,
                         found=found,
                     )
@@ -163,7 +164,7 @@ class SqliteStore:
             length = int(rows[0][0]) if rows else 0
             if start is not None and start != length:
                 raise StoreConflict(
-                    f"log of store key {key!r}: length {start} is expected, and it has {length}",
+                    f"log of store key {quoted(key)}: length {start} is expected, and it has {length}",
                     expected=start,
                     found=length,
                 )

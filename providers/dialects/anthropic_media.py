@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from ...pipeline.errors import InvalidParameter, UnsupportedParameter
 from ...pipeline.request import Target
+from ...pipeline.wording import quoted
 from .turns import Block, string_of
 
 _PDF: Final = "application/pdf"
@@ -80,7 +81,7 @@ def _from_url(block: Block, url: str) -> tuple[str, str]:
 
 def _unsupported(block: Block, target: Target, what: str, known: list[str]) -> UnsupportedParameter:
     return UnsupportedParameter(
-        f"{block.where} is {block.value.get('type')!r}: {target.provider} {what}",
+        f"{block.where} is {quoted(block.value.get('type'))}: {target.provider} {what}",
         provider=target.provider,
         model=target.model,
         param="input",

@@ -21,6 +21,7 @@ from typing import Any, Final
 from ...pipeline.errors import InvalidParameter, UnsupportedParameter
 from ...pipeline.request import Drop, Target
 from ...pipeline.wire import embed
+from ...pipeline.wording import quoted
 from ..rows import ChatFlags
 from .chat_reasoning import add_reasoning, signatures
 from .chat_tools import flat_name
@@ -267,7 +268,7 @@ class _Writer:
 
     def _unsupported(self, block: Block, what: str, hint: str) -> UnsupportedParameter:
         return UnsupportedParameter(
-            f"{block.where} is {block.value.get('type')!r}: {self._target.provider} {what}",
+            f"{block.where} is {quoted(block.value.get('type'))}: {self._target.provider} {what}",
             provider=self._target.provider,
             model=self._target.model,
             param="input",

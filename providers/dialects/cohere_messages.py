@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from ...pipeline.errors import InvalidParameter, UnsupportedParameter
 from ...pipeline.request import Drop, Target
+from ...pipeline.wording import quoted
 from .chat_tools import flat_name
 from .cohere_citations import DIALECT
 from .cohere_citations import restored as citations_of
@@ -236,7 +237,7 @@ class Messages:
 
     def _unsupported(self, block: Block, what: str, hint: str) -> UnsupportedParameter:
         return UnsupportedParameter(
-            f"{block.where} is {block.value.get('type')!r}: {self._target.provider} {what}",
+            f"{block.where} is {quoted(block.value.get('type'))}: {self._target.provider} {what}",
             provider=self._target.provider,
             model=self._target.model,
             param="input",

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from ...pipeline.errors import InvalidParameter, UnsupportedParameter
 from ...pipeline.request import Target
+from ...pipeline.wording import quoted
 from .turns import Block, plain, string_of
 
 _IMAGES: Final = {
@@ -132,7 +133,7 @@ class Media:
 
     def _unsupported(self, block: Block, what: str, hint: str) -> UnsupportedParameter:
         return UnsupportedParameter(
-            f"{block.where} is {block.value.get('type')!r}: {self._target.provider} {what}",
+            f"{block.where} is {quoted(block.value.get('type'))}: {self._target.provider} {what}",
             provider=self._target.provider,
             model=self._target.model,
             param="input",

@@ -21,6 +21,7 @@ from typing import Any, Final
 from ...pipeline.errors import InvalidParameter, UnsupportedParameter
 from ...pipeline.request import Drop, Target
 from ...pipeline.wire import embed
+from ...pipeline.wording import quoted
 from .chat_tools import flat_name
 from .converse_citations import to_blocks
 from .converse_media import Media
@@ -284,7 +285,7 @@ class Messages:
 
     def _unsupported(self, block: Block, what: str, hint: str) -> UnsupportedParameter:
         return UnsupportedParameter(
-            f"{block.where} is {block.value.get('type')!r}: {self._target.provider} {what}",
+            f"{block.where} is {quoted(block.value.get('type'))}: {self._target.provider} {what}",
             provider=self._target.provider,
             model=self._target.model,
             param="input",

@@ -13,6 +13,7 @@ from typing import Any, Final
 from ...pipeline.errors import UnsupportedParameter
 from ...pipeline.request import Drop, Target
 from ...pipeline.wire import embed
+from ...pipeline.wording import quoted
 from .turns import Block, plain, string_of
 
 TEXTS: Final = ("input_text", "output_text")
@@ -65,7 +66,7 @@ class Parts:
 
     def unsupported(self, block: Block, what: str, hint: str) -> UnsupportedParameter:
         return UnsupportedParameter(
-            f"{block.where} is {block.value.get('type')!r}: {self._target.provider} {what}",
+            f"{block.where} is {quoted(block.value.get('type'))}: {self._target.provider} {what}",
             provider=self._target.provider,
             model=self._target.model,
             param="input",

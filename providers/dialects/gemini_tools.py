@@ -18,6 +18,7 @@ from ...pipeline.errors import InvalidParameter
 from ...pipeline.params import CreateParams
 from ...pipeline.request import Drop, Target
 from ...pipeline.wire import embed
+from ...pipeline.wording import quoted
 from ..rows import ChatFlags
 from . import chat_tools
 from .chat_tools import ToolName, each_tool, flat_name, name_of
@@ -86,7 +87,7 @@ def _offers(tools: list[Any], drop: Drop) -> tuple[list[Offer], list[dict[str, A
         name = name_of(where, tool)
         flat = flat_name(name, namespace)
         if flat in places:
-            raise InvalidParameter(f"{where} and {places[flat]} are both named {flat!r}", param="tools")
+            raise InvalidParameter(f"{where} and {places[flat]} are both named {quoted(flat)}", param="tools")
         places[flat] = where
         sent = _declaration(where, flat, tool, drop)
         offers.append(Offer(where, kind, name, kind == "function" and tool.get("strict") is True, sent))
@@ -178,7 +179,7 @@ def _choose(given: str | dict[str, Any] | None, offers: list[Offer], model: str,
             allowed.append(_offered(tool, offers).sent["name"])
     mode = choice.get("mode") or "auto"
     if mode not in ("auto", "required"):
-        raise InvalidParameter(f"tool_choice.mode is {mode!r}", param="tool_choice", hint="known: auto, required")
+        raise InvalidParameter(f"tool_choice.mode is {quoted(mode)}", param="tool_choice", hint="known: auto, required")
     if mode == "auto" and generation(model) < (2, 5):
         offers[:] = [offer for offer in offers if offer.sent["name"] in allowed]  # AUTO takes no names
         return {}
@@ -188,7 +189,7 @@ def _choose(given: str | dict[str, Any] | None, offers: list[Offer], model: str,
 def _mode(given: str, offers: list[Offer], drop: Drop) -> dict[str, Any]:
     if given not in _MODES:
         hint = f"known: {', '.join(_MODES)}, or an object"
-        raise InvalidParameter(f"tool_choice is {given!r}", param="tool_choice", hint=hint)
+        raise InvalidParameter(f"tool_choice is {quoted(given)}", param="tool_choice", hint=hint)
     if offers:
         return {"mode": _MODES[given]} if given != "auto" else {}
     if given == "required":
@@ -201,7 +202,7 @@ def _offered(choice: dict[str, Any], offers: list[Offer]) -> Offer:
         if offer.name == choice.get("name") and offer.kind == choice["type"]:
             return offer
     raise InvalidParameter(
-        f"tool_choice names the {choice['type']} {choice.get('name')!r}, which is not among the tools",
+        f"tool_choice names the {choice['type']} {quoted(choice.get('name'))}, which is not among the tools",
         param="tool_choice",
         hint=f"offered: {', '.join(offer.name for offer in offers) or 'none'}",
     )
