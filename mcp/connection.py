@@ -305,7 +305,8 @@ class WireConnection:
             wanted = ask.get("method") if isinstance(ask, dict) else None
             if wanted not in handlers.handled(self._server):
                 raise self._wrong(
-                    f"asks for {wanted} before it answers {method}, and nothing here answers that: see elicit, sample and roots of McpServer",
+                    f"asks for {wanted} before it answers {method}, and nothing here answers that: "
+                    "see elicit, sample and roots of McpServer",
                     method,
                 )
             params = ask.get("params")

@@ -123,7 +123,7 @@ def fault_of(error: Exception, at: Situation) -> APIConnectionError | APIRespons
         target = f"proxy {at.via}" if at.via and not at.handshaking else at.where
         if at.handshaking:
             text = f"cannot set up TLS with {target}: {reason or 'the handshake failed'}"
-            hint = "name the CA file of a private host, or of a proxy that inspects TLS: Client(verify=...) or SSL_CERT_FILE"
+            hint = "name the CA file of a private host, or of a proxy that inspects TLS, in Client(verify=...)"
         else:
             text = f"cannot connect to {target}: {reason or text_of(error) or 'no reason given'}"
             hint = "check the address (api_base=), and that the host is up and reachable from here"

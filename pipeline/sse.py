@@ -103,7 +103,7 @@ class SSEDecoder:
 
     def _check(self, size: int) -> None:
         if size > self._max:
-            raise APIResponseError(f"one event of the stream is longer than {self._max:,} bytes")
+            raise APIResponseError(f"one event of the stream is longer than {self._max} bytes")
 
 
 def _frames(data: bytes) -> list[Frame]:

@@ -207,7 +207,7 @@ def find(name: str) -> Provider:
             )
         raise UnknownProvider(
             f'there is no provider "{name}"{did_you_mean(name, names())}',
-            hint=f"known: {', '.join(sorted(row.name for row in rows()))}; {_ANY_HOST}",
+            hint=f"docs/providers.md lists all that are known; {_ANY_HOST}",
         )
     return row
 

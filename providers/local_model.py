@@ -105,7 +105,7 @@ class LocalServer:
         _check_file(self._path)
         if context_tokens < 1 or slots < 1:
             raise SetupError(
-                f"local model: context_tokens={context_tokens}, slots={slots}; at least 1 is expected of both"
+                f"local model: context_tokens={context_tokens}, slots={slots}; at least 1 each is expected"
             )
         if importlib.util.find_spec("xllamacpp") is None:
             raise MissingExtra("local model: the server is not installed (package xllamacpp)", hint=_INSTALL)

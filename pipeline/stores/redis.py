@@ -245,7 +245,7 @@ class RedisStore:
             return StoreUnavailable(
                 f"{self} refused this user: {text}",
                 retryable=False,
-                hint="check the user, the password and their rights",
+                hint="check the user, the password and its rights",
             )
         if isinstance(error, kinds.ResponseError):
             return StoreUnavailable(f"{self}: {text}", hint="as the server says; look at its log")
