@@ -199,7 +199,7 @@ class Chain(Batches):
     def _index(self, where: str | int) -> int:
         if isinstance(where, int):
             if not -len(self.stages) <= where < len(self.stages):
-                raise ChainError(f'chain "{self.name}" has {len(self.stages)} stages, and no index {where}')
+                raise ChainError(f'chain "{self.name}" has {len(self.stages)} stages; there is no index {where}')
             return where % len(self.stages)
         names = [item.name for item in self.stages]
         found = [index for index, name in enumerate(names) if name == where]

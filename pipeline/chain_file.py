@@ -86,7 +86,7 @@ def _chain(data: Any, names: StageNames, source: str, where: str = "") -> Chain:
         )
     name = data.get("name", "chain")
     if not isinstance(name, str):
-        raise ChainError(f"{source}: name is {quoted(name)}; text is expected")
+        raise ChainError(f"{source}: the name of a chain is {quoted(name)}; text is expected")
     title = f'{source}: chain "{name}"'
     chain = Chain(
         [read_stage(item, names, source, f"{title}, stages[{index}]") for index, item in enumerate(data["stages"])],

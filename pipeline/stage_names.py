@@ -64,7 +64,7 @@ class StageNames:
             raise ChainError(
                 f'{where}: unknown stage "{name}"{did_you_mean(name, self._known)}',
                 hint=f"known: {', '.join(self)}; a stage of your own is handed in by stages=[...], "
-                'or named by its place, "module:Name", and allowed by allow_imports=["module"]',
+                'or named by its place, "module:Name", and allowed by allow_imports=[...]',
             )
         return _as_named(self._known[name](), name, where)
 
