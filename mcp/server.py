@@ -95,7 +95,7 @@ class McpServer(msgspec.Struct, frozen=True, kw_only=True, eq=False, weakref=Tru
         ways = [name for name in ("url", "command", "server") if getattr(self, name) is not None]
         if len(ways) != 1:
             raise SetupError(
-                f"an MCP server has {'both ' if len(ways) > 1 else ''}{' and '.join(ways) or 'no address'}",
+                f"an MCP server has {' and '.join(ways) or 'no address'}",
                 hint="give exactly one of url, command and server",
             )
         if self.url is not None and not _HTTP.match(self.url):
@@ -105,7 +105,10 @@ class McpServer(msgspec.Struct, frozen=True, kw_only=True, eq=False, weakref=Tru
                 f"a {type(self.server).__name__} is no MCP server", hint="it needs the methods list_tools and call_tool"
             )
         if self.protocol != "auto" and self.protocol not in VERSIONS:
-            raise SetupError(f'protocol is {quoted(self.protocol)}; "auto", {", ".join(VERSIONS)} are known')
+            raise SetupError(
+                f"protocol is {quoted(self.protocol)}; a revision of MCP is expected",
+                hint=f'known: "auto", {", ".join(VERSIONS)}',
+            )
         if self.transport not in ("auto", "http", "sse"):
             raise SetupError(f'transport is {quoted(self.transport)}; "auto", "http" or "sse" is expected')
         for name in ("timeout_s", "tool_timeout_s", "start_timeout_s", "max_message_bytes"):
@@ -211,7 +214,10 @@ def _fields(value: Mapping[Any, Any]) -> dict[str, Any]:
             )
         if field == "transport":
             if given not in _TRANSPORTS:
-                raise SetupError(f"the {name} of an MCP server is {quoted(given)}; known: {', '.join(_TRANSPORTS)}")
+                raise SetupError(
+                    f"the {name} of an MCP server is {quoted(given)}, which is not known",
+                    hint=f"known: {', '.join(_TRANSPORTS)}",
+                )
             given = _TRANSPORTS[given]
         found[field] = given
     return found

@@ -48,7 +48,7 @@ _BYE_S = 2.0
 
 
 class SessionLost(McpConnectionError):
-    """The server does not know the session any more, and has not looked at the request."""
+    """The server has forgotten the session, and has not looked at the request."""
 
     def __init__(self, message: str, *, session_id: str = "", **facts: object) -> None:
         super().__init__(message, sent=False, **facts)
@@ -101,7 +101,7 @@ class StreamableHttp:
         try:
             if answer.status == 404 and session_id is not None:
                 raise SessionLost(
-                    f'server "{self._name}" does not know the session any more',
+                    f'server "{self._name}" has forgotten the session',
                     session_id=session_id,
                     server=self._name,
                 )
