@@ -100,8 +100,8 @@ def is_hosts_conversation(given: object) -> bool:
     return isinstance(name, str) and name.startswith("conv_")
 
 
-_WHOLE = "pass the id as the call returned it, whole"
-_SIGNED = "pass an id that was made with the key that ResponseIds(key_env=...) names"
+_UNDAMAGED = "pass the id as the call returned it, whole"
+_OF_THIS_KEY = "pass an id that was made with the key that ResponseIds(key_env=...) names"
 
 
 def refused(given: GivenId, provider: str, base_url: str, param: str) -> InvalidParameter:
@@ -140,7 +140,7 @@ def decode_id(public: str, key: bytes | None = None) -> ResponseId:
         InvalidParameter: empty, damaged, unsigned where a key is set, or signed with another key.
     """
     if not public:
-        raise InvalidParameter("response_id is empty", param="response_id", hint=_WHOLE)
+        raise InvalidParameter("response_id is empty", param="response_id", hint=_UNDAMAGED)
     if public.startswith(_SIGNED):
         payload, tag = public[len(_SIGNED) : -_TAG_CHARS], public[-_TAG_CHARS:]
         if key is None:
@@ -151,15 +151,19 @@ def decode_id(public: str, key: bytes | None = None) -> ResponseId:
             )
         # Only ASCII can be right; what else there may be has no bytes to compare.
         if not public.isascii() or not hmac.compare_digest(tag, _tag(payload, key)):
-            raise InvalidParameter("the response id's signature is wrong", param="response_id", hint=_SIGNED)
+            raise InvalidParameter("the response id's signature is wrong", param="response_id", hint=_OF_THIS_KEY)
         return _read(payload)
     if public.startswith(_PLAIN):
         if key is not None:
-            raise InvalidParameter("the response id is not signed, and a key is set", param="response_id", hint=_SIGNED)
+            raise InvalidParameter(
+                "the response id is not signed, and a key is set", param="response_id", hint=_OF_THIS_KEY
+            )
         return _read(public[len(_PLAIN) :])
     found = _read_litellm(public) or ResponseId(public)
     if found.provider is not None and key is not None:
-        raise InvalidParameter("the response id is not signed, and a key is set", param="response_id", hint=_SIGNED)
+        raise InvalidParameter(
+            "the response id is not signed, and a key is set", param="response_id", hint=_OF_THIS_KEY
+        )
     return found
 
 
@@ -173,9 +177,9 @@ def _read(payload: str) -> ResponseId:
     try:
         provider, deployment, upstream = _unb64(payload).decode().split("\0", 2)
     except (ValueError, binascii.Error):
-        raise InvalidParameter("the response id is damaged", param="response_id", hint=_WHOLE) from None
+        raise InvalidParameter("the response id is damaged", param="response_id", hint=_UNDAMAGED) from None
     if not provider or not upstream:
-        raise InvalidParameter("the response id is damaged", param="response_id", hint=_WHOLE)
+        raise InvalidParameter("the response id is damaged", param="response_id", hint=_UNDAMAGED)
     return ResponseId(upstream, provider, deployment)
 
 

@@ -156,7 +156,7 @@ def test_a_client_that_runs_already_takes_the_new_row(monkeypatch: pytest.Monkey
             'chat.unsupported has "stroe", which is not known; did you mean "store"?',
         ),
         ({"chat": {"unsupported": ["verbosity"]}}, 'chat.unsupported has "verbosity"'),
-        ({"chat": {"path": "chat"}}, "chat.path 'chat' does not begin with a slash"),
+        ({"chat": {"path": "chat"}}, 'chat.path "chat" does not begin with a slash'),
         ({"chat": {"base_url": "acme.example"}}, "chat.base_url: it is no http(s) address"),
         ({"chat": {"base_url": "https://u:canary@acme.example"}}, "chat.base_url: it carries credentials"),
         ({"chat": {"max_token": "max_tokens"}}, "unknown field `max_token`"),
@@ -315,7 +315,7 @@ def test_an_address_may_depend_on_places(monkeypatch: pytest.MonkeyPatch) -> Non
     ("fields", "says"),
     [
         ({"base_paths": {"chat": "/chat"}}, 'base_paths has "chat", which is none of its dialects'),
-        ({"base_paths": {"responses": "v1"}}, "base_paths 'v1' does not begin with a slash"),
+        ({"base_paths": {"responses": "v1"}}, 'base_paths "v1" does not begin with a slash'),
         ({"auth": "aws"}, "aws_service, which signatures name, is empty"),
     ],
 )
