@@ -168,5 +168,6 @@ class HttpSse:
                 f'server "{self._name}" wants its messages at {parse_url(url).where}, another origin',
                 server=self._name,
                 method=_ABOUT,
+                hint="that is refused, since credentials would go there too; use that address itself, if you trust it",
             )
         return url

@@ -173,7 +173,10 @@ class LocalServer:
                     self._end(at_once=True)
                     raise
             if self._failure is not None:
-                raise SetupError(self._failure, hint=f"is {self._path} a whole model file, and is there memory for it?")
+                raise SetupError(
+                    self._failure,
+                    hint=f"check that {self._path} is a whole model file, and that there is memory for it",
+                )
             if self._url is None or self._closed:
                 raise SetupError(
                     f"local model {self._path.name}: its server was closed", hint="make a new antiphon.Client()"

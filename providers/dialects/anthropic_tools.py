@@ -119,7 +119,9 @@ class Tools:
         on_wire = str(sent.get("name"))
         if on_wire in self._places:
             raise InvalidParameter(
-                f"{where} and {self._places[on_wire]} are both named {quoted(on_wire)}", param="tools"
+                f"{where} and {self._places[on_wire]} are both named {quoted(on_wire)}",
+                param="tools",
+                hint="rename one of them",
             )
         self._places[on_wire] = where
         self._offers.append(_Offer(kind, name if isinstance(name, str) else on_wire, sent))

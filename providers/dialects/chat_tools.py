@@ -148,7 +148,9 @@ def _offers(body: dict[str, Any], tools: list[Any], target: Target, flags: ChatF
         name = name_of(where, tool)
         flat = flat_name(name, namespace)
         if flat in places:
-            raise InvalidParameter(f"{where} and {places[flat]} are both named {quoted(flat)}", param="tools")
+            raise InvalidParameter(
+                f"{where} and {places[flat]} are both named {quoted(flat)}", param="tools", hint="rename one of them"
+            )
         places[flat] = where
         write = _function if kind == "function" else _custom
         offers.append(_Offer(kind, name, write(where, flat, tool, flags, drop)))

@@ -75,7 +75,9 @@ class Tools:
                 continue
             if offer.wire_name in places:
                 raise InvalidParameter(
-                    f"{where} and {places[offer.wire_name]} are both named {quoted(offer.wire_name)}", param="tools"
+                    f"{where} and {places[offer.wire_name]} are both named {quoted(offer.wire_name)}",
+                    param="tools",
+                    hint="rename one of them",
                 )
             places[offer.wire_name] = where
             self._offers.append(offer)
@@ -119,7 +121,7 @@ class Tools:
             self.is_forced = True
         if self._params.parallel_tool_calls is False:
             if self._model.claude is None:
-                self._drop("parallel_tool_calls", "the model cannot be kept from calling several tools at once")
+                self._drop("parallel_tool_calls", "the model cannot be told to call one tool at a time")
             else:
                 kind = next(iter(choice))
                 self.extra["tool_choice"] = {"type": kind, **choice[kind], "disable_parallel_tool_use": True}

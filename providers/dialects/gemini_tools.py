@@ -72,7 +72,7 @@ def add_tools(body: dict[str, Any], params: CreateParams, target: Target, drop: 
     if found:
         body["toolConfig"] = found
     if params.parallel_tool_calls is False and offers:
-        drop("parallel_tool_calls", "the model cannot be kept from calling several functions at once")
+        drop("parallel_tool_calls", "the model cannot be told to call one function at a time")
 
 
 def _offers(tools: list[Any], drop: Drop) -> tuple[list[Offer], list[dict[str, Any]]]:
@@ -87,7 +87,9 @@ def _offers(tools: list[Any], drop: Drop) -> tuple[list[Offer], list[dict[str, A
         name = name_of(where, tool)
         flat = flat_name(name, namespace)
         if flat in places:
-            raise InvalidParameter(f"{where} and {places[flat]} are both named {quoted(flat)}", param="tools")
+            raise InvalidParameter(
+                f"{where} and {places[flat]} are both named {quoted(flat)}", param="tools", hint="rename one of them"
+            )
         places[flat] = where
         sent = _declaration(where, flat, tool, drop)
         offers.append(Offer(where, kind, name, kind == "function" and tool.get("strict") is True, sent))
