@@ -200,7 +200,7 @@ MISTAKES: dict[str, tuple[Any, dict[str, Any], list[str]]] = {
     "nobody there": (
         None,
         {"model": "openai/gpt-5", "api_base": "http://127.0.0.1:9/v1", "num_retries": 0},
-        ["cannot connect to 127.0.0.1:9", "check base_url"],
+        ["cannot connect to 127.0.0.1:9", "check the address (api_base=)"],
     ),
 }
 
