@@ -12,7 +12,7 @@ import msgspec
 from sphinx.pycode import ModuleAnalyzer
 
 import antiphon
-from antiphon.pipeline import events, items, response
+from antiphon.pipeline import events, items, response, response_fields
 from antiphon.pipeline.wire import Lazy, Wire
 
 
@@ -180,13 +180,15 @@ def wire_lines() -> Iterator[str]:
     yield from table(events.EVENTS.values(), "event")
     yield from ("", "## Items", "", "In `antiphon.pipeline.items`: what stands in `response.output` and `input`.", "")
     yield from table(items.ITEMS.values(), "item")
-    parts = [
-        kind for kind in vars(response).values() if isinstance(kind, type) and kind.__module__ == response.__name__
-    ]
-    shown = [kind for kind in parts if issubclass(kind, Wire) and kind is not response.Returned]
-    yield from ("", "## Responses, and what is in them", "", "In `antiphon.pipeline.response`.", "")
-    yield from table(shown, "object")
+    yield from ("", "## Responses, and what is in them", "")
+    yield from ("In `antiphon.pipeline.response`, and of their fields in `antiphon.pipeline.response_fields`.", "")
+    yield from table([*_wire_classes(response), *_wire_classes(response_fields)], "object")
     yield ""
+
+
+def _wire_classes(module: ModuleType) -> list[type]:
+    own = [kind for kind in vars(module).values() if isinstance(kind, type) and kind.__module__ == module.__name__]
+    return [kind for kind in own if issubclass(kind, Wire)]
 
 
 def table(kinds: Iterable[type], left: str) -> Iterator[str]:

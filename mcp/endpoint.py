@@ -102,8 +102,9 @@ class Endpoint:
         pace = Pace(timeouts, ends_at=limit.ends_at, now=now, streamed=True)
         secrets = tuple([value for _, value in headers if isinstance(value, Secret)])
         asked = Asked(self.name, about, limit, self._server.max_message_bytes, secrets)
+        request = HttpRequest(method, url, tuple(headers), body, streamed=True, to_tools=True)
         try:
-            exchange = await self._runtime.open(HttpRequest(method, url, tuple(headers), body, streamed=True), pace)
+            exchange = await self._runtime.open(request, pace)
         except AntiphonError as error:
             raise asked.fault(error) from error
         return HttpAnswer(exchange, pace, asked, self._runtime)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
+from ..pipeline.driver import drive
 from ..pipeline.errors import InvalidParameter, SetupError, did_you_mean
-from ..pipeline.runtime import drive
 from ..pipeline.secret import Secret
 from .addresses import Reach
 from .errors import UnknownMcpServer

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import msgspec
 
 from ..pipeline.connection_faults import text_of
+from ..pipeline.driver import wants_loop
 from ..pipeline.errors import AntiphonError, InvalidParameter, SuspendedInSync, UnsupportedOperation, did_you_mean
-from ..pipeline.runtime import wants_loop
 from .callbacks import called
 from .errors import McpProtocolError, McpServerError
 from .session import Limit, OnNotice, OnProgress, timed_out

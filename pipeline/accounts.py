@@ -15,15 +15,17 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import msgspec
 
 from .errors import StoreConflict, StoreError
-from .runtime import Runtime
 from .stores.given import ask
 from .stores.memory import MemoryStore
 from .stores.store import Store, key_of
+
+if TYPE_CHECKING:
+    from .context import CallContext
 
 
 class Amount(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -105,7 +107,7 @@ class Accounts:
         self._said: dict[str, _Said] = {}
 
     async def open(
-        self, runtime: Runtime, name: str, change: Callable[[Account], Account], ttl_s: float | None = None
+        self, context: CallContext, name: str, change: Callable[[Account], Account], ttl_s: float | None = None
     ) -> None:
         """Change an account by a function that may refuse; what was said of it is in it by then.
 
@@ -118,8 +120,8 @@ class Accounts:
             StoreError: the store failed; nothing was changed.
             Exception: whatever `change` raises; nothing was changed.
         """
-        await self.settle(runtime)
-        await ask(self._store, runtime, self._change, name, change, ttl_s)
+        await self.settle(context)
+        await ask(self._store, context, self._change, name, change, ttl_s)
 
     def add(self, name: str, amount: Amount, *, release: str | None = None, ttl_s: float | None = None) -> None:
         """Say what was used, or whose part is held back no longer; at once where the store is this process's memory."""
@@ -137,10 +139,10 @@ class Accounts:
         """Whether something was said that is not written yet."""
         return bool(self._said)
 
-    async def settle(self, runtime: Runtime) -> None:
+    async def settle(self, context: CallContext) -> None:
         """Write what was said. Raises StoreError; what could not be written stays to be."""
         if self._said:
-            await ask(self._store, runtime, self.write)
+            await ask(self._store, context, self.write)
 
     def write(self) -> None:
         """Write what was said; blocking. Raises as `settle`."""

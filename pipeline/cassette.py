@@ -11,7 +11,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -49,13 +49,20 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
     message: str = ""
 
 
-def request_of(request: HttpRequest) -> dict[str, Any]:
+class Base(NamedTuple):
+    """What the addresses of a target begin with, and what stands for that in the file where it differs by the run."""
+
+    url: str = ""
+    kept_as: str = ""
+
+
+def request_of(request: HttpRequest, base: Base = Base()) -> dict[str, Any]:  # noqa: B008  frozen
     """Return the fields of a `Recorded` that say what was asked."""
     # Of "Bearer KEY" the key alone may stand elsewhere too.
     secrets = [value.reveal().split()[-1] for _, value in request.headers if isinstance(value, Secret)]
     return {
         "method": request.method,
-        "url": mask_url(request.url, secrets),
+        "url": mask_url(base.kept_as + request.url.removeprefix(base.url), secrets),
         "headers": {name: MASK if isinstance(value, Secret) else mask(value) for name, value in request.headers},
         "body": None if request.body is None else _text(_hidden(request.body), lambda text: mask(text, secrets)),
     }
@@ -111,27 +118,29 @@ class CassetteFile:
 class RecordingTransport:
     """Opens exchanges by another transport and adds each to a cassette when it has ended."""
 
-    def __init__(self, inner: Transport | Runtime, runtime: Runtime, file: CassetteFile) -> None:
+    def __init__(self, inner: Transport | Runtime, runtime: Runtime, file: CassetteFile, base: Base) -> None:
         self._inner = inner
         self._runtime = runtime
         self._file = file
+        self._base = base
 
     async def open(self, request: HttpRequest, pace: Pace) -> Exchange:
+        asked = request_of(request, self._base)
         try:
             exchange = await self._inner.open(request, pace)
         except APIConnectionError as error:
-            await self._runtime.call(self._file.add, Recorded(**request_of(request), **_fault(error)))
+            await self._runtime.call(self._file.add, Recorded(**asked, **_fault(error)))
             raise
-        return _RecordingExchange(exchange, request, self._runtime, self._file)
+        return _RecordingExchange(exchange, asked, self._runtime, self._file)
 
     async def close(self) -> None:
         """The transport around which this stands belongs to others."""
 
 
 class _RecordingExchange:
-    def __init__(self, exchange: Exchange, request: HttpRequest, runtime: Runtime, file: CassetteFile) -> None:
+    def __init__(self, exchange: Exchange, asked: dict[str, Any], runtime: Runtime, file: CassetteFile) -> None:
         self._exchange = exchange
-        self._request = request
+        self._asked = asked
         self._runtime = runtime
         self._file = file
         self._chunks: list[bytes] = []
@@ -176,7 +185,7 @@ class _RecordingExchange:
             return
         self._added = True
         recorded = Recorded(
-            **request_of(self._request),
+            **self._asked,
             status=self.status,
             answer_headers={name: MASK if name in _HIDDEN else mask(value) for name, value in self.headers.items()},
             chunks=[_text(chunk) for chunk in self._chunks],
@@ -230,13 +239,13 @@ class Cassette:
         """How many exchanges have not been asked for yet."""
         return len(self._left)
 
-    def take(self, request: HttpRequest) -> Recorded:
+    def take(self, request: HttpRequest, base: Base = Base()) -> Recorded:  # noqa: B008  frozen
         """Return the first exchange left that was asked in the same way.
 
         Raises:
             CassetteMiss: there is none; the message says what is nearest.
         """
-        asked = Recorded(**request_of(request))
+        asked = Recorded(**request_of(request, base))
         with self._lock:
             for index, recorded in enumerate(self._left):
                 if self._difference(recorded, asked) is None:
@@ -272,11 +281,12 @@ def _json(body: str | dict[str, str] | None) -> Any:
 class ReplayTransport:
     """Answers from a cassette."""
 
-    def __init__(self, cassette: Cassette) -> None:
+    def __init__(self, cassette: Cassette, base: Base) -> None:
         self._cassette = cassette
+        self._base = base
 
     async def open(self, request: HttpRequest, pace: Pace) -> Exchange:
-        recorded = self._cassette.take(request)
+        recorded = self._cassette.take(request, self._base)
         if not recorded.status:
             raise _raised(recorded)
         return _ReplayedExchange(recorded)

@@ -386,7 +386,8 @@ class Chain(Batches):
             keywords: API parameters and call options.
             dropped: what an entry point already had to leave out; reported with the reply.
         """
-        return self.engine.run(self, operation, self._with_defaults(operation, keywords), dropped)
+        engine = self._engine or self.engine
+        return engine.run(self, operation, self._with_defaults(operation, keywords), dropped)
 
     async def arun(self, operation: Operation, keywords: dict[str, Any], dropped: Iterable[Dropped] = ()) -> Reply:
         """Run the chain for one operation (async). As `run`."""

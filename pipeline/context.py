@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+import msgspec
 from msgspec.structs import replace
 
 from .errors import StageError
@@ -44,112 +45,64 @@ class Owner(Protocol):
         """What hooks that run beside the call have still to do."""
         ...
 
-    def next_call_id(self) -> str:
-        """Return a fresh call id."""
-        ...
 
-
-class CallContext:
+class CallContext(msgspec.Struct, kw_only=True, eq=False):
     """Everything that belongs to one call and may change: ids, limits, facts, observers, stages' scratch.
 
     Attributes:
+        id: this library's id of the call.
         runtime: the only way to wait: sockets, sleep, threads.
-        timeouts: the call's time limits.
-        ends_at: when the call must be over, on `runtime.now()`'s clock.
-        dry: True in `explain`: nothing is sent, stored or logged.
-        scratch: stages' own notes, by any key of theirs; take `lock` around read-then-write.
         drive: runs a coroutine to its end in a sync call; unused in async ones.
+        timeouts: the call's time limits.
+        states: what `setup` of the chain's stages made, see `state_of`.
+        dry: True in `explain`: nothing is sent, stored or logged.
+        started_at, ends_at: when the call began and when it must be over, on `runtime.now()`'s clock.
         parent_id: id of the watched call inside which this one was made.
+        scratch: stages' own notes, by any key of theirs; take `lock` around read-then-write.
         cost, cost_source: what the attempts have cost so far, see `add_cost`.
         propagator: what knows the headers that carry a trace on, see `trace_headers`.
         attach: makes the span of the call, or of this tool, the current one; returns what undoes that; see `inside`.
     """
 
-    __slots__ = (
-        "_id",
-        "_repeated_sinks",
-        "attach",
-        "attempts",
-        "cost",
-        "cost_source",
-        "drive",
-        "dropped",
-        "dry",
-        "ends_at",
-        "first_event_s",
-        "headers",
-        "lock",
-        "notes",
-        "operation",
-        "owner",
-        "parent_id",
-        "propagator",
-        "request_id",
-        "runtime",
-        "scratch",
-        "sinks",
-        "stage_times",
-        "started_at",
-        "states",
-        "status",
-        "target",
-        "timeouts",
-        "traced_at",
-        "unpriced",
-        "upstream_id",
-        "waited_s",
-    )
+    id: str
+    owner: Owner
+    runtime: Runtime
+    drive: Callable[[Coroutine[Any, Any, Any]], Any]
+    operation: Operation
+    timeouts: Timeouts
+    states: dict[int, object]
+    dry: bool = False
+    started_at: float = 0.0
+    ends_at: float = 0.0
+    parent_id: str | None = None
+    lock: threading.Lock = msgspec.field(default_factory=threading.Lock)
+    sinks: tuple[Sink, ...] = ()
+    scratch: dict[Any, Any] = {}
+    attempts: list[Attempt] = []
+    dropped: list[Dropped] = []
+    notes: list[str] = []
+    target: Target | None = None
+    status: int | None = None
+    headers: Headers | None = None
+    request_id: str | None = None
+    upstream_id: str | None = None
+    first_event_s: float | None = None
+    cost: float | None = None
+    cost_source: str | None = None
+    unpriced: bool = False
+    stage_times: dict[int, StageTime] | None = None
+    traced_at: float = 0.0
+    waited_s: float = 0.0
+    propagator: Callable[[str | None], Mapping[str, str]] | None = None
+    attach: Callable[[str | None], Callable[[], None]] | None = None
+    _repeated_sinks: list[Sink] = []
 
-    def __init__(
-        self,
-        *,
-        owner: Owner,
-        runtime: Runtime,
-        drive: Callable[[Coroutine[Any, Any, Any]], Any],
-        operation: Operation,
-        timeouts: Timeouts,
-        states: dict[int, object],
-        dry: bool = False,
-    ) -> None:
-        self.owner = owner
-        self.runtime = runtime
-        self.drive = drive
-        self.operation: Operation = operation
-        self.timeouts = timeouts
-        self.states = states
-        self.dry = dry
-        self.started_at = runtime.now()
-        self.ends_at = self.started_at + timeouts.total
-        self.lock = threading.Lock()
-        self.sinks: tuple[Sink, ...] = ()
-        self.scratch: dict[Any, Any] = {}
-        self.attempts: list[Attempt] = []
-        self.dropped: list[Dropped] = []
-        self.stage_times: dict[int, StageTime] | None = None
-        self.traced_at = 0.0
-        self.notes: list[str] = []
-        self.upstream_id: str | None = None
-        self.waited_s = 0.0
-        self.target: Target | None = None
-        self.status: int | None = None
-        self.headers: Headers | None = None
-        self.request_id: str | None = None
-        self.first_event_s: float | None = None
-        self.cost: float | None = None
-        self.cost_source: str | None = None
-        self.unpriced = False
-        self.propagator: Callable[[str | None], Mapping[str, str]] | None = None
-        self.attach: Callable[[str | None], Callable[[], None]] | None = None
+    def __post_init__(self) -> None:
+        self.started_at = self.runtime.now()
+        self.ends_at = self.started_at + self.timeouts.total
         self.parent_id = surrounding.get()
-        self._repeated_sinks: list[Sink] = []
-        self._id: str | None = None
 
-    @property
-    def id(self) -> str:
-        """This library's id of the call; made when first asked for."""
-        if self._id is None:
-            self._id = self.owner.next_call_id()
-        return self._id
+    __repr__ = object.__repr__  # what it holds is long, and secret in part
 
     def time_left(self) -> float:
         """Return the seconds until the call's total limit; never below 0."""
@@ -158,7 +111,7 @@ class CallContext:
     def state_of(self, stage: object, kind: type[T]) -> T:
         """Return what `stage.setup(scope)` made for this client and this position of the chain."""
         state = self.states.get(id(stage))
-        if not isinstance(state, kind):
+        if state.__class__ is not kind and not isinstance(state, kind):
             raise StageError(
                 f"stage {type(stage).__name__} asks for a state of type {kind.__name__}; "
                 f"its setup returned {'None' if state is None else type(state).__name__}",
@@ -280,19 +233,19 @@ class CallContext:
         Args:
             total_s: how long the work may take, seconds from now.
         """
-        context = CallContext(
+        return CallContext(
+            id=self.id,
             owner=self.owner,
             runtime=self.runtime,
             drive=self.drive,
             operation=self.operation,
             timeouts=replace(self.timeouts, total=total_s),
             states=self.states,
+            sinks=self.sinks,
+            target=self.target,
+            propagator=self.propagator,
+            attach=self.attach,
         )
-        context._id = self.id
-        context.sinks = self.sinks
-        context.target = self.target
-        context.propagator, context.attach = self.propagator, self.attach
-        return context
 
     def emit(self, signal: Signal) -> None:
         """Hand a signal to every sink. A sink's error is counted and reported, never raised here."""
@@ -313,7 +266,7 @@ class CallContext:
             status=self.status,
             request_id=self.request_id,
             headers=_NO_HEADERS if self.headers is None else self.headers,
-            attempts=tuple([replace(one) if one.outcome == "open" else one for one in self.attempts]),
+            attempts=tuple(self.attempts),
             dropped=tuple(self.dropped),
             notes=tuple(self.notes),
             upstream_id=self.upstream_id,

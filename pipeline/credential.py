@@ -57,7 +57,7 @@ def attach_key(auth: str, request: HttpRequest, key: Secret, now: float) -> tupl
 
 def header_of(auth: str, key: Secret) -> tuple[str, Secret, Secret]:
     """Return the name and the value of the header that carries a key, and the key itself."""
-    scheme, _, token = key.reveal().partition(" ")
-    if scheme == "Bearer":
-        return "authorization", key, Secret(token)
-    return ("authorization", Secret(f"Bearer {key.reveal()}"), key) if auth == "bearer" else (auth, key, key)
+    text = key.reveal()
+    if text.startswith("Bearer "):
+        return "authorization", key, Secret(text.removeprefix("Bearer "))
+    return ("authorization", Secret(f"Bearer {text}"), key) if auth == "bearer" else (auth, key, key)

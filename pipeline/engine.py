@@ -8,22 +8,25 @@ import itertools
 import os
 import threading
 import weakref
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
+from .async_runtime import AsyncRuntime
 from .build import Built
 from .context import CallContext
+from .driver import Portal, drive
 from .errors import AntiphonError, CallError, InvalidParameter, SetupError, UnknownKeyword, did_you_mean
 from .event_stream import EventStream
 from .hook_queue import FLUSH_S, Hook, HookQueue, runs_in_place, wants_stage_times
-from .params import NAMES, PARAMS, Null, Operation, Params
+from .params import NAMES, NULL, PARAMS, Operation, Params
 from .reply import Dropped, Reply
 from .request import Handler, Request
-from .runtime import AsyncRuntime, Portal, Runtime, SyncRuntime, drive
+from .runtime import Runtime
 from .secret import mask
 from .signals import Sink
 from .stage import Option, Stage
+from .sync_runtime import SyncRuntime
 from .tasks import LoopTask, ThreadTask
 from .timeouts import Timeouts
 from .watch import watch
@@ -53,7 +56,8 @@ class Engine:
 
     Args:
         timeouts: the limits of calls that do not bring their own.
-        transport: the user's own httpx (or compatible) client, for sync or for async calls; never closed here.
+        transport: the user's own httpx (or compatible) client, for sync or for async calls, or a `Transport`, or what
+            has one for each mode, `of_mode(is_async)`; never closed here.
         hooks: functions that get the signals of every call.
         hook_limit: signals that may wait for hooks which run beside their calls.
         tenant: whose data stores keep apart.
@@ -121,20 +125,20 @@ class Engine:
         """Run a chain for one operation (sync)."""
         if self.blocking == "portal":
             portal = self._open_portal()
-            handler, request = self._prepare(chain, operation, keywords, self._async, portal.run)
-            request.context.dropped.extend(dropped)
-            return portal.run(_finish(handler, request, sync=True))
-        handler, request = self._prepare(chain, operation, keywords, self._sync, drive)
-        request.context.dropped.extend(dropped)
-        return drive(_finish(handler, request, sync=True))
+            handler, request, sinks = self._prepare(chain, operation, keywords, self._async, portal.run)
+            request.context.dropped += dropped
+            return portal.run(_finish(handler, request, sinks, sync=True))
+        handler, request, sinks = self._prepare(chain, operation, keywords, self._sync, drive)
+        request.context.dropped += dropped
+        return drive(_finish(handler, request, sinks, sync=True))
 
     async def arun(
         self, chain: Chain, operation: Operation, keywords: dict[str, Any], dropped: Iterable[Dropped] = ()
     ) -> Reply:
         """Run a chain for one operation (async)."""
-        handler, request = self._prepare(chain, operation, keywords, self._async, _not_sync)
-        request.context.dropped.extend(dropped)
-        return await _finish(handler, request, sync=False)
+        handler, request, sinks = self._prepare(chain, operation, keywords, self._async, _not_sync)
+        request.context.dropped += dropped
+        return await _finish(handler, request, sinks, sync=False)
 
     def sleep(self, seconds: float) -> None:
         """Wait (sync)."""
@@ -154,7 +158,7 @@ class Engine:
 
     def dry_run(self, chain: Chain, keywords: dict[str, Any]) -> Request:
         """Return a request whose context says that nothing may be sent, stored or logged."""
-        _, request = self._prepare(chain, "create", keywords, self._sync, drive, dry=True)
+        _, request, _ = self._prepare(chain, "create", keywords, self._sync, drive, dry=True)
         return request
 
     def _prepare(
@@ -166,11 +170,12 @@ class Engine:
         driver: Callable[[Coroutine[Any, Any, Any]], Any],
         *,
         dry: bool = False,
-    ) -> tuple[Handler, Request]:
+    ) -> tuple[Handler, Request, tuple[Sink, ...]]:
         built = self._build(chain)
         params, options = split_keywords(operation, keywords, built.options, chain.name)
         timeout = options.get("timeout")
         context = CallContext(
+            id=f"call_{self._prefix}{next(self._count):06x}",
             owner=self,
             runtime=runtime,
             drive=driver,
@@ -184,15 +189,17 @@ class Engine:
         sinks, wants_times = self._sinks[runtime.is_async], self._wants_times or built.wants_stage_times
         if "hooks" in options:
             hooks = options["hooks"]
-            if all(hook.__class__ is FunctionType and runs_in_place(hook) for hook in hooks):  # the usual ones
+            for hook in hooks:
+                if hook.__class__ is not FunctionType or not runs_in_place(hook):
+                    sinks = (*sinks, *self._sinks_of(_checked_hooks(hooks), runtime))
+                    wants_times = wants_times or any(map(wants_stage_times, hooks))
+                    break
+            else:  # the usual ones
                 sinks = (*sinks, *hooks)
-            else:
-                sinks = (*sinks, *self._sinks_of(_checked_hooks(hooks), runtime))
-                wants_times = wants_times or any(map(wants_stage_times, hooks))
         if wants_times or options.get("trace"):
             context.trace_stages()
             handler = built.traced
-        return (_watched(handler, sinks) if sinks else handler), request
+        return handler, request, sinks
 
     def _sinks_of(self, hooks: tuple[Hook, ...], runtime: Runtime) -> tuple[Sink, ...]:
         return tuple([self.hook_queue.sink(hook, runtime) for hook in hooks])
@@ -214,10 +221,6 @@ class Engine:
             return built
 
     # --- what contexts and scopes ask for --------------------------------------------------------------------------
-
-    def next_call_id(self) -> str:
-        """Return a fresh call id: a random part of this engine and a running number."""
-        return f"call_{self._prefix}{next(self._count):06x}"
 
     def hook_failed(self, error: Exception) -> None:
         """Count an observer's error; the first one is reported by a warning of the logger "antiphon"."""
@@ -288,6 +291,8 @@ class Engine:
 
     def _make_transport(self, is_async: bool) -> Transport:
         if self._given is not None:
+            if hasattr(self._given, "of_mode"):
+                return cast("Transport", self._given.of_mode(is_async))
             if hasattr(self._given, "open"):
                 return cast("Transport", self._given)
             from .httpx_client import HttpxTransport
@@ -348,10 +353,10 @@ class Engine:
         await self._async.call(self.close)
 
 
-async def _finish(handler: Handler, request: Request, *, sync: bool = True) -> Reply:
+async def _finish(handler: Handler, request: Request, sinks: tuple[Sink, ...], *, sync: bool) -> Reply:
     """Run the chain; give every reply and every error the facts of the call, and a stream its way of being read."""
     try:
-        reply = await handler(request)
+        reply = await (watch(request, handler, sinks) if sinks else handler(request))
     except AntiphonError as error:
         if error.meta is None:
             error.meta = request.context.meta()
@@ -361,13 +366,6 @@ async def _finish(handler: Handler, request: Request, *, sync: bool = True) -> R
     elif not reply.meta.call_id or request.context.stage_times is not None:
         return reply.with_meta(request.context.meta())
     return reply
-
-
-def _watched(handler: Handler, sinks: tuple[Sink, ...]) -> Handler:
-    def watched(request: Request) -> Awaitable[Reply]:
-        return watch(request, handler, *sinks)
-
-    return watched
 
 
 def _not_sync(coroutine: Coroutine[Any, Any, Any]) -> Any:
@@ -407,7 +405,7 @@ def split_keywords(
     nulls: dict[str, None] = {}
     for name, value in keywords.items():
         if name in names:
-            if isinstance(value, Null):
+            if value is NULL:
                 nulls[name] = None
             elif value is not None:
                 params[name] = value

@@ -14,7 +14,8 @@ import msgspec
 
 from .items import ShellOutput, read_item
 from .parts import Logprob, read_annotation, read_part
-from .response import Response, ResponseError, read_error
+from .response import Response
+from .response_fields import ResponseError, read_error
 from .views import NO_KNOWN_TYPE, NoKnownType, Typed, always, several
 from .wire import REFUSED, Lazy, Raw, Wire, decode, decoder, is_absent, one, raw_field, type_of
 from .wire import _set_cache as set_cache

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from .build import link
+from .driver import drive
 from .engine import _finish
 from .function_stages import FunctionStage, stage
 from .outline import Outline, outline
 from .reply import Dropped, Reply
 from .request import Handler, Request, Target
 from .response import Response
-from .runtime import drive
 from .secret import MASK, Secret, mask, mask_url
 from .tools import hide_in_body
 from .wire import loads
@@ -114,7 +114,7 @@ def explain(engine: Engine, chain: Chain, keywords: dict[str, Any], defaults: di
     stages = engine._build(chain).stages[:-1]
     passed: list[_Passed | None] = [None] * (len(stages) + 1)
     linked = [item for at, stage in enumerate(stages) for item in (_look(passed, at), stage)]
-    drive(_finish(link([*linked, _look(passed, len(stages)), _probe]), request))
+    drive(_finish(link([*linked, _look(passed, len(stages)), _probe]), request, (), sync=True))
     seen = [one for one in passed if one is not None]
     steps = [Step(stages[at].name, tuple(_said(*passed[at : at + 2]))) for at in range(min(len(seen), len(stages)))]
     return _explanation(described, tuple(steps), seen[-1].request if seen else request)

@@ -28,7 +28,8 @@ from .errors import SetupError
 from .signals import Signal, Sink
 
 if TYPE_CHECKING:
-    from .runtime import Portal, Runtime
+    from .driver import Portal
+    from .runtime import Runtime
     from .tasks import Task
 
 Hook: TypeAlias = Callable[[Any], object]

@@ -20,6 +20,7 @@ class HttpRequest(msgspec.Struct, frozen=True):
         headers: name and value pairs in order; a `Secret` value is revealed only by the transport.
         body: the exact bytes to send, or None.
         streamed: whether the answer is asked for as an event stream.
+        to_tools: whether it goes to a server of tools and not to a model's host, for which a script may stand.
     """
 
     method: str
@@ -27,6 +28,7 @@ class HttpRequest(msgspec.Struct, frozen=True):
     headers: tuple[tuple[str, str | Secret], ...] = ()
     body: bytes | None = None
     streamed: bool = False
+    to_tools: bool = False
 
 
 class Headers(Mapping[str, str]):

@@ -124,6 +124,10 @@ class HttpxExchange:
                 self._pace.started()
             # The library looks at its timeouts once more when the body begins.
             timeout["read"] = self._read_wait(monotonic())
+            if getattr(self._answer, "is_stream_consumed", False):
+                # A hook of the client has read it, or it never was a stream: `httpx.MockTransport` answers so.
+                self._chunks = iter((self._answer.content,))
+                return
             self._inflater = inflater_for(self.headers.get("content-encoding", ""), self._limit_bytes)
             self._chunks = aiter(self._answer.aiter_raw()) if self._is_async else iter(self._answer.iter_raw())
         except BaseException as error:
@@ -197,10 +201,11 @@ class HttpxExchange:
         return _finite(seconds)
 
     async def _next(self) -> bytes | None:
-        if not self._is_async:
-            return next(self._chunks, None)  # type: ignore[arg-type]
+        chunks = self._chunks
+        if isinstance(chunks, Iterator):
+            return next(chunks, None)
         try:
-            return await anext(self._chunks)  # type: ignore[arg-type]
+            return await anext(chunks)  # type: ignore[arg-type]
         except StopAsyncIteration:
             return None
 

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 import msgspec
 
+from .answer_settings import ReasoningConfig, TextConfig
 from .parts import InputText, OutputText, read_part
-from .tools import ReasoningConfig, ShellEnvironment, TextConfig, read_tool
+from .tools import ShellEnvironment, read_tool
 from .views import (
     NO_KNOWN_TYPE,
     NoKnownType,

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from .errors import AntiphonError
     from .explain import Explanation
     from .reply import Meta
-    from .response import Response, Usage
+    from .response import Response
+    from .response_fields import Usage
 
 _LONGEST = 20_000  # characters of one text on a page, since a notebook keeps what it shows
 

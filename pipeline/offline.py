@@ -38,7 +38,7 @@ def refuse_network(address: Address) -> None:
     Raises:
         NetworkForbidden: one does not.
     """
-    if _is_here(address.host) or all(address.host in allowed for allowed in blocks):
+    if is_here(address.host) or all(address.host in allowed for allowed in blocks):
         return
     raise NetworkForbidden(
         f"a request to {address.where} was about to be sent while the network is forbidden",
@@ -46,7 +46,8 @@ def refuse_network(address: Address) -> None:
     )
 
 
-def _is_here(host: str) -> bool:
+def is_here(host: str) -> bool:
+    """Tell whether a host's name or address is this machine's own."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

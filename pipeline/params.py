@@ -15,6 +15,9 @@ class Null:
     def __repr__(self) -> str:
         return "NULL"
 
+    def __reduce__(self) -> str:
+        return "NULL"  # the same one, in every process: it is told by identity
+
 
 NULL: Final = Null()
 """The JSON value null, said on purpose: `temperature=antiphon.NULL`. In a call, None means "not given"."""

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import msgspec
 
 from .http import Headers
-from .response import CompactedResponse, DeletedResponse, InputTokens, ItemPage, Response, Usage
+from .response import CompactedResponse, DeletedResponse, InputTokens, ItemPage, Response
+from .response_fields import Usage
 
 if TYPE_CHECKING:
     from .event_stream import EventStream
@@ -61,10 +62,12 @@ class StageTime(msgspec.Struct, frozen=True):
 
     Args:
         name: the stage's name in the chain.
-        own_s: seconds of the stage's own work, without the stages inside it and without waiting for the host.
+        own_s: seconds of the stage's own work, without the stages inside it and without waiting for others.
         calls: how often it was entered; more than once inside Retry.
-        waited_s: seconds in which this stage waited for the host: Dispatch for an answer's head or whole, Retry for a
-            stream's first content. What the reader of a stream waits for afterwards belongs to no stage.
+        waited_s: seconds in which this stage waited: Dispatch for an answer's head or whole, Retry for a stream's first
+            content or the time of the next attempt, ConcurrencyLimit for a place, Tools for its tools and their
+            servers, and whoever has a store outside of this process for that. What the reader of a stream waits for
+            afterwards belongs to no stage.
         entered_s, left_s: when it was entered first and left last, seconds since the call's start.
     """
 

@@ -14,7 +14,7 @@ import msgspec
 
 from .params import Operation
 from .reply import Attempt, Dropped, Meta, Outcome, OutcomeKind
-from .response import Usage
+from .response_fields import Usage
 
 
 class Signal(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,8 +21,11 @@ from .request_head import Pairs
 from .timeouts import Pace
 
 if TYPE_CHECKING:
+    from .blocking_link import BlockingSide
     from .connection_faults import Situation
-    from .network import BlockingSide, Link, LoopSide, Verify, Waiter
+    from .link import Link, Waiter
+    from .loop_link import LoopSide
+    from .tls import Verify
     from .transport import SlotTransport
 
 
@@ -48,7 +51,7 @@ class Home:
         Raises:
             SetupError: the CA certificates cannot be read, or a package for the proxy is missing.
         """
-        from .network import ssl_context
+        from .tls import ssl_context
 
         secure = address.scheme == "https" or (proxy is not None and proxy.url.startswith("https:"))
         return self.side.link(address, ssl_context(self._verify) if secure else None, proxy)

@@ -53,6 +53,8 @@ class SSEDecoder:
         if b"\r" in data or self._after_cr:
             data = self._unify(data)
         pending = self._pending
+        if not pending and data.endswith(b"\n\n") and len(data) <= self._max:
+            return data  # as most hosts write: whole events at once
         if pending:
             pending += data
             end = pending.rfind(b"\n\n", max(0, self._searched - 1))

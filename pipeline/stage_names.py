@@ -7,11 +7,13 @@ only where the caller allows its module, since a file that may import anything m
 
 from __future__ import annotations
 
+import functools
 import importlib
 import operator
 import re
 from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
+from types import MappingProxyType
 from typing import Any, TypeAlias, cast
 
 from .chain import Chain
@@ -112,8 +114,9 @@ def place_of(item: object) -> str | None:
     return f"{module}:{name}" if same else None
 
 
+@functools.lru_cache(maxsize=1)  # to find them, every installed package's files are looked through
 def installed() -> Mapping[str, EntryPoint]:
-    """Return the entry points of all installed packages, by name.
+    """Return the entry points of all installed packages, by name, as they were when this process first asked.
 
     Raises:
         SetupError: two packages register different stages under one name.
@@ -126,7 +129,7 @@ def installed() -> Mapping[str, EntryPoint]:
                 f'two installed packages register a stage named "{point.name}": {other.value} and {point.value}',
                 hint=f"rename or uninstall one of them (entry points of the group {GROUP})",
             )
-    return found
+    return MappingProxyType(found)
 
 
 def _as_named(found: object, name: str, where: str) -> Named:

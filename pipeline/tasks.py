@@ -17,7 +17,7 @@ import weakref
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 
-from .errors import SetupError
+from .event_loop import poster, running_loop
 
 T = TypeVar("T")
 Work = Callable[[], Coroutine[Any, Any, object]]
@@ -238,31 +238,3 @@ class LoopTask:
 
     async def wait(self) -> None:
         await self._done.wait()
-
-
-def poster(loop: Any) -> Callable[[Callable[[], object]], object]:
-    """Return what has a function called in an event loop, from any thread. Raises RuntimeError when it has ended."""
-    trio: Any = sys.modules.get("trio")
-    is_trio = trio is not None and isinstance(loop, trio.lowlevel.TrioToken)
-    post: Callable[[Callable[[], object]], object] = loop.run_sync_soon if is_trio else loop.call_soon_threadsafe
-    return post
-
-
-def running_loop() -> Any:
-    """Return what stands for the running event loop: trio's token or the asyncio loop.
-
-    Raises:
-        SetupError: none runs in this thread.
-    """
-    trio: Any = sys.modules.get("trio")
-    if trio is not None and trio.lowlevel.in_trio_task():
-        return trio.lowlevel.current_trio_token()
-    import asyncio
-
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        raise SetupError(
-            "an async transport was used outside of an event loop",
-            hint="use SlotTransport(is_async=False) in sync code",
-        ) from None

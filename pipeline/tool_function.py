@@ -1,7 +1,6 @@
 """Python functions as tools: what a model is told of them, and how they are called with what it answers.
 
-The schema comes from the signature, the words from the docstring: its first paragraphs for the function, its "Args:"
-section (Google's style) or ":param name:" lines for the parameters.
+The schema comes from the signature, the words from the docstring.
 """
 
 from __future__ import annotations
@@ -10,13 +9,16 @@ import functools
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, ParamSpec, TypeVar, get_args, get_origin, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, TypeVar, overload
 
 import msgspec
 
+from .docstring import read_docstring
 from .errors import InvalidParameter
 from .json_schema import can_be_strict, strict_schema
+from .tool_signature import arguments_of, read_model, requires_all, schema_of, unwrapped
 from .wire import Wire, encode, loads
+from .wording import quoted
 
 if TYPE_CHECKING:
     from .context import CallContext
@@ -91,10 +93,10 @@ class ToolFunction(Generic[P, R]):
         self.timeout_s = _checked_limit(timeout_s, self.name)
         self.is_async = inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(getattr(fn, "__call__", None))  # noqa: B004
         functools.update_wrapper(self, fn, updated=())
-        told, words = _documentation(inspect.getdoc(_inner(fn)) or "")
-        self._context_name, self._struct = _arguments(fn, self.name, words)
-        schema = _schema(self._struct, self.name)
-        strict = can_be_strict(schema) and _requires_all(schema)
+        told, words = read_docstring(inspect.getdoc(unwrapped(fn)) or "")
+        self._context_name, self._struct = arguments_of(fn, self.name, words, ToolContext)
+        schema = schema_of(self._struct, self.name)
+        strict = can_be_strict(schema) and requires_all(schema)
         self.definition: dict[str, Any] = {
             "type": "function",
             "name": self.name,
@@ -125,9 +127,7 @@ class ToolFunction(Generic[P, R]):
             ToolError: the arguments do not fit; its message is for the model.
         """
         try:
-            found = msgspec.json.decode(
-                arguments.strip() or "{}", type=self._struct, strict=False, dec_hook=_validate_model
-            )
+            found = msgspec.json.decode(arguments.strip() or "{}", type=self._struct, strict=False, dec_hook=read_model)
         except (ValueError, RecursionError) as error:
             raise ToolError(f"the arguments do not fit: {error}") from None
         given = {name: getattr(found, name) for name in self._struct.__struct_fields__}
@@ -224,179 +224,9 @@ def _is_part(part: object) -> bool:
     return kind in ("input_text", "input_image", "input_file")
 
 
-# --- the signature ----------------------------------------------------------------------------------------------------
-
-
-def _arguments(fn: Callable[..., Any], name: str, words: Mapping[str, str]) -> tuple[str | None, type[msgspec.Struct]]:
-    """Return the name of the parameter that takes the context, and the others as a struct."""
-    try:
-        parameters = inspect.signature(fn).parameters.values()
-        hints = _hints(fn)
-    except (TypeError, ValueError, NameError) as error:
-        raise InvalidParameter(f"tool {name}: its signature cannot be read: {error}", param="tools") from error
-    context: str | None = None
-    required: list[Any] = []
-    optional: list[Any] = []
-    for parameter in parameters:
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
-            raise InvalidParameter(
-                f"tool {name} takes {parameter}; a model can only fill in parameters by name",
-                param="tools",
-                hint="give each parameter a name of its own",
-            )
-        kind = hints.get(parameter.name, Any)
-        if _is_context(kind):
-            context = parameter.name
-            continue
-        kind = _described(kind, words.get(parameter.name))
-        if parameter.default is parameter.empty:
-            required.append((parameter.name, kind))
-        else:
-            optional.append((parameter.name, kind, _default(parameter.default)))
-    struct = msgspec.defstruct(
-        re.sub(r"\W", "_", name), [*required, *optional], forbid_unknown_fields=True, kw_only=True
-    )
-    return context, struct
-
-
-def _inner(fn: Any) -> Any:
-    while isinstance(fn, functools.partial):
-        fn = fn.func
-    return fn
-
-
-def _hints(fn: Callable[..., Any]) -> dict[str, Any]:
-    import typing
-
-    inner = _inner(fn)
-    if not inspect.isroutine(inner) and not inspect.isclass(inner):
-        inner = type(inner).__call__  # an object that can be called
-    return typing.get_type_hints(inner.__init__ if inspect.isclass(inner) else inner, include_extras=True)
-
-
-def _is_context(kind: Any) -> bool:
-    members = get_args(kind) if get_origin(kind) is not None else (kind,)
-    return any(member is ToolContext for member in members)
-
-
-def _described(kind: Any, words: str | None) -> Any:
-    """Give a parameter's type its description: a string of its `Annotated`, else the docstring's words."""
-    if get_origin(kind) is Annotated:
-        inner, *notes = get_args(kind)
-        said = [note for note in notes if isinstance(note, str)]
-        if any(isinstance(note, msgspec.Meta) and note.description for note in notes):
-            said, words = [], None
-        kept = [note for note in notes if isinstance(note, msgspec.Meta)]
-        text = " ".join(said) or words
-        for note in (*kept, *([msgspec.Meta(description=text)] if text else [])):
-            inner = Annotated[inner, note]
-        return inner
-    return Annotated[kind, msgspec.Meta(description=words)] if words else kind
-
-
-def _default(value: Any) -> Any:
-    """Return a field's default. One that may change, or has no JSON form, is the function's own and in no schema."""
-    if value is None or isinstance(value, str | bool | int | float):
-        return value
-    return msgspec.field(default_factory=lambda: value)
-
-
-def _schema(struct: type[msgspec.Struct], name: str) -> dict[str, Any]:
-    try:
-        (schema,), found = msgspec.json.schema_components(
-            [struct], schema_hook=_model_schema, ref_template="#/$defs/{name}"
-        )
-    except (TypeError, NameError, RuntimeError, ValueError) as error:
-        raise InvalidParameter(
-            f"tool {name}: its parameters have no JSON schema: {error}",
-            param="tools",
-            hint="annotate them with types of JSON: str, int, list[...], a Struct, dataclass or pydantic model",
-        ) from error
-    components: dict[str, Any] = dict(found)
-    root: dict[str, Any] = components.pop(schema["$ref"].rpartition("/")[2])
-    _lift_definitions([root, *components.values()], components)
-    root.pop("title", None)
-    return {**root, "$defs": components} if components else root
-
-
-def _lift_definitions(nodes: list[Any], components: dict[str, Any]) -> None:
-    """Move the definitions that a pydantic model's schema brings to the root, where its references point."""
-    while nodes:
-        node = nodes.pop()
-        if isinstance(node, dict):
-            inner = node.pop("$defs", None)
-            if isinstance(inner, dict):
-                components.update(inner)
-                nodes.extend(inner.values())
-            nodes.extend(node.values())
-        elif isinstance(node, list):
-            nodes.extend(node)
-
-
-def _model_schema(kind: Any) -> dict[str, Any]:
-    if hasattr(kind, "model_json_schema"):
-        schema: dict[str, Any] = kind.model_json_schema()
-        return schema
-    raise NotImplementedError(f"{kind!r} has none")
-
-
-def _validate_model(kind: Any, value: Any) -> Any:
-    if hasattr(kind, "model_validate"):
-        return kind.model_validate(value)
-    raise NotImplementedError(f"{kind!r} cannot be read from JSON")
-
-
-def _requires_all(schema: Any) -> bool:
-    """Tell whether every property must be given: what strict mode makes of one with a default would be another tool."""
-    if isinstance(schema, list):
-        return all(_requires_all(member) for member in schema)
-    if not isinstance(schema, dict):
-        return True
-    properties = schema.get("properties")
-    if isinstance(properties, dict) and set(properties) != set(schema.get("required", ())):
-        return False
-    return all(_requires_all(member) for member in schema.values())
-
-
-# --- words ------------------------------------------------------------------------------------------------------------
-
-_SECTION = re.compile(r"^(args|arguments|parameters|params|returns?|raises|yields?|examples?|notes?)\s*:\s*$", re.I)
-_FIELD = re.compile(r"^:param(?:\s+[^:]+?)??\s+(\w+)\s*:\s*(.*)$")
-_ENTRY = re.compile(r"^(\w+)\s*(?:\([^)]*\))?\s*:\s*(.*)$")
-
-
-def _documentation(text: str) -> tuple[str, dict[str, str]]:
-    """Split a docstring into what it says of the function, and of its parameters."""
-    told: list[str] = []
-    words: dict[str, list[str]] = {}
-    section, indent, current = "", 0, None
-    for line in text.splitlines():
-        stripped = line.strip()
-        if (head := _SECTION.match(line)) is not None:
-            section, indent, current = head[1].lower(), 0, None
-        elif stripped.startswith(":"):
-            section, current = "fields", None
-            if (field := _FIELD.match(stripped)) is not None:
-                current = words.setdefault(field[1], [field[2]])
-        elif section == "":
-            told.append(line)
-        elif section == "fields":
-            if current is not None and stripped:
-                current.append(stripped)
-        elif section[:3] in ("arg", "par") and stripped:
-            depth = len(line) - len(line.lstrip())
-            indent = indent or depth
-            entry = _ENTRY.match(stripped) if depth <= indent else None
-            if entry is not None:
-                current = words.setdefault(entry[1], [entry[2]])
-            elif current is not None:
-                current.append(stripped)
-    return "\n".join(told).strip(), {name: " ".join(" ".join(said).split()) for name, said in words.items()}
-
-
 def _checked_name(name: str | None, fn: object) -> str:
     if name is None or not NAME.fullmatch(name):
-        what = repr(name) if name else f"{type(fn).__name__} without a name"
+        what = quoted(name) if name else f"{type(fn).__name__} without a name"
         raise InvalidParameter(
             f"a tool is called {what}; 1 to 64 letters, digits, _ or - are expected",
             param="tools",
@@ -408,6 +238,6 @@ def _checked_name(name: str | None, fn: object) -> str:
 def _checked_limit(timeout_s: float | None, name: str) -> float | None:
     if timeout_s is not None and not timeout_s > 0:
         raise InvalidParameter(
-            f"tool {name}: timeout_s is {timeout_s!r}; seconds above zero are expected", param="tools"
+            f"tool {name}: timeout_s is {quoted(timeout_s)}; seconds above zero are expected", param="tools"
         )
     return timeout_s

@@ -1,4 +1,4 @@
-"""What a request offers the model: tool definitions, tool choices, text formats and reasoning settings."""
+"""The tools that a request offers the model."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 import msgspec
 
+from .answer_settings import ReasoningConfig
 from .secret import MASK
 from .views import (
     NO_KNOWN_TYPE,
@@ -19,70 +20,7 @@ from .views import (
     text_or,
     texts,
 )
-from .wire import Lazy, Raw, Wire, encode, family, many, one, open_union, raw_field
-
-# --- text formats and reasoning settings ----------------------------------------------------------------------------
-
-
-class TextFormat(Typed, frozen=True, kw_only=True):
-    """Base of the formats of the answer's text."""
-
-
-class PlainText(TextFormat, frozen=True, kw_only=True, tag="text"):
-    """Free text, the default."""
-
-    type: ClassVar[Literal["text"]] = "text"
-
-
-class JsonObject(TextFormat, frozen=True, kw_only=True, tag="json_object"):
-    """Some JSON object, without a schema."""
-
-    type: ClassVar[Literal["json_object"]] = "json_object"
-
-
-class JsonSchema(TextFormat, frozen=True, kw_only=True, tag="json_schema"):
-    """JSON that follows a schema."""
-
-    type: ClassVar[Literal["json_schema"]] = "json_schema"
-    name: str
-    description: str | None = None
-    strict: bool | None = None
-    schema_json: Raw = raw_field("schema")
-    schema = Lazy(json_object)
-
-
-class UnknownTextFormat(TextFormat, frozen=True, kw_only=True):
-    """A text format of a type that this library does not know."""
-
-    if TYPE_CHECKING:
-        type: ClassVar[NoKnownType] = NO_KNOWN_TYPE
-    else:
-        type: str = ""
-
-
-AnyTextFormat: TypeAlias = PlainText | JsonObject | JsonSchema | UnknownTextFormat
-
-TEXT_FORMATS = family(PlainText, JsonObject, JsonSchema)
-read_text_format: Callable[[bytes | Raw], AnyTextFormat] = open_union(TEXT_FORMATS, UnknownTextFormat)
-
-
-class TextConfig(Wire, frozen=True, kw_only=True):
-    """Settings of the answer's text."""
-
-    verbosity: str | None = None
-    format_json: Raw = raw_field("format")
-    format = Lazy(one(read_text_format))
-
-
-class ReasoningConfig(Wire, frozen=True, kw_only=True):
-    """Settings of the model's reasoning."""
-
-    effort: str | None = None
-    summary: str | None = None
-    generate_summary: str | None = None
-    context: str | None = None
-    mode: str | None = None
-
+from .wire import Lazy, Raw, Wire, encode, family, many, open_union, raw_field
 
 # --- nested objects of the tools ------------------------------------------------------------------------------------
 
@@ -493,155 +431,3 @@ TOOLS = family(
     ToolSearchTool,
 )
 read_tool: Callable[[bytes | Raw], AnyTool] = open_union(TOOLS, UnknownTool)
-
-
-# --- tool choices ---------------------------------------------------------------------------------------------------
-
-
-class ToolChoice(Typed, frozen=True, kw_only=True):
-    """Base of the tool choices that are objects."""
-
-
-class AllowedToolsChoice(ToolChoice, frozen=True, kw_only=True, tag="allowed_tools"):
-    """Only these tools; `mode` says whether one must be used."""
-
-    type: ClassVar[Literal["allowed_tools"]] = "allowed_tools"
-    mode: str
-    tools_json: Raw = raw_field("tools")
-    tools = Lazy(json_objects)
-
-
-class FunctionChoice(ToolChoice, frozen=True, kw_only=True, tag="function"):
-    """This function."""
-
-    type: ClassVar[Literal["function"]] = "function"
-    name: str
-
-
-class CustomChoice(ToolChoice, frozen=True, kw_only=True, tag="custom"):
-    """This custom tool."""
-
-    type: ClassVar[Literal["custom"]] = "custom"
-    name: str
-
-
-class McpChoice(ToolChoice, frozen=True, kw_only=True, tag="mcp"):
-    """A tool of this MCP server."""
-
-    type: ClassVar[Literal["mcp"]] = "mcp"
-    server_label: str
-    name: str | None = None
-
-
-class FileSearchChoice(ToolChoice, frozen=True, kw_only=True, tag="file_search"):
-    """File search."""
-
-    type: ClassVar[Literal["file_search"]] = "file_search"
-
-
-class WebSearchPreviewChoice(ToolChoice, frozen=True, kw_only=True, tag="web_search_preview"):
-    """Web search, preview version."""
-
-    type: ClassVar[Literal["web_search_preview"]] = "web_search_preview"
-
-
-class WebSearchPreviewChoice20250311(ToolChoice, frozen=True, kw_only=True, tag="web_search_preview_2025_03_11"):
-    """Web search, preview version of 2025-03-11."""
-
-    type: ClassVar[Literal["web_search_preview_2025_03_11"]] = "web_search_preview_2025_03_11"
-
-
-class ComputerChoice(ToolChoice, frozen=True, kw_only=True, tag="computer"):
-    """Computer use."""
-
-    type: ClassVar[Literal["computer"]] = "computer"
-
-
-class ComputerUseChoice(ToolChoice, frozen=True, kw_only=True, tag="computer_use"):
-    """Computer use, by its other name."""
-
-    type: ClassVar[Literal["computer_use"]] = "computer_use"
-
-
-class ComputerUsePreviewChoice(ToolChoice, frozen=True, kw_only=True, tag="computer_use_preview"):
-    """Computer use, preview version."""
-
-    type: ClassVar[Literal["computer_use_preview"]] = "computer_use_preview"
-
-
-class ImageGenerationChoice(ToolChoice, frozen=True, kw_only=True, tag="image_generation"):
-    """Image generation."""
-
-    type: ClassVar[Literal["image_generation"]] = "image_generation"
-
-
-class CodeInterpreterChoice(ToolChoice, frozen=True, kw_only=True, tag="code_interpreter"):
-    """The code interpreter."""
-
-    type: ClassVar[Literal["code_interpreter"]] = "code_interpreter"
-
-
-class ProgrammaticToolCallingChoice(ToolChoice, frozen=True, kw_only=True, tag="programmatic_tool_calling"):
-    """A program that calls tools."""
-
-    type: ClassVar[Literal["programmatic_tool_calling"]] = "programmatic_tool_calling"
-
-
-class ApplyPatchChoice(ToolChoice, frozen=True, kw_only=True, tag="apply_patch"):
-    """A change to files."""
-
-    type: ClassVar[Literal["apply_patch"]] = "apply_patch"
-
-
-class ShellChoice(ToolChoice, frozen=True, kw_only=True, tag="shell"):
-    """The shell."""
-
-    type: ClassVar[Literal["shell"]] = "shell"
-
-
-class UnknownToolChoice(ToolChoice, frozen=True, kw_only=True):
-    """A tool choice of a type that this library does not know."""
-
-    if TYPE_CHECKING:
-        type: ClassVar[NoKnownType] = NO_KNOWN_TYPE
-    else:
-        type: str = ""
-
-
-AnyToolChoice: TypeAlias = (
-    AllowedToolsChoice
-    | FunctionChoice
-    | CustomChoice
-    | McpChoice
-    | FileSearchChoice
-    | WebSearchPreviewChoice
-    | WebSearchPreviewChoice20250311
-    | ComputerChoice
-    | ComputerUseChoice
-    | ComputerUsePreviewChoice
-    | ImageGenerationChoice
-    | CodeInterpreterChoice
-    | ProgrammaticToolCallingChoice
-    | ApplyPatchChoice
-    | ShellChoice
-    | UnknownToolChoice
-)
-
-TOOL_CHOICES = family(
-    AllowedToolsChoice,
-    FunctionChoice,
-    CustomChoice,
-    McpChoice,
-    FileSearchChoice,
-    WebSearchPreviewChoice,
-    WebSearchPreviewChoice20250311,
-    ComputerChoice,
-    ComputerUseChoice,
-    ComputerUsePreviewChoice,
-    ImageGenerationChoice,
-    CodeInterpreterChoice,
-    ProgrammaticToolCallingChoice,
-    ApplyPatchChoice,
-    ShellChoice,
-)
-read_tool_choice: Callable[[bytes | Raw], AnyToolChoice] = open_union(TOOL_CHOICES, UnknownToolChoice)

@@ -4,7 +4,7 @@ Stock async pools lose connections when calls are cancelled, and their cost grow
 each slot is one connection that is used by one exchange at a time and is looked at by nobody else meanwhile.
 
 The state (a `Home`) is per event loop in async mode, and per process in sync mode, where threads share it. The logic
-is written once; `network.BlockingSide` and `network.LoopSide` are how the two modes wait.
+is written once; `BlockingSide` and `LoopSide` are how the two modes wait.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ class SlotTransport:
             with self._lock:
                 home, self._process_home = self._process_home, None
         else:
-            from .tasks import running_loop
+            from .event_loop import running_loop
 
             with self._lock:
                 home = self._homes.pop(running_loop(), None)
@@ -181,14 +181,14 @@ class SlotTransport:
         if not self.is_async:
             home = self._process_home
             return home if home is not None and self._pid == os.getpid() else self._new_process_home()
-        from .tasks import running_loop
+        from .event_loop import running_loop
 
         loop = running_loop()
         found = self._homes.get(loop)
         return found if found is not None else self._new_loop_home(loop)
 
     def _new_process_home(self) -> Home:
-        from .network import BlockingSide
+        from .blocking_link import BlockingSide
 
         with self._lock:
             home = self._process_home
@@ -203,7 +203,7 @@ class SlotTransport:
             return home
 
     def _new_loop_home(self, loop: Any) -> Home:
-        from .network import LoopSide
+        from .loop_link import LoopSide
 
         side = LoopSide(loop)
         home = Home(self, side)

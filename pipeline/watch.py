@@ -18,7 +18,7 @@ from .response import Response
 from .signals import CallEnded, CallStarted, ParameterDropped, Signal, Sink
 
 
-async def watch(request: Request, call_next: Handler, *sinks: Sink, ends_only: bool = False) -> Reply:
+async def watch(request: Request, call_next: Handler, sinks: tuple[Sink, ...], *, ends_only: bool = False) -> Reply:
     """Run the rest of the chain and tell `sinks` of its start, of the signals inside it, and of its one end.
 
     After the end they get nothing more of this call, but for what a background response has still to say. They see the
@@ -69,24 +69,25 @@ def _let_go(error: BaseException, context: CallContext) -> None:
 class _Watch:
     """What sinks are told of one call, or of the part of it that stands inside a stage."""
 
-    __slots__ = ("_begun", "_context", "_over", "_request", "_sinks")
+    __slots__ = ("_begun", "_context", "_model", "_over", "_sinks", "_streamed")
 
     def __init__(self, context: CallContext, request: Request, sinks: tuple[Sink, ...]) -> None:
         self._context = context
-        self._request = request
+        self._model = request.model
+        self._streamed = request.streamed
         self._sinks = sinks
         self._begun = self._over = False
 
     def begin(self) -> None:
         self._begun = True
-        context, request = self._context, self._request
+        context = self._context
         context.subscribe(self._sinks)
         start = CallStarted(
             call_id=context.id,
             operation=context.operation,
             at_s=context.runtime.now(),
-            model=request.model,
-            streamed=request.streamed,
+            model=self._model,
+            streamed=self._streamed,
             parent_id=context.parent_id,
         )
         self._tell(start)
@@ -99,7 +100,7 @@ class _Watch:
         if self._over:
             return
         self._over = True
-        context, request = self._context, self._request
+        context = self._context
         meta = context.meta()
         end = CallEnded(
             call_id=meta.call_id,
@@ -107,8 +108,8 @@ class _Watch:
             at_s=context.started_at + meta.duration_s,
             outcome=outcome,
             meta=meta,
-            model=request.model,
-            streamed=request.streamed,
+            model=self._model,
+            streamed=self._streamed,
             parent_id=context.parent_id,
         )
         goes_on = outcome.kind == "accepted"

@@ -282,7 +282,7 @@ def encode(value: object) -> bytes:
     """
     if isinstance(value, Wire):
         return value.raw
-    embedded = embed(value)
+    embedded = embed(value) if isinstance(value, (list, tuple, dict)) else value
     try:
         return msgspec.json.encode(embedded, enc_hook=_foreign)
     except UnicodeEncodeError:  # half a character, as hosts cut them; JSON can say it, UTF-8 cannot

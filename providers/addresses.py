@@ -6,12 +6,14 @@ import functools
 import os
 import re
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any
 from urllib.parse import SplitResult, quote, urlsplit
 
 import msgspec
 
 from ..pipeline.errors import InvalidParameter
+from ..pipeline.request import Target
 from .rows import Place, Provider
 
 
@@ -237,3 +239,11 @@ def _host(base_url: str) -> str:
     """Return what has to be alike for two addresses to be of one host."""
     parts = urlsplit(base_url)
     return f"{parts.scheme}://{(parts.hostname or '').rstrip('.')}:{_port(parts)}"
+
+
+def lasting_base(row: Provider, target: Target) -> str:
+    """Return what stands for a target's base address in a recording: itself, but for a model that is started here.
+
+    Such a model listens at another port every time; its name lasts.
+    """
+    return target.base_url if row.launcher != "local" else f"local://{quote(PurePath(target.model).name)}"

@@ -31,9 +31,9 @@ def choose_dialect(row: Provider, model: str, params: Params) -> Choice:
             return Choice(first)  # the host does not serve it; a stage that does may ask for a response instead
         # The other operations are those of the Responses API, which a row serves under this name or not at all.
         return Choice("responses", "" if first == "responses" else "only the Responses API has this call")
-    if len(row.dialects) == 1:
-        return Choice(first)
     chosen = Choice(first)
+    if is_fixed(row):
+        return chosen
     for rule in row.prefer:
         holds = not rule.models or _is_of(model, rule.models)
         if holds and _ASKS[rule.when](params) and not _is_of(model, rule.unless_models):
@@ -42,6 +42,11 @@ def choose_dialect(row: Provider, model: str, params: Params) -> Choice:
     if chosen.dialect != "responses" and _serves_all(row) and (name := _native_only(row, params)):
         return Choice("responses", f"only the Responses API has {name}")
     return chosen
+
+
+def is_fixed(row: Provider) -> bool:
+    """Tell whether every response of a host is asked for in its first dialect, whatever model and call are."""
+    return len(row.dialects) == 1 or (row.dialects[0] == "responses" and not row.prefer)
 
 
 def _serves_all(row: Provider) -> bool:

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any, TypeAlias, cast
 
 from ..pipeline.errors import MissingExtra, SetupError
-from ..pipeline.response import Response, Usage
+from ..pipeline.response import Response
+from ..pipeline.response_fields import Usage
 from ..pipeline.wire import loads
 from ..pipeline.wording import quoted
 

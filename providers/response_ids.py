@@ -34,6 +34,7 @@ _TAG_CHARS = 22
 
 
 _KEPT = "resp_apk1_"
+_OURS = (_PLAIN, _SIGNED, _KEPT)
 _KEPT_ID = re.compile(f"{_KEPT}[0-9a-f]{{32}}")
 
 GIVEN = "_given_id"
@@ -123,7 +124,7 @@ def refused(given: GivenId, provider: str, base_url: str, param: str) -> Invalid
 
 def encode_id(upstream: str, provider: str, deployment: str = "", key: bytes | None = None) -> str:
     """Return the public id of a host's id; an id that is public already, or kept here, is returned as it is."""
-    if not upstream or upstream.startswith((_PLAIN, _SIGNED)) or is_kept(upstream):
+    if not upstream or (upstream.startswith(_OURS) and (upstream[:10] != _KEPT or is_kept(upstream))):
         return upstream
     payload = _b64(f"{provider}\0{deployment}\0{upstream}".encode())
     return f"{_PLAIN}{payload}" if key is None else f"{_SIGNED}{payload}{_tag(payload, key)}"

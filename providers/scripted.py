@@ -8,9 +8,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from ..pipeline.assembler import replay
+from ..pipeline.address import parse_url
 from ..pipeline.errors import APIConnectionError, InvalidModel, SetupError
 from ..pipeline.http import Headers, HttpRequest
+from ..pipeline.replay import replay
 from ..pipeline.response import Response
 from ..pipeline.timeouts import Pace
 from ..pipeline.wire import encode, loads
@@ -22,7 +23,7 @@ Answer: TypeAlias = str | Mapping[str, Any] | Response | Exception | Callable[[d
 - a mapping with "body": an HTTP answer, e.g. {"status": 429, "headers": {...}, "body": {}};
 - another mapping: fields of the response, e.g. {"output": [...], "status": "incomplete"};
 - a Response: itself; an exception: raised where the network would fail;
-- a function of the decoded request body that returns one of these.
+- a function of the decoded request body that returns one of these; it may block, and the call's time limits hold.
 """
 
 
@@ -45,8 +46,20 @@ class ScriptedHost:
         self.requests: list[HttpRequest] = []
 
     async def open(self, request: HttpRequest, pace: Pace) -> ScriptedExchange:
-        """Give the next answer, or raise it where it is an exception."""
-        return self.answer(request)
+        """Give the next answer, or raise it where it is an exception.
+
+        Raises:
+            APITimeoutError: the function that was to answer took longer than the call may; as no wait of anybody's
+                cuts it short, this is known when it has returned.
+        """
+        exchange = self.answer(request)
+        left, limit = pace.next_read(time.monotonic())
+        if not left:
+            from ..pipeline.connection_faults import Situation, limit_length, timed_out  # late, as TLS comes with it
+
+            where = parse_url(request.url).where
+            raise timed_out(Situation(where, limit=limit, limit_s=limit_length(pace.timeouts, limit)))
+        return exchange
 
     def answer(self, request: HttpRequest) -> ScriptedExchange:
         """Return the answer whose turn it is. Raises one that is an exception."""

@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 from ..pipeline.accounts import Amount
 from ..pipeline.request import Request
-from ..pipeline.response import CompactedResponse, Response, Usage
+from ..pipeline.response import CompactedResponse, Response
+from ..pipeline.response_fields import Usage
 from ..pipeline.signals import AttemptEnded, Signal
 from ..pipeline.token_estimate import about_tokens
 from .prices import PriceList, reported_cost

@@ -102,7 +102,7 @@ class Budget(Stage, frozen=True):
         self._check_price(request, books)
         need = self._need(request, books) if self.reserve and request.operation == "create" else Amount()
         entry = _Entry(self, books, request, name, holds=bool(need))
-        await books.accounts.open(context.runtime, entry.account, partial(self._admit, entry, need), entry.ttl_s)
+        await books.accounts.open(context, entry.account, partial(self._admit, entry, need), entry.ttl_s)
         meter = _meter_of(self, entry, books.prices)
         try:
             reply = await call_next(request)
@@ -250,7 +250,7 @@ class _Entry:
         """Give back what is held, and write what the attempts have told."""
         self._give_back()
         try:
-            await self._books.accounts.settle(self._context.runtime)
+            await self._books.accounts.settle(self._context)
         except StoreError as error:
             self._context.note(f"what was used could not be written yet: {type(error).__name__}")
 
@@ -260,7 +260,7 @@ class _Entry:
         if self._books.accounts.has_more:
             # Without a loop in this thread the next call writes it, or the client's end.
             with contextlib.suppress(RuntimeError, SetupError):
-                self._context.runtime.spawn(partial(self._books.accounts.settle, self._context.runtime), "budget")
+                self._context.runtime.spawn(partial(self._books.accounts.settle, self._context), "budget")
 
     def _give_back(self) -> None:
         if self._holds:

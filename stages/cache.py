@@ -10,10 +10,10 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from ..pipeline.assembler import replay
 from ..pipeline.errors import InvalidParameter, StoreError
 from ..pipeline.event_stream import EventStream
 from ..pipeline.params import CreateParams
+from ..pipeline.replay import replay
 from ..pipeline.reply import Outcome, Reply
 from ..pipeline.request import Handler, Request, Target
 from ..pipeline.response import Response
@@ -129,7 +129,7 @@ class _Kept:
         """Return the answer that is kept, and tell whether there is one."""
         context = request.context
         try:
-            (entry,) = await ask(self._store, context.runtime, self._store.read, [self._key(digest)])
+            (entry,) = await ask(self._store, context, self._store.read, [self._key(digest)])
             answer = _read(entry.value) if entry is not None else None
         except (StoreError, msgspec.DecodeError) as error:
             context.note(f"the cache could not be read: {type(error).__name__}")
@@ -155,7 +155,7 @@ class _Kept:
         value = msgspec.json.encode(_Answer(time.time(), Raw(response.raw)))
         write = partial(self._store.write, self._key(digest), value, ttl_s=ttl_s)
         try:
-            await ask(self._store, context.runtime, write)
+            await ask(self._store, context, write)
         except StoreError as error:
             context.note(f"the answer could not be cached: {type(error).__name__}")
             return

@@ -46,7 +46,7 @@ class ConcurrencyLimit(Stage, frozen=True):
         if request.operation != "create" or context.dry:
             return await call_next(request)
         queue = context.state_of(self, _Queues).of((context.runtime.home(), self._counted(request)))
-        if not await queue.take(context.runtime, context.time_left()):
+        if not await context.waiting(queue.take(context.runtime, context.time_left())):
             raise APITimeoutError(
                 f"no place among {self.limit} became free within the call's time",
                 limit="total",

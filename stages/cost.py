@@ -62,7 +62,7 @@ class Cost(Stage, frozen=True):
         context = request.context
         before = context.cost
         usage = bytes(response.usage_json)
-        if len(usage) <= len(b"null"):  # not said
+        if usage in _NOT_SAID:
             return False
         if self.prices is None and b"cost" not in usage and _OWN[0] not in request.options:  # nearly always
             context.unpriced = True
@@ -95,6 +95,7 @@ class _Prices:
         self.name = name
 
 
+_NOT_SAID = (b"", b"null")
 _OWN = ("input_cost_per_token", "output_cost_per_token")
 
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any, TypeVar
 
-from msgspec.structs import force_setattr as note
 from msgspec.structs import replace
 
-from ..pipeline.assembler import replay
 from ..pipeline.context import CallContext
 from ..pipeline.credential import Credential
 from ..pipeline.errors import (
@@ -23,6 +21,7 @@ from ..pipeline.errors import (
 from ..pipeline.event_stream import EventStream, finally_
 from ..pipeline.http import Exchange, HttpRequest
 from ..pipeline.http_events import HttpEvents
+from ..pipeline.replay import replay
 from ..pipeline.reply import Attempt, Outcome, Reply
 from ..pipeline.request import Handler, Request, Target
 from ..pipeline.response import Response
@@ -103,7 +102,8 @@ async def _attempt(request: Request, target: Target, wire: HttpRequest) -> Reply
         wire = _traced(wire, context)
     attempt = _Attempt(request, target)
     try:
-        attempt.begin()
+        if context.sinks:
+            attempt.tell_start()
         reply = await _exchange(request, target, wire, attempt)
         finally_(reply, attempt.end)
     except BaseException as error:
@@ -116,7 +116,7 @@ async def _attempt(request: Request, target: Target, wire: HttpRequest) -> Reply
 
 async def _exchange(request: Request, target: Target, wire: HttpRequest, attempt: _Attempt) -> Reply:
     context, dialect = request.context, target.dialect
-    pace = Pace(context.timeouts, ends_at=context.ends_at, now=context.runtime.now(), streamed=wire.streamed)
+    pace = Pace(context.timeouts, ends_at=context.ends_at, now=attempt.started_at, streamed=wire.streamed)
     exchange = await context.waiting((target.transport or context.runtime).open(wire, pace))
     try:
         attempt.opened(exchange)
@@ -149,7 +149,7 @@ def _traced(wire: HttpRequest, context: CallContext) -> HttpRequest:
 
 def _is_event_stream(exchange: Exchange) -> bool:
     content_type: str = exchange.headers.get("content-type", "")
-    return content_type.lstrip().lower().startswith(_STREAMS)
+    return content_type != "application/json" and content_type.lstrip().lower().startswith(_STREAMS)
 
 
 _STREAMS = ("text/event-stream", "application/vnd.amazon.eventstream")
@@ -171,31 +171,26 @@ def _with_facts(error: E, request: Request, target: Target) -> E:
 
 
 class _Attempt:
-    """Keeps the record of one attempt in the context, and tells observers of its start and its one end.
+    """Keeps the record of one attempt in the context, and tells observers of its start and its one end."""
 
-    The record in the context is this object's own and changes until the end; whoever is handed it before gets a copy.
-    """
-
-    __slots__ = ("_context", "_record", "_request", "_started", "_target")
+    __slots__ = ("_context", "_record", "_request", "_target", "started_at")
 
     def __init__(self, request: Request, target: Target) -> None:
         self._request = request
         self._context = context = request.context
         self._target = target
-        self._started = context.runtime.now()
+        self.started_at = context.runtime.now()
         context.status = context.request_id = context.headers = context.first_event_s = None
         with context.lock:
             number = len(context.attempts) + 1
             self._record = Attempt(number=number, provider=target.provider, model=target.model)
             context.attempts.append(self._record)
 
-    def begin(self) -> None:
+    def tell_start(self) -> None:
         context = self._context
-        if context.sinks:
-            attempt = replace(self._record)
-            context.emit(
-                AttemptStarted(call_id=context.id, operation=context.operation, at_s=self._started, attempt=attempt)
-            )
+        context.emit(
+            AttemptStarted(call_id=context.id, operation=context.operation, at_s=self.started_at, attempt=self._record)
+        )
 
     def opened(self, exchange: Exchange) -> None:
         context, headers = self._context, exchange.headers
@@ -204,29 +199,41 @@ class _Attempt:
             if (request_id := headers.get(name)) is not None:
                 context.request_id = request_id
                 break
-        record = self._record
-        note(record, "status", exchange.status)
-        note(record, "request_id", context.request_id)
-        note(record, "queued_s", exchange.queued_s)
-        note(record, "connect_s", exchange.connect_s)
+        self._note(
+            status=exchange.status,
+            request_id=context.request_id,
+            queued_s=exchange.queued_s,
+            connect_s=exchange.connect_s,
+        )
 
     def end(self, outcome: Outcome) -> None:
-        context, record = self._context, self._record
-        if record.outcome != "open":
+        context = self._context
+        if self._record.outcome != "open":
             return
-        _with_facts(outcome.error, self._request, self._target)  # one that broke a stream has met none of them yet
-        now = context.runtime.now()
-        first_s = context.first_event_s
-        note(record, "duration_s", now - self._started)
-        if outcome.error is not None:
-            note(record, "error", type(outcome.error).__name__)
-        if first_s is not None:
-            note(record, "first_event_s", first_s + context.started_at - self._started)
-        note(record, "outcome", outcome.kind)
+        error, first_s, now = outcome.error, context.first_event_s, context.runtime.now()
+        if error is not None:
+            _with_facts(error, self._request, self._target)  # one that broke a stream has met none of them yet
+        self._note(
+            outcome=outcome.kind,
+            error=None if error is None else type(error).__name__,
+            duration_s=now - self.started_at,
+            first_event_s=None if first_s is None else first_s + context.started_at - self.started_at,
+        )
         if context.sinks:
             context.emit(
-                AttemptEnded(call_id=context.id, operation=context.operation, at_s=now, attempt=record, outcome=outcome)
+                AttemptEnded(
+                    call_id=context.id,
+                    operation=context.operation,
+                    at_s=now,
+                    attempt=self._record,
+                    outcome=outcome,
+                )
             )
+
+    def _note(self, **facts: Any) -> None:
+        """Put a record with these facts in the place of the former one."""
+        self._record = record = replace(self._record, **facts)
+        self._context.attempts[record.number - 1] = record
 
 
 # OpenAI and most; Anthropic; AWS; Azure. Source: provider references, read 2026-11.

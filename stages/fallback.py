@@ -8,10 +8,10 @@ from typing import Any
 
 from ..pipeline import errors
 from ..pipeline.aim import Aim, named
-from ..pipeline.assembler import replay
 from ..pipeline.continued_stream import ContinuedStream
 from ..pipeline.errors import AntiphonError, SetupError, StageError, did_you_mean, forget_frames
 from ..pipeline.event_stream import EventStream, committed
+from ..pipeline.replay import replay
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request
 from ..pipeline.response import Response

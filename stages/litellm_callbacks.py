@@ -72,7 +72,7 @@ class LiteLLMCallbacks(Stage, frozen=True):
         return None
 
     async def __call__(self, request: Request, call_next: Handler) -> Reply:
-        return await watch(request, call_next, _Told(self, request).tell)
+        return await watch(request, call_next, (_Told(self, request).tell,))
 
 
 _METHODS = ("log_pre_api_call", "log_post_api_call", "log_success_event", "log_failure_event")
@@ -114,14 +114,15 @@ class _Told:
         context = self._request.context
         match signal:
             case AttemptStarted():
-                kwargs = self._kwargs(signal, None)
+                kwargs = _Seen(self._request, None).kwargs()
                 for one in self._stage.callbacks:
                     self._call(one, "log_pre_api_call", kwargs["model"], kwargs["messages"], kwargs)
             case AttemptEnded():
-                self._event("log_post_api_call", self._kwargs(signal, None), signal.outcome.response, context)
+                kwargs = _Seen(self._request, None).kwargs()
+                self._event("log_post_api_call", kwargs, signal.outcome.response, context)
             case CallEnded():
-                good = signal.kind not in ("failed", "cancelled")
-                kwargs = self._kwargs(signal, signal)
+                good = _is_good(signal)
+                kwargs = _Seen(self._request, signal).kwargs()
                 response = signal.outcome.response
                 self._event("log_success_event" if good else "log_failure_event", kwargs, response, context)
                 for function in self._stage.success if good else self._stage.failure:
@@ -154,74 +155,99 @@ class _Told:
             sink = context.owner.hook_queue.sink(in_background(lambda signal: function(*args)), context.runtime)
         sink(self._signal)
 
-    def _kwargs(self, signal: Signal, end: CallEnded | None) -> dict[str, Any]:
-        request, context = self._request, self._request.context
-        param, target = request.param, request.context.target
-        meta = context.meta()
-        outcome = end.outcome if end is not None else None
-        error = outcome.error if outcome is not None else None
-        started, ended = _times(context)
+
+class _Seen:
+    """A call as it stands at one moment, in LiteLLM's terms.
+
+    Attributes:
+        facts: what stands in the keyword arguments of callbacks and in the standard payload alike.
+    """
+
+    def __init__(self, request: Request, end: CallEnded | None) -> None:
+        context = request.context
+        self.request = request
+        self.end = end
+        self.response = None if end is None else end.outcome.response
+        self.error = None if end is None else end.outcome.error
+        self.meta = meta = context.meta()
+        self.started, self.ended = _times(context)
         first_s = meta.duration_s if meta.first_event_s is None else meta.first_event_s
-        completion_started = started + datetime.timedelta(seconds=first_s)
-        shown = {
+        self.completion_started = self.started + datetime.timedelta(seconds=first_s)
+        self.api_base = None if context.target is None else context.target.base_url
+        self.metadata = request.param("metadata") or {}
+        self.parameters = {
             name: value
             for name in request.params.__struct_fields__
-            if name not in ("input", "model", "stream", "metadata") and (value := param(name)) is not None
+            if name not in ("input", "model", "stream", "metadata") and (value := request.param(name)) is not None
         }
-        kind = ("a" if context.runtime.is_async else "") + _CALL_TYPES[request.operation]
-        facts = {
+        self.facts = {
             "litellm_call_id": context.id,
             "litellm_trace_id": context.parent_id or context.id,
-            "call_type": kind,
+            "call_type": ("a" if context.runtime.is_async else "") + _CALL_TYPES[request.operation],
             "model": meta.model or request.model or "",
             "custom_llm_provider": meta.provider,
             "stream": request.streamed,
-            "messages": param("input"),
+            "messages": request.param("input"),
             "response_cost": meta.cost,
             "cache_hit": None,
         }
-        message = mask(message_of(error), request.secrets()) if error is not None else None
-        payload = {
-            **facts,
-            "id": outcome.response.id if outcome is not None and outcome.response is not None else context.id,
-            "trace_id": facts["litellm_trace_id"],
-            "status": None if end is None else "failure" if end.kind in ("failed", "cancelled") else "success",
-            "startTime": started.timestamp(),
-            "endTime": ended.timestamp(),
-            "completionStartTime": completion_started.timestamp(),
-            "response_time": meta.duration_s,
-            "api_base": None if target is None else target.base_url,
-            "metadata": param("metadata") or {},
-            "end_user": param("user"),
-            "model_parameters": shown,
-            "response": None if outcome is None or outcome.response is None else outcome.response.to_dict(),
-            "error_str": message,
-            "error_information": None
-            if error is None
-            else {
-                "error_class": type(error).__name__,
-                "error_code": str(error.status) if isinstance(error, APIStatusError) else "",
-                "error_message": message,
-                "llm_provider": meta.provider,
-                "traceback": "".join(traceback.format_tb(error.__traceback__)),
-            },
-            **_tokens(outcome.response if outcome is not None else None),
-        }
+
+    def kwargs(self) -> dict[str, Any]:
+        """Return what callbacks get as `kwargs`."""
         return {
-            **facts,
-            "input": param("input"),
-            "optional_params": loads(encode(shown)),
-            "litellm_params": {"metadata": param("metadata") or {}, "api_base": payload["api_base"]},
-            "metadata": param("metadata") or {},
-            "user": param("user"),
-            "start_time": started,
-            "end_time": ended,
-            "api_call_start_time": started,
-            "completion_start_time": completion_started,
-            "response_headers": dict(meta.headers),
-            "exception": error,
-            "standard_logging_object": payload,
+            **self.facts,
+            "input": self.facts["messages"],
+            "optional_params": loads(encode(self.parameters)),
+            "litellm_params": {"metadata": self.metadata, "api_base": self.api_base},
+            "metadata": self.metadata,
+            "user": self.request.param("user"),
+            "start_time": self.started,
+            "end_time": self.ended,
+            "api_call_start_time": self.started,
+            "completion_start_time": self.completion_started,
+            "response_headers": dict(self.meta.headers),
+            "exception": self.error,
+            "standard_logging_object": self._payload(),
         }
+
+    def _payload(self) -> dict[str, Any]:
+        """Return LiteLLM's `StandardLoggingPayload`."""
+        response, end = self.response, self.end
+        return {
+            **self.facts,
+            "id": self.facts["litellm_call_id"] if response is None else response.id,
+            "trace_id": self.facts["litellm_trace_id"],
+            "status": None if end is None else "success" if _is_good(end) else "failure",
+            "startTime": self.started.timestamp(),
+            "endTime": self.ended.timestamp(),
+            "completionStartTime": self.completion_started.timestamp(),
+            "response_time": self.meta.duration_s,
+            "api_base": self.api_base,
+            "metadata": self.metadata,
+            "end_user": self.request.param("user"),
+            "model_parameters": self.parameters,
+            "response": None if response is None else response.to_dict(),
+            **self._of_error(),
+            **_tokens(response),
+        }
+
+    def _of_error(self) -> dict[str, Any]:
+        error = self.error
+        if error is None:
+            return {"error_str": None, "error_information": None}
+        message = mask(message_of(error), self.request.secrets())
+        information = {
+            "error_class": type(error).__name__,
+            "error_code": str(error.status) if isinstance(error, APIStatusError) else "",
+            "error_message": message,
+            "llm_provider": self.meta.provider,
+            "traceback": "".join(traceback.format_tb(error.__traceback__)),
+        }
+        return {"error_str": message, "error_information": information}
+
+
+def _is_good(end: CallEnded) -> bool:
+    return end.kind not in ("failed", "cancelled")
 
 
 def _tokens(response: Response | None) -> dict[str, int]:

@@ -50,7 +50,7 @@ class Log(Stage, frozen=True):
             return await call_next(request)
         # Only the end matters then; but of a background response the later end too, for which one has to listen.
         ends_only = not is_enabled(DEBUG) and not request.param("background")
-        return await watch(request, call_next, partial(_write, request, self.content), ends_only=ends_only)
+        return await watch(request, call_next, (partial(_write, request, self.content),), ends_only=ends_only)
 
 
 def _write(request: Request, content: str, signal: Signal) -> None:

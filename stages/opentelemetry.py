@@ -16,7 +16,8 @@ from ..pipeline.context import CallContext
 from ..pipeline.errors import MissingExtra, message_of
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request
-from ..pipeline.response import Response, Usage
+from ..pipeline.response import Response
+from ..pipeline.response_fields import Usage
 from ..pipeline.secret import mask
 from ..pipeline.signals import (
     AttemptEnded,
@@ -79,7 +80,7 @@ class OpenTelemetry(Stage, frozen=True):
         otel = instruments.context
         token = otel.attach(span.context)
         try:
-            return await watch(request, call_next, span.tell)
+            return await watch(request, call_next, (span.tell,))
         finally:
             otel.detach(token)
 

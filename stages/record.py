@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
-from ..pipeline.cassette import CassetteFile, RecordingTransport
+from ..pipeline.cassette import Base, CassetteFile, RecordingTransport
 from ..pipeline.errors import SetupError
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request
 from ..pipeline.stage import Scope, Stage
+from ..providers import catalog
+from ..providers.addresses import lasting_base
 
 
 class Record(Stage, frozen=True):
@@ -37,5 +39,6 @@ class Record(Stage, frozen=True):
                 hint="place it right before Dispatch, after Resolve and Transform",
             )
         file = context.state_of(self, CassetteFile)
-        transport = RecordingTransport(target.transport or context.runtime, context.runtime, file)
+        base = Base(target.base_url, lasting_base(catalog.find(target.provider), target))
+        transport = RecordingTransport(target.transport or context.runtime, context.runtime, file, base)
         return await call_next(request.replace(target=msgspec.structs.replace(target, transport=transport)))

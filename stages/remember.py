@@ -86,7 +86,7 @@ class Remember(Stage, frozen=True):
         context = request.context
         stores = context.state_of(self, _Stores)
         store = stores.store_of(request.options.get("state_store"))
-        shelf = Shelf(store, stores.tenant, context.runtime, self.ttl_s)
+        shelf = Shelf(store, stores.tenant, context, self.ttl_s)
         return await _SERVED[request.operation](Desk(self, request, shelf, stores.owner, stores.running), call_next)
 
 

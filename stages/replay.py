@@ -6,18 +6,21 @@ from collections.abc import Sequence
 
 import msgspec
 
-from ..pipeline.cassette import Cassette, ReplayTransport
+from ..pipeline.cassette import Base, Cassette, ReplayTransport
 from ..pipeline.errors import SetupError
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request
 from ..pipeline.stage import Scope, Stage
+from ..providers import catalog
+from ..providers.addresses import lasting_base
 
 
 class Replay(Stage, frozen=True):
     """Answer from a file that a `Record` stage wrote, without a network.
 
     Place it right before Dispatch, which reads the recorded bytes as it reads a host's. Each exchange answers once, the
-    first one left whose method, URL and JSON body are the same.
+    first one left whose method, URL and JSON body are the same; a model that is started on this machine is known by its
+    name, since it listens at another port every time.
 
     Args:
         path: the file; read when a client first runs the chain.
@@ -38,10 +41,11 @@ class Replay(Stage, frozen=True):
         return Cassette(self.path, tuple(self.ignore))
 
     async def __call__(self, request: Request, call_next: Handler) -> Reply:
-        if request.target is None:
+        target = request.target
+        if target is None:
             raise SetupError(
-                "Replay got a request without a target",
-                hint="place it right before Dispatch, after Resolve and Transform",
+                "Replay got a request without a target", hint="place it after Resolve and Transform, before Dispatch"
             )
-        transport = ReplayTransport(request.context.state_of(self, Cassette))
-        return await call_next(request.replace(target=msgspec.structs.replace(request.target, transport=transport)))
+        base = Base(target.base_url, lasting_base(catalog.find(target.provider), target))
+        transport = ReplayTransport(request.context.state_of(self, Cassette), base)
+        return await call_next(request.replace(target=msgspec.structs.replace(target, transport=transport)))

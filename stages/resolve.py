@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from msgspec.structs import force_setattr
+from msgspec.structs import force_setattr, replace
 
 from ..pipeline.errors import InvalidModel, InvalidParameter, did_you_mean
 from ..pipeline.http import Transport
@@ -20,8 +20,9 @@ from ..providers import catalog
 from ..providers.addresses import clean_base
 from ..providers.azure_versions import find_version, versioned
 from ..providers.credentials import Access, Logins, cloud_options, find_access, find_headers
-from ..providers.dialect_choice import Choice, choose_dialect
+from ..providers.dialect_choice import Choice, choose_dialect, is_fixed
 from ..providers.dialects import DIALECTS
+from ..providers.found_targets import Environment, Found, FoundTargets
 from ..providers.profiles import Profile, profile_of
 from ..providers.response_ids import ELSEWHERE, GIVEN, RESOLVE, GivenId, deployment_of, is_kept, refused
 from ..providers.rows import Provider
@@ -99,12 +100,31 @@ class Resolve(Stage, frozen=True):
         return _Surroundings(scope)
 
     async def __call__(self, request: Request, call_next: Handler) -> Reply:
-        if is_kept(request.param("response_id")):
+        if request.operation not in _WITH_MODEL and is_kept(request.param("response_id")):
             request.context.scratch[RESOLVE] = self._resolved
             return await call_next(request)
         return await call_next(await self._resolved(request))
 
     async def _resolved(self, request: Request) -> Request:
+        context = request.context
+        around = context.state_of(self, _Surroundings)
+        said = None if self.keys else _said(request)
+        found = None if said is None else around.targets.get(said)
+        if found is None:
+            environment = Environment()
+            found, request = await self._found(request, around, environment)
+            if said is not None and _is_lasting(found):
+                around.targets.keep(said, found, environment)
+        if GIVEN in request.options and request.operation in found.target.operations | _WITH_MODEL:
+            request = _with_agreed_id(request, found)
+        target = found.target
+        if found.profile.sampling != "always":
+            target = _without(found.profile, target, request)
+        context.target = target
+        return replace(request, target=target)
+
+    async def _found(self, request: Request, around: _Surroundings, environment: Environment) -> tuple[Found, Request]:
+        """Return whom the call goes to, and the call with what its address adds to the query."""
         options = request.options
         has_base = "api_base" in options or "base_url" in options
         provider = options.get("custom_llm_provider")
@@ -121,15 +141,13 @@ class Resolve(Stage, frozen=True):
         if not is_asked:
             access = Access(row.base_url, None)
         elif row.launcher or is_offline:
-            access = await self._access(row, model, request)
+            access = await self._access(row, model, request, around)
         else:
-            access = self._usual(row, choice.dialect, model, request)
-        if is_asked:
-            request = _with_agreed_id(request, row.name, deployment_of(access.base_url, row.base_url), access.base_url)
+            access = self._usual(row, choice.dialect, model, request, around, environment)
         profile = profile_of(model, row.name)
         is_chat = choice.dialect == "chat"
         base_url = (row.chat.base_url if is_chat and access.base_url == row.base_url else "") or access.base_url
-        if row.version_env and is_asked and not is_offline and (version := find_version(row, options, os.environ)):
+        if row.version_env and is_asked and not is_offline and (version := find_version(row, options, environment)):
             base_url, query = versioned(base_url, version, choice.dialect, model)
             request = request.with_options(extra_query={**query, **(options.get("extra_query") or {})})
         target = Target(
@@ -140,31 +158,69 @@ class Resolve(Stage, frozen=True):
             api_key=access.api_key,
             credential=access.credential,
             auth=(row.chat.auth if is_chat else "") or access.auth,
-            headers=() if has_base else request.context.state_of(self, _Surroundings).headers_of(row),
+            headers=() if has_base else around.headers_of(row),
             operations=row.operations,
-            unsupported=_unsupported(_not_taken(row, choice.dialect), profile, request),
+            unsupported=_not_taken(row, choice.dialect),
             why=choice.why,
             key_note=access.note,
             transport=_offline(model, options) if is_offline else None,
         )
-        request.context.target = target
-        return request.replace(target=target)
+        return Found(target, row, profile, access.base_url), request
 
-    async def _access(self, row: Provider, model: str, request: Request) -> Access:
+    async def _access(self, row: Provider, model: str, request: Request, around: _Surroundings) -> Access:
         context = request.context
         if row.launcher == "scripted" or "mock_response" in request.options:
             return Access(row.base_url or "http://scripted.invalid/v1", None)
         if row.launcher == "local" and not (request.options.get("api_base") or request.options.get("base_url")):
             if "api_key" in request.options:
                 context.drop("api_key", "a model on this machine takes none")
-            models = context.state_of(self, _Surroundings).local_models()
+            models = around.local_models()
             url = "http://127.0.0.1/v1" if context.dry else await context.runtime.call(models.url_for, model)
             return Access(clean_base(url, row.name), None)
-        return self._usual(row, row.dialects[0], model, request)
+        return self._usual(row, row.dialects[0], model, request, around, os.environ)
 
-    def _usual(self, row: Provider, dialect: str, model: str, request: Request) -> Access:
-        logins = request.context.state_of(self, _Surroundings).logins
-        return find_access(row, request.options, keys=self.keys, dialect=dialect, model=model, logins=logins)
+    def _usual(
+        self,
+        row: Provider,
+        dialect: str,
+        model: str,
+        request: Request,
+        around: _Surroundings,
+        environment: Mapping[str, str],
+    ) -> Access:
+        return find_access(
+            row,
+            request.options,
+            environment,
+            keys=self.keys,
+            dialect=dialect,
+            model=model,
+            logins=around.logins,
+        )
+
+
+def _said(request: Request) -> tuple[object, ...] | None:
+    """Return all that a usual call says about whom it goes to; None for a call that brings keys, or more than that."""
+    options = request.options
+    if not _UNUSUAL.isdisjoint(options):
+        return None
+    return (
+        request.operation,
+        request.model,
+        options.get("custom_llm_provider"),
+        options.get("api_base"),
+        options.get("base_url"),
+        options.get("dialect"),
+    )
+
+
+_UNUSUAL = _CLOUD_OPTIONS | {"api_key", "mock_response"}
+
+
+def _is_lasting(found: Found) -> bool:
+    """Tell whether a target depends on nothing but the call's words, the environment and the catalogue."""
+    row = found.row
+    return is_fixed(row) and not (row.launcher or row.version_env or found.target.credential is not None)
 
 
 def _kept(key: Any) -> Any:
@@ -177,7 +233,7 @@ def _kept(key: Any) -> Any:
 def _choice(row: Provider, model: str, request: Request, is_offline: bool) -> tuple[Choice, str]:
     """Return the dialect of the call, and the model's name without a routing prefix for it."""
     asked = request.options.get("dialect")
-    for prefix, dialect in _PREFIXES:
+    for prefix, dialect in _PREFIXES if "/" in model else ():
         if model.startswith(prefix):
             model = model.removeprefix(prefix)
             asked = asked or dialect
@@ -200,15 +256,15 @@ def _choice(row: Provider, model: str, request: Request, is_offline: bool) -> tu
     return Choice(asked, "the call asks for it"), model
 
 
-def _with_agreed_id(request: Request, provider: str, deployment: str, base_url: str) -> Request:
+def _with_agreed_id(request: Request, found: Found) -> Request:
     """Hold the id that came with the call against the target. A previous response may be kept elsewhere."""
-    given = request.options.get(GIVEN)
+    given = request.options[GIVEN]
     if not isinstance(given, GivenId):
         return request
-    is_here = given.is_at(provider, deployment)
+    is_here = given.is_at(found.row.name, deployment_of(found.base_url, found.row.base_url))
     if hasattr(request.params, "response_id"):
         if not is_here:
-            raise refused(given, provider, base_url, "response_id")
+            raise refused(given, found.row.name, found.base_url, "response_id")
         return request
     return request if is_here else request.with_options(**{ELSEWHERE: True})
 
@@ -222,23 +278,20 @@ _PREFIXES = (
 )
 
 
-_NOTHING: Mapping[str, str] = {}
-
-
-def _not_taken(row: Provider, dialect: str) -> frozenset[str]:
+def _not_taken(row: Provider, dialect: str) -> Mapping[str, str]:
     """Return the parameters that a host does not take in this dialect; other codecs know them by themselves."""
     if dialect == "chat":
-        return row.chat.unsupported
-    return row.unsupported if dialect == "responses" else frozenset()
+        return dict.fromkeys(row.chat.unsupported, "")
+    return dict.fromkeys(row.unsupported, "") if dialect == "responses" else {}
 
 
-def _unsupported(names: frozenset[str], profile: Profile, request: Request) -> Mapping[str, str]:
-    """Return what host or model refuses, with the reason where it is the model's."""
-    refused = profile.refused(request.params) if isinstance(request.params, CreateParams) else ()
-    if not names and not refused:
-        return _NOTHING
-    when = "" if profile.sampling == "never" else " while it reasons"
-    return {**dict.fromkeys(names, ""), **dict.fromkeys(refused, f"{request.model} does not take it{when}")}
+def _without(profile: Profile, target: Target, request: Request) -> Target:
+    """Return the target with what the model refuses of this call, and why."""
+    names = profile.refused(request.params) if isinstance(request.params, CreateParams) else ()
+    if not names:
+        return target
+    reason = f"{request.model} does not take it{'' if profile.sampling == 'never' else ' while it reasons'}"
+    return replace(target, unsupported={**target.unsupported, **dict.fromkeys(names, reason)})
 
 
 def _offline(model: str, options: Mapping[str, Any]) -> Transport:
@@ -249,11 +302,12 @@ def _offline(model: str, options: Mapping[str, Any]) -> Transport:
 class _Surroundings:
     """What a client's calls find around them: models on this machine, started when first needed; headers."""
 
-    __slots__ = ("_headers", "_scope", "logins")
+    __slots__ = ("_headers", "_scope", "logins", "targets")
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
         self.logins: Logins = scope.shared("logins", Logins)
+        self.targets = FoundTargets()
         self._headers: dict[str, tuple[Provider, tuple[tuple[str, str], ...]]] = {}
 
     def headers_of(self, row: Provider) -> tuple[tuple[str, str], ...]:

@@ -10,7 +10,8 @@ from ..pipeline.errors import AntiphonError, InvalidParameter
 from ..pipeline.event_stream import EventStream
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request
-from ..pipeline.response import DeletedResponse, Response, Returned
+from ..pipeline.response import DeletedResponse, Response
+from ..pipeline.returned import Returned
 from ..pipeline.stage import Scope, Stage
 from ..providers import catalog
 from ..providers.response_ids import GIVEN, GivenId, ResponseId, decode_id, deployment_of, encode_id
@@ -113,6 +114,7 @@ def _public(reply: R, request: Request, key: bytes | None, seen: dict[str, str] 
     if target is None:
         return reply
     deployment = deployment_of(target.base_url, catalog.find(target.provider).base_url)
+    ids: dict[str, str] = {}
     for name in ("id", "previous_response_id"):
         upstream = getattr(reply, name, None)
         if upstream:
@@ -121,8 +123,8 @@ def _public(reply: R, request: Request, key: bytes | None, seen: dict[str, str] 
                 public = encode_id(upstream, target.provider, deployment, key)
                 if seen is not None:
                     seen[upstream] = public
-            reply = reply.with_text(name, public)
-    return reply
+            ids[name] = public
+    return reply.with_scalars(**ids) if ids else reply
 
 
 def _public_event(event: ev.Event, request: Request, key: bytes | None, seen: dict[str, str]) -> ev.Event | None:

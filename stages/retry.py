@@ -98,7 +98,7 @@ class Retry(Stage, frozen=True):
             stop=is_over,
             wait=wait,
             retry=tenacity.retry_if_exception(self._repeats),
-            sleep=context.runtime.sleep,
+            sleep=lambda seconds: context.waiting(context.runtime.sleep(seconds)),
             before_sleep=tell,
             reraise=True,
         )

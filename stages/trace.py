@@ -19,7 +19,7 @@ import msgspec
 
 from ..pipeline.errors import AntiphonError, SetupError
 from ..pipeline.reply import StageTime
-from ..pipeline.response import Usage
+from ..pipeline.response_fields import Usage
 from ..pipeline.secret import mask
 from ..pipeline.signals import (
     AttemptEnded,

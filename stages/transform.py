@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 from typing import Literal, get_args
 
+from msgspec.structs import replace
+
 from ..pipeline.errors import InvalidParameter, SetupError, UnsupportedOperation, UnsupportedParameter
 from ..pipeline.params import HAPPENS_ANYWAY
 from ..pipeline.reply import Reply
@@ -65,7 +67,7 @@ class Transform(Stage, frozen=True):
                     drop(name, target.unsupported[name])
             if refused:
                 request = request.with_params(**dict.fromkeys(refused))
-        return await call_next(request.replace(wire=target.dialect.encode(request, target, drop)))
+        return await call_next(replace(request, wire=target.dialect.encode(request, target, drop)))
 
 
 def _without_target(request: Request) -> Exception:

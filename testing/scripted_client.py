@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from ..client import Client
+from ..pipeline.address import parse_url
 from ..pipeline.chain import Chain
+from ..pipeline.driver import drive
+from ..pipeline.errors import NetworkForbidden
+from ..pipeline.http import Exchange, HttpRequest, Transport
+from ..pipeline.offline import is_here
+from ..pipeline.timeouts import Pace
+from ..pipeline.transport import SlotTransport
 from ..pipeline.wire import loads
 from ..providers.scripted import Answer, ScriptedHost
 from ..stages import presets
@@ -18,13 +25,64 @@ class ScriptedClient(Client):
         # A key, so that no test depends on the environment's; the format, since scripts are in the API's terms.
         given = {"api_key": "scripted", "dialect": "responses"}
         bound = {name: value for name, value in given.items() if name in chain.options}
-        super().__init__(chain.bind(**bound), transport=host, **settings)
+        self._network = _Network(host)
+        super().__init__(chain.bind(**bound), transport=self._network, **settings)
         self.host = host
 
     @property
     def requests(self) -> list[dict[str, Any]]:
         """The JSON bodies of the requests that were sent, in order."""
         return [loads(request.body or b"{}") for request in self.host.requests]
+
+    def close(self) -> None:
+        super().close()
+        self._network.close()
+
+    async def aclose(self) -> None:
+        await super().aclose()
+        await self._network.aclose()
+
+
+class _Network:
+    """What a scripted client finds in the place of the network, in each mode. It owns the connections to servers."""
+
+    def __init__(self, host: ScriptedHost) -> None:
+        self._host = host
+        self._made: dict[bool, _Transport] = {}
+
+    def of_mode(self, is_async: bool) -> Transport:
+        return self._made.setdefault(is_async, _Transport(self._host, SlotTransport(is_async=is_async, proxy=None)))
+
+    def close(self) -> None:
+        if False in self._made:
+            drive(self._made[False].close())
+
+    async def aclose(self) -> None:
+        if True in self._made:
+            await self._made[True].close()
+        self.close()
+
+
+class _Transport:
+    """Answers for the models' hosts, and asks servers of tools where they are on this machine."""
+
+    def __init__(self, host: ScriptedHost, real: SlotTransport) -> None:
+        self._host = host
+        self._real = real
+
+    async def open(self, request: HttpRequest, pace: Pace) -> Exchange:
+        if not request.to_tools:
+            return await self._host.open(request, pace)
+        address = parse_url(request.url)
+        if not is_here(address.host):
+            raise NetworkForbidden(
+                f"a request to the MCP server at {address.where} was about to leave this machine in a scripted call",
+                hint="in its place give the test a server on 127.0.0.1, or an object of this process",
+            )
+        return await self._real.open(request, pace)
+
+    async def close(self) -> None:
+        await self._real.close()
 
 
 def scripted(*answers: Answer, chain: Chain = presets.responses, **settings: Any) -> ScriptedClient:
@@ -36,7 +94,8 @@ def scripted(*answers: Answer, chain: Chain = presets.responses, **settings: Any
         ('Hello!', 'Hi')
 
     Everything but the network is real: validation, retries, encoding, the event stream, hooks. Whatever the model, the
-    Responses API is spoken, so that scripts and `requests` do not depend on a host's format.
+    Responses API is spoken, so that scripts and `requests` do not depend on a host's format. MCP servers on this
+    machine are really asked; a request to one elsewhere raises NetworkForbidden, and is not sent.
 
     Args:
         answers: text; fields of a response (`{"output": [function_call("f", {})]}`); an HTTP answer

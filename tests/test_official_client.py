@@ -18,7 +18,7 @@ from replay_server import Answer, path_of, replaying
 
 import antiphon
 from antiphon.pipeline import events as ev
-from antiphon.pipeline.assembler import replay
+from antiphon.pipeline.replay import replay
 from antiphon.pipeline.response import Response
 from antiphon.testing import function_call, message, scripted
 

@@ -16,7 +16,7 @@ from loopback import Connection, Server
 
 import antiphon
 from antiphon import AsyncOpenAI, OpenAI, presets
-from antiphon.pipeline.assembler import replay
+from antiphon.pipeline.replay import replay
 from antiphon.providers.scripted import ScriptedHost, message
 
 PROGRAM = """

@@ -28,14 +28,8 @@ from antiphon.pipeline.errors import (
     UnsupportedOperation,
 )
 from antiphon.pipeline.params import NULL, PARAMS, CreateParams
-from antiphon.pipeline.response import (
-    CompactedResponse,
-    DeletedResponse,
-    InputTokens,
-    ItemPage,
-    Response,
-    Returned,
-)
+from antiphon.pipeline.response import CompactedResponse, DeletedResponse, InputTokens, ItemPage, Response
+from antiphon.pipeline.returned import Returned
 from antiphon.providers.response_ids import decode_id, encode_id
 
 HOST = "openai_compatible"

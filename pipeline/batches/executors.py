@@ -10,7 +10,7 @@ from concurrent import futures
 from typing import TYPE_CHECKING, Any
 
 from ..errors import AntiphonError, ExecutorFailed, NotSerializable
-from ..runtime import ThreadWork
+from ..thread_jobs import ThreadWork
 from .row import Item
 from .settings import Settings
 from .shipping import answer_rows, pack_chain, pack_rows, try_chain, unpack_answer

@@ -12,7 +12,7 @@ from .memory import MemoryStore
 from .store import Store, open_store
 
 if TYPE_CHECKING:
-    from ..runtime import Runtime
+    from ..context import CallContext
     from ..stage import Scope
 
 T = TypeVar("T")
@@ -43,7 +43,8 @@ def masked(given: Any) -> Any:
     return Secret(given) if isinstance(given, str) and "@" in given else given
 
 
-async def ask(store: Store, runtime: Runtime, fn: Callable[..., T], *args: object) -> T:
+async def ask(store: Store, context: CallContext, fn: Callable[..., T], *args: object) -> T:
     """Run blocking code that uses a store, in the mode of the call."""
-    # A store in memory answers sooner than a thread could be asked.
-    return fn(*args) if isinstance(store, MemoryStore) else await runtime.call(fn, *args)
+    if isinstance(store, MemoryStore):  # it answers sooner than a thread could be asked
+        return fn(*args)
+    return await context.waiting(context.runtime.call(fn, *args))

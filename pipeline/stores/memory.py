@@ -7,10 +7,10 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
-from ..errors import InvalidParameter, StoreConflict, StoreFull
+from ..errors import InvalidParameter, StoreFull
 from ..wording import quoted
 from .forks import watch_forks
-from .store import MAX_BYTES, Entry, check_keys, check_range, check_ttl, check_value
+from .store import MAX_BYTES, Entry, check_keys, check_range, check_ttl, check_value, other_length, other_version
 
 _FOREVER = float("inf")
 _SWEEP_S = 60.0
@@ -74,11 +74,7 @@ class MemoryStore:
             slot = self._live(key, now)
             old = slot.entry if slot else None
             if expect is not None and expect != (found := old.version if old else 0):
-                raise StoreConflict(
-                    f"store key {quoted(key)}: version {expect} is expected and {found} is there",
-                    expected=expect,
-                    found=found,
-                )
+                raise other_version(key, expect, found)
             more = len(value) - len(old.value) if old else len(value) + _VALUE_COST
             slot = self._grow(key, slot, more, now)
             self._last_version += 1
@@ -102,11 +98,7 @@ class MemoryStore:
             slot = self._live(key, now)
             length = len(slot.log) if slot else 0
             if start is not None and start != length:
-                raise StoreConflict(
-                    f"log of store key {quoted(key)}: length {start} is expected, and it has {length}",
-                    expected=start,
-                    found=length,
-                )
+                raise other_length(key, start, length)
             if not values and not length:
                 return 0
             slot = self._grow(key, slot, sum(map(len, values)) + _VALUE_COST * len(values), now)

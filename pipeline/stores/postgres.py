@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, LiteralString, TypeVar
 from ..errors import (
     InvalidParameter,
     MissingExtra,
-    StoreConflict,
     StoreError,
     StoreFull,
     StoreLocked,
@@ -23,10 +22,20 @@ from ..errors import (
     StoreUnavailable,
     StoreValueTooLarge,
 )
-from ..wording import quoted
 from .forks import watch_forks
 from .postgres_pool import Pool, patient_connection
-from .store import MAX_BYTES, Entry, check_keys, check_namespace, check_range, check_ttl, check_value, masked_url
+from .store import (
+    MAX_BYTES,
+    Entry,
+    check_keys,
+    check_namespace,
+    check_range,
+    check_ttl,
+    check_value,
+    masked_url,
+    other_length,
+    other_version,
+)
 
 if TYPE_CHECKING:
     import psycopg
@@ -179,11 +188,7 @@ class PostgresStore:
                 return int(rows[0][0])
             there = self._rows(connection, "version", key=key)
             found = there[0][0] if there else 0
-            raise StoreConflict(
-                f"store key {quoted(key)}: version {expect} is expected and {found} is there",
-                expected=expect or 0,
-                found=found,
-            )
+            raise other_version(key, expect, found)
 
         return self._ask(job, is_write=True)
 
@@ -214,11 +219,7 @@ class PostgresStore:
                 lengths = self._rows(connection, "length", key=key)
                 found = lengths[0][0] if lengths else 0
                 if start not in (None, found):
-                    raise StoreConflict(
-                        f"log of store key {quoted(key)}: length {start} is expected, and it has {found}",
-                        expected=start or 0,
-                        found=found,
-                    )
+                    raise other_length(key, start, found)
                 if not values and not found:
                     return 0
 

@@ -15,16 +15,25 @@ from typing import TYPE_CHECKING, Any
 from ..errors import (
     InvalidParameter,
     MissingExtra,
-    StoreConflict,
     StoreError,
     StoreFull,
     StoreSchemaNewer,
     StoreUnavailable,
     StoreUnreadable,
 )
-from ..wording import quoted
 from .forks import watch_forks
-from .store import MAX_BYTES, Entry, check_keys, check_namespace, check_range, check_ttl, check_value, masked_url
+from .store import (
+    MAX_BYTES,
+    Entry,
+    check_keys,
+    check_namespace,
+    check_range,
+    check_ttl,
+    check_value,
+    masked_url,
+    other_length,
+    other_version,
+)
 
 if TYPE_CHECKING:
     import redis
@@ -133,11 +142,7 @@ class RedisStore:
         names = (self._value(key), f"{self.namespace}:versions")
         [(is_done, found)] = self._ask(("EVAL", _WRITE, 2, *names, value, expected, _ms(ttl_s)), is_write=True)
         if not is_done:
-            raise StoreConflict(
-                f"store key {quoted(key)}: version {expect} is expected and {found} is there",
-                expected=expect or 0,
-                found=found,
-            )
+            raise other_version(key, expect, found)
         return int(found)
 
     def delete(self, keys: Sequence[str]) -> int:
@@ -156,11 +161,7 @@ class RedisStore:
         command = ("EVAL", _APPEND, 1, self._log(key), expected, _ms(ttl_s), *values)
         [(is_done, length)] = self._ask(command, is_write=True)
         if not is_done:
-            raise StoreConflict(
-                f"log of store key {quoted(key)}: length {start} is expected, and it has {length}",
-                expected=start or 0,
-                found=length,
-            )
+            raise other_length(key, start, length)
         return int(length)
 
     def log(self, key: str, start: int = 0, limit: int = 1000) -> list[bytes]:

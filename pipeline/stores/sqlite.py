@@ -24,7 +24,6 @@ from typing import ClassVar, Protocol
 
 from ..errors import (
     InvalidParameter,
-    StoreConflict,
     StoreError,
     StoreFull,
     StoreLocked,
@@ -33,9 +32,8 @@ from ..errors import (
     StoreUnreadable,
     StoreValueTooLarge,
 )
-from ..wording import quoted
 from .forks import watch_forks
-from .store import MAX_BYTES, Entry, check_keys, check_range, check_ttl, check_value
+from .store import MAX_BYTES, Entry, check_keys, check_range, check_ttl, check_value, other_length, other_version
 
 APPLICATION_ID = 0x416E7470  # "Antp", in the file's header (SQLite, "Database File Format", 1.3.14)
 
@@ -119,11 +117,7 @@ class SqliteStore:
                     "SELECT version FROM entries WHERE key = ? AND (expires IS NULL OR expires > ?)", (key, now)
                 ).fetchall()
                 if expect != (found := rows[0][0] if rows else 0):
-                    raise StoreConflict(
-                        f"store key {quoted(key)}: version {expect} is expected and {found} is there",
-                        expected=expect,
-                        found=found,
-                    )
+                    raise other_version(key, expect, found)
             connection.execute("UPDATE versions SET last = last + 1")
             [(version,)] = connection.execute("SELECT last FROM versions").fetchall()
             connection.execute(
@@ -163,11 +157,7 @@ class SqliteStore:
             rows = connection.execute("SELECT length FROM logs WHERE key = ?", (key,)).fetchall()
             length = int(rows[0][0]) if rows else 0
             if start is not None and start != length:
-                raise StoreConflict(
-                    f"log of store key {quoted(key)}: length {start} is expected, and it has {length}",
-                    expected=start,
-                    found=length,
-                )
+                raise other_length(key, start, length)
             if not values and not length:
                 return 0
             connection.execute(

@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from ..errors import InvalidParameter, StoreValueTooLarge, did_you_mean
+from ..errors import InvalidParameter, StoreConflict, StoreValueTooLarge, did_you_mean
 from ..secret import MASK
 from ..wording import quoted
 
@@ -91,6 +91,29 @@ class Store(Protocol):
     def close(self) -> None:
         """Give up connections and files. Idempotent; what was written stays, in memory too."""
         ...
+
+
+_WRITTEN_BY_ANOTHER = "somebody else has written there: read it again, and decide anew"
+
+
+def other_version(key: str, expected: int | None, found: int) -> StoreConflict:
+    """Return the error of a write that expected another version."""
+    return StoreConflict(
+        f"store key {quoted(key)}: version {expected} is expected and {found} is there",
+        expected=expected or 0,
+        found=found,
+        hint=_WRITTEN_BY_ANOTHER,
+    )
+
+
+def other_length(key: str, expected: int | None, found: int) -> StoreConflict:
+    """Return the error of an append that expected another length of the log."""
+    return StoreConflict(
+        f"log of store key {quoted(key)}: length {expected} is expected, and it has {found}",
+        expected=expected or 0,
+        found=found,
+        hint=_WRITTEN_BY_ANOTHER,
+    )
 
 
 def key_of(tenant: str | None, kind: str, id: str) -> str:

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import msgspec
 
 from ...pipeline.errors import APIError, APIResponseError
-from ...pipeline.events import Event, LifecycleEvent
+from ...pipeline.events import Event
 from ...pipeline.http import Headers, HttpRequest
 from ...pipeline.params import CreateParams
 from ...pipeline.reply import PlainReply
@@ -28,12 +28,11 @@ from .answer_stream import AnswerStream
 from .anthropic_answer import AnthropicAnswer
 from .anthropic_frames import InvokeFrames
 from .anthropic_request import Form, encode_body
-from .anthropic_tools import FUNCTIONS_ONLY
 from .anthropic_wire import read_event, read_object
-from .chat_tools import tool_names
+from .chat_tools import FUNCTIONS_ONLY, tool_names
 from .echo import response_fields
 from .envelope import Envelope, seal
-from .failures import event_error, reported, shown, status_error
+from .failures import event_error, keys_of, reported, response_of, secrets_of, shown, status_error
 from .http_request import headers_of, query_of
 
 VERSION = "2023-06-01"
@@ -97,12 +96,10 @@ class AnthropicDialect(msgspec.Struct, frozen=True):
             ) from None
         if not tell_message(message, answer):
             raise reported(message, request) if message.get("error") else _no_message(message, request)
-        end = answer.take()[-1]
-        assert isinstance(end, LifecycleEvent)
-        return end.response
+        return response_of(answer, request)
 
     def stream_decoder(self, request: Request) -> StreamDecoder:
-        secrets = (request.target.api_key,) if request.target else ()
+        secrets = secrets_of(request)
         if self.form == "bedrock":
             return AnthropicStream(self._answer(request), secrets, InvokeFrames())
         return AnthropicStream(self._answer(request), secrets)
@@ -155,10 +152,7 @@ def _no_message(message: dict[str, Any], request: Request) -> APIResponseError:
         hint = 'the host answered in the format of the Responses API: pass dialect="responses"'
     elif "choices" in message:
         hint = 'the host answered with a chat completion: pass dialect="chat"'
-    key = request.target.api_key if request.target else None
-    return APIResponseError(
-        f"the answer has no content; its keys: {mask(', '.join(list(message)[:8]), (key,))[:200] or 'none'}", hint=hint
-    )
+    return APIResponseError(f"the answer has no content; its keys: {keys_of(message, request)}", hint=hint)
 
 
 class AnthropicStream(AnswerStream[AnthropicAnswer]):

@@ -17,9 +17,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any
 
-from ...pipeline.assembler import CallWriter, HostedWriter, MessageWriter, ReasoningWriter
+from ...pipeline.item_writers import CallWriter, HostedWriter, MessageWriter, ReasoningWriter
 from ...pipeline.response import Response
 from . import anthropic_hosted as hosted
 from .answer import Answer
@@ -29,10 +29,8 @@ from .anthropic_usage import end_of, usage_of
 from .anthropic_wire import Delta
 from .chat_call import unwrapped
 from .chat_tools import ToolName
+from .envelope import Seal
 from .turns import json_text
-
-Seal: TypeAlias = Callable[[tuple[Any, ...]], str]
-"""Makes `encrypted_content` of the host's own blocks."""
 
 # Fields of a message that are read, or that a response has by the same name.
 _KNOWN = frozenset(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ...pipeline.assembler import CallWriter, ReasoningWriter
+from ...pipeline.item_writers import CallWriter, ReasoningWriter
 from .turns import read_json
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import base64
 import binascii
 import mimetypes
+from collections.abc import Iterable
 from typing import Any, Final
 
-from ...pipeline.errors import InvalidParameter, UnsupportedParameter
+from ...pipeline.errors import InvalidParameter
 from ...pipeline.request import Target
-from ...pipeline.wording import quoted
-from .turns import Block, string_of
+from .turns import Block, string_of, unsupported
 
 _PDF: Final = "application/pdf"
 _IMAGES: Final = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
@@ -31,11 +31,11 @@ def image(block: Block, target: Target, inline_only: bool = False) -> dict[str, 
     url = string_of(block, "image_url")
     if not url.startswith("data:"):
         if inline_only:
-            raise _unsupported(block, target, "fetches no images", ["data URLs"])
+            raise unsupported(target, block, "fetches no images", _known(["data URLs"]))
         return {"type": "image", "source": {"type": "url", "url": url}}
     kind, data = _from_url(block, url)
     if kind not in _IMAGES:
-        raise _unsupported(block, target, f"takes no {kind or 'images of an unknown kind'}", sorted(_IMAGES))
+        raise unsupported(target, block, f"takes no {kind or 'images of an unknown kind'}", _known(sorted(_IMAGES)))
     return {"type": "image", "source": {"type": "base64", "media_type": kind, "data": data}}
 
 
@@ -46,7 +46,7 @@ def document(block: Block, target: Target, inline_only: bool = False) -> dict[st
         source: dict[str, Any] = {"type": "file", "file_id": string_of(block, "file_id")}
     elif part.get("file_url") is not None:
         if inline_only:
-            raise _unsupported(block, target, "fetches no files", ["file_data"])
+            raise unsupported(target, block, "fetches no files", _known(["file_data"]))
         source = {"type": "url", "url": string_of(block, "file_url")}
     else:
         source = _inside(block, target, string_of(block, "file_data"), name)
@@ -62,7 +62,7 @@ def _inside(block: Block, target: Target, given: str, name: object) -> dict[str,
     if kind == _PDF:
         return {"type": "base64", "media_type": _PDF, "data": data}
     if not kind.startswith("text/") and kind not in _TEXTUAL:
-        raise _unsupported(block, target, f"takes no files of type {kind}", [_PDF, "text/*"])
+        raise unsupported(target, block, f"takes no files of type {kind}", _known([_PDF, "text/*"]))
     try:
         text = base64.b64decode(data, validate=False).decode()
     except (binascii.Error, UnicodeDecodeError) as error:
@@ -79,11 +79,5 @@ def _from_url(block: Block, url: str) -> tuple[str, str]:
     return kind.strip().lower(), data
 
 
-def _unsupported(block: Block, target: Target, what: str, known: list[str]) -> UnsupportedParameter:
-    return UnsupportedParameter(
-        f"{block.where} is {quoted(block.value.get('type'))}: {target.provider} {what}",
-        provider=target.provider,
-        model=target.model,
-        param="input",
-        hint=f"known: {', '.join(known)}",
-    )
+def _known(forms: Iterable[str]) -> str:
+    return f"known: {', '.join(forms)}"

@@ -15,17 +15,16 @@ import hashlib
 import re
 from typing import Any, Final
 
-from ...pipeline.errors import InvalidParameter, UnsupportedParameter
+from ...pipeline.errors import InvalidParameter
 from ...pipeline.request import Drop, Target
 from ...pipeline.wire import embed
-from ...pipeline.wording import quoted
 from . import anthropic_hosted as hosted
 from .anthropic_citations import to_blocks
 from .anthropic_media import document, image
 from .anthropic_models import Claude
 from .anthropic_thinking import is_own, own_blocks, restored
 from .chat_tools import flat_name
-from .turns import Block, CallIds, ResultPart, Turn, arguments_of, plain, string_of, to_turns
+from .turns import Block, CallIds, ResultPart, Turn, arguments_of, plain, string_of, to_turns, unsupported
 
 _ID: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _TEXTS: Final = ("input_text", "output_text")
@@ -101,7 +100,9 @@ class Messages:
         """Add a system message; `after` is who speaks next."""
         for block in turn.blocks:
             if block.value.get("type") not in _TEXTS:
-                raise self._unsupported(block, f"takes only text in {turn.role} messages", "send it as the user")
+                raise unsupported(
+                    self._target, block, f"takes only text in {turn.role} messages", "send it as the user"
+                )
         blocks = self._parts(turn.blocks)
         if not self.messages:
             self.system.extend(blocks)
@@ -154,9 +155,9 @@ class Messages:
             if part.get("detail") is not None:
                 self._drop(f"{block.where}.detail", "files have no detail in the Messages API")
         elif kind == "input_audio":
-            raise self._unsupported(block, "takes no audio", "send a transcript")
+            raise unsupported(self._target, block, "takes no audio", "send a transcript")
         else:
-            raise self._unsupported(block, "takes no such part", "known: input_text, input_image, input_file")
+            raise unsupported(self._target, block, "takes no such part", "known: input_text, input_image, input_file")
         if sent.get("source", {}).get("type") == "file":
             self.betas.add(FILES_BETA)
         for name in sorted(part.keys() - _FIELDS[sent["type"]]) if len(part) > 2 else ():
@@ -204,7 +205,7 @@ class Messages:
             return [self._call(block)]
         if kind in _HOSTED:
             return own_blocks(item, self._target)
-        raise self._unsupported(block, "takes only text from the assistant", "send it as the user")
+        raise unsupported(self._target, block, "takes only text from the assistant", "send it as the user")
 
     def _call(self, block: Block) -> dict[str, Any]:
         item = block.value
@@ -218,12 +219,3 @@ class Messages:
         if isinstance(caller, dict) and str(caller.get("type")).startswith("code_execution"):
             call["caller"] = caller
         return call
-
-    def _unsupported(self, block: Block, what: str, hint: str) -> UnsupportedParameter:
-        return UnsupportedParameter(
-            f"{block.where} is {quoted(block.value.get('type'))}: {self._target.provider} {what}",
-            provider=self._target.provider,
-            model=self._target.model,
-            param="input",
-            hint=hint,
-        )

@@ -22,14 +22,11 @@ from ...pipeline.params import CreateParams
 from ...pipeline.request import Drop
 from ...pipeline.wire import embed
 from ...pipeline.wording import quoted
-from ..rows import ChatFlags
 from .anthropic_format import fitted
 from .anthropic_models import Claude
-from .chat_tools import each_tool, flat_name, name_of
+from .chat_tools import each_tool, flat_name, name_of, text_parameters
 from .turns import plain
 
-FUNCTIONS_ONLY: Final = ChatFlags()
-"""For `chat_tools.tool_names`: custom tools go out as functions."""
 MCP_BETA: Final = "mcp-client-2025-04-04"
 
 _OWN: Final = re.compile(r".+_\d{8}")
@@ -131,10 +128,7 @@ class Tools:
         if tool.get("description") is not None:
             sent["description"] = tool["description"]
         if tool["type"] == "custom":
-            form = None if tool.get("format") is None else plain(tool["format"], f"{where}.format")
-            if form is not None and form.get("type") != "text":
-                self._drop(f"{where}.format", "the host takes functions only, whose text cannot be bound to a grammar")
-            schema = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
+            schema = text_parameters(where, tool, self._drop)
         else:
             schema = plain(tool.get("parameters") or {"properties": {}}, f"{where}.parameters")
         schema = schema if "type" in schema else {"type": "object", **schema}

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from ...pipeline.errors import APIError, APIResponseError
-from ...pipeline.events import Event, LifecycleEvent
+from ...pipeline.events import Event
 from ...pipeline.http import Headers, HttpRequest
 from ...pipeline.params import CreateParams
 from ...pipeline.reply import PlainReply
@@ -29,7 +29,7 @@ from .chat_tools import tool_names
 from .chat_wire import Chunk, host_fields, read_chunk, read_odd, read_piece
 from .echo import response_fields
 from .envelope import Envelope, seal
-from .failures import event_error, failed, reported, shown, status_error
+from .failures import event_error, keys_of, reported, response_of, secrets_of, shown, status_error
 from .http_request import headers_of, query_of
 
 
@@ -64,7 +64,7 @@ class ChatDialect(msgspec.Struct, frozen=True):
     def decode(self, body: bytes, request: Request) -> PlainReply:
         answer = self._answer(request)
         try:
-            chunk = read_answer(body, answer, (request.target.api_key,) if request.target else ())
+            chunk = read_answer(body, answer, secrets_of(request))
         except msgspec.DecodeError:
             raise APIResponseError(
                 f"the answer is no chat completion but {shown(body, request)}",
@@ -72,14 +72,10 @@ class ChatDialect(msgspec.Struct, frozen=True):
             ) from None
         if not chunk.choices:
             raise reported(loads(body), request) if chunk.is_error else _no_completion(body, request)
-        end = answer.take()[-1]
-        assert isinstance(end, LifecycleEvent)
-        if end.response.status == "failed":
-            raise failed(end.response, request)
-        return end.response
+        return response_of(answer, request)
 
     def stream_decoder(self, request: Request) -> StreamDecoder:
-        return ChatStream(self._answer(request), (request.target.api_key,) if request.target else ())
+        return ChatStream(self._answer(request), secrets_of(request))
 
     def error(self, status: int, headers: Headers, body: bytes, request: Request) -> APIError:
         return status_error(status, headers, body, request)
@@ -138,9 +134,7 @@ def _no_completion(body: bytes, request: Request) -> APIResponseError:
     hint = None
     if isinstance(found, dict) and "output" in found:
         hint = 'the host answered in the format of the Responses API: pass dialect="responses"'
-    keys = ", ".join(list(found)[:8]) if isinstance(found, dict) else type(found).__name__
-    key = request.target.api_key if request.target else None
-    return APIResponseError(f"the answer has no choices; its keys: {mask(keys, (key,))[:200] or 'none'}", hint=hint)
+    return APIResponseError(f"the answer has no choices; its keys: {keys_of(found, request)}", hint=hint)
 
 
 class ChatStream(AnswerStream[ChatAnswer]):

@@ -17,7 +17,7 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from ...pipeline.assembler import MessageWriter
+from ...pipeline.item_writers import MessageWriter
 from ...pipeline.wire import encode
 from .answer import Answer
 from .chat_call import Call

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from ...pipeline.assembler import CallWriter
+from ...pipeline.item_writers import CallWriter
 
 
 class Call:

@@ -18,14 +18,13 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
-from ...pipeline.errors import InvalidParameter, UnsupportedParameter
+from ...pipeline.errors import InvalidParameter
 from ...pipeline.request import Drop, Target
 from ...pipeline.wire import embed
-from ...pipeline.wording import quoted
 from ..rows import ChatFlags
 from .chat_reasoning import add_reasoning, signatures
 from .chat_tools import flat_name
-from .turns import Block, CallIds, ResultPart, Turn, json_text, plain, string_of, to_turns
+from .turns import Block, CallIds, ResultPart, Turn, plain, string_of, to_turns, unsupported, written
 
 _NINE: Final = re.compile(r"[A-Za-z0-9]{9}")
 _FORTY: Final = re.compile(r".{1,40}", re.DOTALL)
@@ -56,6 +55,32 @@ def to_messages(instructions: str | None, given: object, target: Target, flags: 
     for turn in to_turns(given, drop, _CALL_IDS[flags.call_ids]()):
         writer.add(turn)
     return writer.messages
+
+
+def tool_messages(
+    blocks: list[Block], of_parts: Callable[[Block, str, Any, list[dict[str, Any]]], str | list[Any]]
+) -> list[dict[str, Any]]:
+    """Return the messages for results of calls, a tool's each, and behind them a user's for what has no place there.
+
+    Args:
+        of_parts: returns the content for a result of parts: (result, id of the call, its parts, what has no place); it
+            adds to the last.
+
+    Raises:
+        InvalidParameter: a result that is neither text nor a list of parts.
+    """
+    messages: list[dict[str, Any]] = []
+    media: list[dict[str, Any]] = []
+    for block in blocks:
+        call_id, output = block.value["call_id"], block.value.get("output")
+        if isinstance(output, list | tuple):
+            output = of_parts(block, call_id, output, media)
+        elif not isinstance(output, str):
+            raise InvalidParameter(
+                f"{block.where}.output is {type(output).__name__}; text or a list of parts is expected", param="input"
+            )
+        messages.append({"role": "tool", "tool_call_id": call_id, "content": output})
+    return [*messages, {"role": "user", "content": media}] if media else messages
 
 
 def _nine(text: str) -> str:
@@ -95,7 +120,9 @@ class _Writer:
         else:
             for block in turn.blocks:
                 if block.value.get("type") not in _TEXTS:
-                    raise self._unsupported(block, f"takes only text in {turn.role} messages", "send it as the user")
+                    raise unsupported(
+                        self._target, block, f"takes only text in {turn.role} messages", "send it as the user"
+                    )
             self.system(turn.role, self._content(turn.blocks))
 
     def system(self, role: str, content: str | list[Any]) -> None:
@@ -132,11 +159,11 @@ class _Writer:
             sent = self._file(block)
         elif kind == "input_audio":
             if not self._flags.audio:
-                raise self._unsupported(block, "takes no audio", "send a transcript")
+                raise unsupported(self._target, block, "takes no audio", "send a transcript")
             sent = {"type": "input_audio", "input_audio": embed(part.get("input_audio"))}
         else:
             hint = "known: input_text, input_image, input_file, input_audio"
-            raise self._unsupported(block, "takes no such part", hint)
+            raise unsupported(self._target, block, "takes no such part", hint)
         if len(part) > 2 and not part.keys() <= _FIELDS[kind]:
             self._add_own(sent, block, _FIELDS[kind])
         return sent
@@ -154,12 +181,12 @@ class _Writer:
     def _image(self, block: Block) -> dict[str, Any]:
         part, allowed = block.value, self._flags.images
         if not allowed:
-            raise self._unsupported(block, "takes no images", "leave it out, or call a model that sees")
+            raise unsupported(self._target, block, "takes no images", "leave it out, or call a model that sees")
         if part.get("image_url") is None:
-            raise self._unsupported(block, "has no uploaded images", "send the image as a data URL")
+            raise unsupported(self._target, block, "has no uploaded images", "send the image as a data URL")
         url = string_of(block, "image_url")
         if allowed == "data" and not url.startswith("data:"):
-            raise self._unsupported(block, "takes images as data URLs only", "fetch it and send its bytes so")
+            raise unsupported(self._target, block, "takes images as data URLs only", "fetch it and send its bytes so")
         image = {"url": url}
         if part.get("detail") is not None:
             image["detail"] = part["detail"]
@@ -168,10 +195,10 @@ class _Writer:
     def _file(self, block: Block) -> dict[str, Any]:
         part = block.value
         if not self._flags.files:
-            raise self._unsupported(block, "takes no files", "send their text")
+            raise unsupported(self._target, block, "takes no files", "send their text")
         sent = {name: part[name] for name in ("file_id", "file_data", "filename") if part.get(name) is not None}
         if "file_id" not in sent and "file_data" not in sent:
-            raise self._unsupported(block, "takes no files by URL", "fetch it and send its bytes as file_data")
+            raise unsupported(self._target, block, "takes no files by URL", "fetch it and send its bytes as file_data")
         if part.get("detail") is not None:
             self._drop(f"{block.where}.detail", "files have no detail in chat completions")
         return {"type": "file", "file": sent}
@@ -207,7 +234,7 @@ class _Writer:
                 call = self._call(block)
                 calls.append({**call, "extra_content": signed.pop("call")} if "call" in signed else call)
             else:
-                raise self._unsupported(block, "takes only text from the assistant", "send it as the user")
+                raise unsupported(self._target, block, "takes only text from the assistant", "send it as the user")
         content = "".join(texts)
         message: dict[str, Any] = {"role": "assistant", "content": content or (None if calls or refusals else "")}
         if refusals:
@@ -225,31 +252,13 @@ class _Writer:
     def _call(self, block: Block) -> dict[str, Any]:
         item = block.value
         name = flat_name(string_of(block, "name"), item.get("namespace"))
-        if item["type"] == "custom_tool_call":
-            text = string_of(block, "input")
-            if self._flags.custom_tools:
-                return {"id": item["call_id"], "type": "custom", "custom": {"name": name, "input": text}}
-            arguments = json_text({"input": text})
-        else:
-            # Some hosts give no arguments as "", and refuse it when it comes back.
-            given = item.get("arguments") or "{}"
-            arguments = given if isinstance(given, str) else json_text(given)
-        return {"id": item["call_id"], "type": "function", "function": {"name": name, "arguments": arguments}}
+        if item["type"] == "custom_tool_call" and self._flags.custom_tools:
+            custom = {"name": name, "input": string_of(block, "input")}
+            return {"id": item["call_id"], "type": "custom", "custom": custom}
+        return {"id": item["call_id"], "type": "function", "function": {"name": name, "arguments": written(block)}}
 
     def _results(self, blocks: list[Block]) -> None:
-        media: list[dict[str, Any]] = []
-        for block in blocks:
-            call_id, output = block.value["call_id"], block.value.get("output")
-            if isinstance(output, list | tuple):
-                output = self._result(block, call_id, output, media)
-            elif not isinstance(output, str):
-                raise InvalidParameter(
-                    f"{block.where}.output is {type(output).__name__}; text or a list of parts is expected",
-                    param="input",
-                )
-            self.messages.append({"role": "tool", "tool_call_id": call_id, "content": output})
-        if media:
-            self.messages.append({"role": "user", "content": media})
+        self.messages += tool_messages(blocks, self._result)
 
     def _result(self, block: Block, call_id: str, output: Any, media: list[dict[str, Any]]) -> str | list[Any]:
         """Return the text of a result, and add its other parts to `media`."""
@@ -265,12 +274,3 @@ class _Writer:
         if any(len(text) > 2 for text in texts):  # a mark of the prompt cache, or a host's own
             return texts
         return "\n".join([text["text"] for text in texts])
-
-    def _unsupported(self, block: Block, what: str, hint: str) -> UnsupportedParameter:
-        return UnsupportedParameter(
-            f"{block.where} is {quoted(block.value.get('type'))}: {self._target.provider} {what}",
-            provider=self._target.provider,
-            model=self._target.model,
-            param="input",
-            hint=hint,
-        )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
@@ -70,6 +70,21 @@ def flat_name(name: str, namespace: str | None) -> str:
     if len(flat) <= _NAME_LENGTH:
         return flat
     return f"{flat[: _NAME_LENGTH - 9]}_{hashlib.sha256(flat.encode()).hexdigest()[:8]}"
+
+
+class Offered(Protocol):
+    """What is offered to a model, as a choice names it."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+
+
+AnOffer = TypeVar("AnOffer", bound=Offered)
+
+FUNCTIONS_ONLY: Final = ChatFlags()
+"""For `tool_names`, where custom tools go out as functions."""
 
 
 class _Offer(msgspec.Struct, frozen=True):
@@ -181,16 +196,21 @@ def _custom(where: str, name: str, tool: dict[str, Any], flags: ChatFlags, drop:
     custom: dict[str, Any] = {"name": name}
     if tool.get("description") is not None:
         custom["description"] = tool["description"]
-    form = None if tool.get("format") is None else plain(tool["format"], f"{where}.format")
     if flags.custom_tools:
-        if form is not None:
+        if tool.get("format") is not None:
+            form = plain(tool["format"], f"{where}.format")
             inner = {key: value for key, value in form.items() if key != "type"}
             custom["format"] = {"type": "grammar", "grammar": inner} if form.get("type") == "grammar" else form
         return {"type": "custom", "custom": custom}
+    return {"type": "function", "function": {**custom, "parameters": text_parameters(where, tool, drop)}}
+
+
+def text_parameters(where: str, tool: dict[str, Any], drop: Drop) -> dict[str, Any]:
+    """Return the parameters of the function that stands for a custom tool: its text."""
+    form = None if tool.get("format") is None else plain(tool["format"], f"{where}.format")
     if form is not None and form.get("type") != "text":
         drop(f"{where}.format", "the host takes functions only, and their text cannot be bound to a grammar")
-    parameters = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
-    return {"type": "function", "function": {**custom, "parameters": parameters}}
+    return {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
 
 
 def _hosted(body: dict[str, Any], where: str, tool: dict[str, Any], target: Target, drop: Drop) -> None:
@@ -235,7 +255,7 @@ def _choose(
     elif "function" not in flags.tool_choices:
         drop("tool_choice", "the host cannot be told which tool to call")
     else:
-        body["tool_choice"] = _offered(choice, offers).reference
+        body["tool_choice"] = offered(choice, offers).reference
     return offers
 
 
@@ -262,7 +282,7 @@ def _allow(
         if tool.get("type") not in ("function", "custom"):
             drop("tool_choice", f"{tool.get('type')} is no tool that chat completions have")
         else:
-            allowed.append(_offered(tool, offers))
+            allowed.append(offered(tool, offers))
     if "allowed_tools" in flags.tool_choices:
         references = [offer.reference for offer in allowed]
         body["tool_choice"] = {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": references}}
@@ -270,7 +290,12 @@ def _allow(
     return _set_mode(body, mode, [offer for offer in offers if offer in allowed], flags, drop)
 
 
-def _offered(choice: dict[str, Any], offers: list[_Offer]) -> _Offer:
+def offered(choice: dict[str, Any], offers: list[AnOffer]) -> AnOffer:
+    """Return what is offered of the kind and name that a tool choice has.
+
+    Raises:
+        InvalidParameter: nothing is.
+    """
     for offer in offers:
         if offer.name == choice.get("name") and offer.kind == choice["type"]:
             return offer

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from ...pipeline.errors import APIError, APIResponseError
-from ...pipeline.events import Event, LifecycleEvent
+from ...pipeline.events import Event
 from ...pipeline.http import Headers, HttpRequest
 from ...pipeline.params import CreateParams
 from ...pipeline.reply import PlainReply
@@ -30,7 +30,7 @@ from .cohere_tools import FLAGS
 from .cohere_wire import Content, Function, StreamEvent, ToolCall, read_event
 from .echo import response_fields
 from .envelope import Envelope, seal
-from .failures import event_error, failed, reported, shown, status_error
+from .failures import event_error, reported, response_of, secrets_of, shown, status_error
 from .http_request import headers_of, query_of
 
 
@@ -68,14 +68,10 @@ class CohereDialect(msgspec.Struct, frozen=True):
                 raise reported(found, request)
             hint = 'the host answered with a chat completion: pass dialect="chat"' if "choices" in found else None
             raise APIResponseError(f"the answer has no message: {shown(body, request)}", hint=hint)
-        end = answer.take()[-1]
-        assert isinstance(end, LifecycleEvent)
-        if end.response.status == "failed":
-            raise failed(end.response, request)
-        return end.response
+        return response_of(answer, request)
 
     def stream_decoder(self, request: Request) -> StreamDecoder:
-        return CohereStream(self._answer(request), (request.target.api_key,) if request.target else ())
+        return CohereStream(self._answer(request), secrets_of(request))
 
     def error(self, status: int, headers: Headers, body: bytes, request: Request) -> APIError:
         return status_error(status, headers, body, request)

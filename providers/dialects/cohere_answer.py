@@ -15,20 +15,18 @@ A citation of thinking, or one whose part is closed already, stays in the respon
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeAlias
+from collections.abc import Mapping
+from typing import Any, Final
 
-from ...pipeline.assembler import CallWriter, MessageWriter, ReasoningWriter
+from ...pipeline.item_writers import CallWriter, MessageWriter, ReasoningWriter
 from ...pipeline.response import Response
 from .answer import Answer
 from .chat_call import unwrapped
 from .chat_tools import ToolName
 from .cohere_citations import place_of, to_annotations
 from .cohere_usage import end_of, usage_of
+from .envelope import Seal
 from .turns import json_text
-
-Seal: TypeAlias = Callable[[tuple[Any, ...]], str]
-"""Makes `encrypted_content` of the host's own blocks."""
 
 _READ: Final = frozenset(
     {*Response.__struct_encode_fields__, "id", "message", "finish_reason", "usage", "delta", "type"}

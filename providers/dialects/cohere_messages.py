@@ -15,14 +15,14 @@ import binascii
 import mimetypes
 from typing import Any, Final
 
-from ...pipeline.errors import InvalidParameter, UnsupportedParameter
+from ...pipeline.errors import InvalidParameter
 from ...pipeline.request import Drop, Target
-from ...pipeline.wording import quoted
+from .chat_messages import tool_messages
 from .chat_tools import flat_name
 from .cohere_citations import DIALECT
 from .cohere_citations import restored as citations_of
 from .envelope import unseal
-from .turns import Block, ResultPart, Turn, json_text, plain, string_of, to_turns
+from .turns import Block, ResultPart, Turn, plain, string_of, to_turns, unsupported, written
 
 _TEXTS: Final = ("input_text", "output_text")
 _SILENT: Final = ("command-r", "command-a-03", "command-a-vision", "command-a-translate", "command-light", "c4ai-aya")
@@ -77,7 +77,9 @@ class Messages:
     def _system(self, turn: Turn) -> None:
         for block in turn.blocks:
             if block.value.get("type") not in _TEXTS:
-                raise self._unsupported(block, f"takes only text in {turn.role} messages", "send it as the user")
+                raise unsupported(
+                    self._target, block, f"takes only text in {turn.role} messages", "send it as the user"
+                )
         self.messages.append({"role": "system", "content": _content([self._text(block) for block in turn.blocks])})
 
     def _user(self, turn: Turn) -> None:
@@ -91,7 +93,9 @@ class Messages:
         if content or not turn.blocks:
             self.messages.append({"role": "user", "content": _content(content)})
         else:
-            raise self._unsupported(turn.blocks[0], "wants a text beside files", "say in words what to do with them")
+            raise unsupported(
+                self._target, turn.blocks[0], "wants a text beside files", "say in words what to do with them"
+            )
 
     # Parts of the user and of results
 
@@ -102,7 +106,7 @@ class Messages:
         if kind == "input_image":
             self._report(block, kind)
             if block.value.get("image_url") is None:
-                raise self._unsupported(block, "keeps no files", "send the image as a data URL")
+                raise unsupported(self._target, block, "keeps no files", "send the image as a data URL")
             image = {"url": string_of(block, "image_url")}
             if block.value.get("detail") is not None:
                 image["detail"] = block.value["detail"]
@@ -110,7 +114,7 @@ class Messages:
         if kind == "input_file":
             self._report(block, kind)
             return self._document(block)
-        raise self._unsupported(block, "takes no such part", "known: input_text, input_image, input_file")
+        raise unsupported(self._target, block, "takes no such part", "known: input_text, input_image, input_file")
 
     def _text(self, block: Block) -> dict[str, Any]:
         self._report(block, str(block.value.get("type")))
@@ -123,12 +127,12 @@ class Messages:
 
     def _document(self, block: Block) -> dict[str, Any]:
         if block.value.get("file_data") is None:
-            raise self._unsupported(block, "fetches and keeps no files", "send the file's text in file_data")
+            raise unsupported(self._target, block, "fetches and keeps no files", "send the file's text in file_data")
         given, name = string_of(block, "file_data"), block.value.get("filename")
         head, comma, data = given[5:].partition(",") if given.startswith("data:") else ("", "", given)
         kind = head.partition(";")[0] if comma else mimetypes.guess_type(name)[0] if isinstance(name, str) else None
         if kind and not (kind.startswith("text/") or kind in ("application/json", "application/xml")):
-            raise self._unsupported(block, f"takes no files of type {kind}", "send their text")
+            raise unsupported(self._target, block, f"takes no files of type {kind}", "send their text")
         try:
             text = base64.b64decode(data, validate=False).decode()
         except (binascii.Error, UnicodeDecodeError) as error:
@@ -137,20 +141,7 @@ class Messages:
         return {"type": "document", "document": {"id": known, "data": {"title": known, "text": text}}}
 
     def _results(self, blocks: list[Block]) -> None:
-        media: list[dict[str, Any]] = []
-        for block in blocks:
-            call_id, output = block.value["call_id"], block.value.get("output")
-            content: Any = output
-            if isinstance(output, list | tuple):
-                content = self._result(block, call_id, output, media)
-            elif not isinstance(output, str):
-                raise InvalidParameter(
-                    f"{block.where}.output is {type(output).__name__}; text or a list of parts is expected",
-                    param="input",
-                )
-            self.messages.append({"role": "tool", "tool_call_id": call_id, "content": content})
-        if media:
-            self.messages.append({"role": "user", "content": media})
+        self.messages += tool_messages(blocks, self._result)
 
     def _result(self, block: Block, call_id: str, output: Any, media: list[dict[str, Any]]) -> str | list[Any]:
         """Return the texts and documents of a result, and add its other parts to `media`."""
@@ -193,7 +184,7 @@ class Messages:
             elif kind in ("function_call", "custom_tool_call"):
                 calls.append(self._call(block))
             else:
-                raise self._unsupported(block, "takes only text from the assistant", "send it as the user")
+                raise unsupported(self._target, block, "takes only text from the assistant", "send it as the user")
         message: dict[str, Any] = {"role": "assistant"}
         if content:
             message["content"] = _content(content)
@@ -228,21 +219,7 @@ class Messages:
     def _call(self, block: Block) -> dict[str, Any]:
         item = block.value
         name = flat_name(string_of(block, "name"), item.get("namespace"))
-        if item["type"] == "custom_tool_call":
-            arguments = json_text({"input": string_of(block, "input")})
-        else:
-            given = item.get("arguments") or "{}"
-            arguments = given if isinstance(given, str) else json_text(given)
-        return {"id": item["call_id"], "type": "function", "function": {"name": name, "arguments": arguments}}
-
-    def _unsupported(self, block: Block, what: str, hint: str) -> UnsupportedParameter:
-        return UnsupportedParameter(
-            f"{block.where} is {quoted(block.value.get('type'))}: {self._target.provider} {what}",
-            provider=self._target.provider,
-            model=self._target.model,
-            param="input",
-            hint=hint,
-        )
+        return {"id": item["call_id"], "type": "function", "function": {"name": name, "arguments": written(block)}}
 
 
 def _content(parts: list[dict[str, Any]]) -> str | list[Any]:

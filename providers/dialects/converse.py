@@ -14,7 +14,7 @@ from urllib.parse import quote
 import msgspec
 
 from ...pipeline.errors import APIError, APIResponseError
-from ...pipeline.events import Event, LifecycleEvent
+from ...pipeline.events import Event
 from ...pipeline.http import Headers, HttpRequest
 from ...pipeline.params import CreateParams
 from ...pipeline.reply import PlainReply
@@ -25,9 +25,8 @@ from ..host_errors import read_value
 from ..profiles import UNKNOWN, Profile
 from .amazon_event_stream import EXCEPTION, MEDIA_TYPE, FrameDecoder
 from .answer_stream import AnswerStream
-from .anthropic_tools import FUNCTIONS_ONLY
 from .anthropic_wire import read_object
-from .chat_tools import tool_names
+from .chat_tools import FUNCTIONS_ONLY, tool_names
 from .converse_answer import ConverseAnswer
 from .converse_models import model_of
 from .converse_reasoning import DIALECT
@@ -35,7 +34,7 @@ from .converse_request import encode_body
 from .converse_wire import read_block_event, read_fields
 from .echo import response_fields
 from .envelope import Envelope, seal
-from .failures import event_error, failed, reported, shown, status_error
+from .failures import event_error, reported, response_of, secrets_of, shown, status_error
 from .http_request import headers_of, query_of
 
 _REGION_OF_ARN: Final = re.compile(r"arn:aws[a-z-]*:bedrock:([a-z0-9-]+):")
@@ -80,14 +79,10 @@ class ConverseDialect(msgspec.Struct, frozen=True):
         if not tell_whole(found, answer):
             # Some of Amazon's front ends report an error with status 200.
             raise reported(found, request) if "__type" in found else _no_answer(body, request)
-        end = answer.take()[-1]
-        assert isinstance(end, LifecycleEvent)
-        if end.response.status == "failed":
-            raise failed(end.response, request)
-        return end.response
+        return response_of(answer, request)
 
     def stream_decoder(self, request: Request) -> StreamDecoder:
-        return ConverseStream(self._answer(request), (request.target.api_key,) if request.target else ())
+        return ConverseStream(self._answer(request), secrets_of(request))
 
     def error(self, status: int, headers: Headers, body: bytes, request: Request) -> APIError:
         return status_error(status, headers, body, request, error_type(headers, body))

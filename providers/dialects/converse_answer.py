@@ -21,9 +21,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
-from ...pipeline.assembler import CallWriter, HostedWriter, MessageWriter, ReasoningWriter
+from ...pipeline.item_writers import CallWriter, HostedWriter, MessageWriter, ReasoningWriter
 from ...pipeline.response import Response
 from . import converse_hosted as hosted
 from .answer import Answer
@@ -34,10 +34,8 @@ from .converse_block import OpenBlock
 from .converse_citations import to_annotation
 from .converse_usage import end_of, usage_of
 from .converse_wire import Delta, Thought, ToolInput
+from .envelope import Seal
 from .turns import json_text
-
-Seal: TypeAlias = Callable[[tuple[Any, ...]], str]
-"""Makes `encrypted_content` of the host's own blocks."""
 
 _READ: Final = frozenset({*Response.__struct_encode_fields__, "output", "role", "stopReason", "usage", "serviceTier"})
 _SERVER: Final = "server_tool_use"

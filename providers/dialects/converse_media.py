@@ -13,10 +13,9 @@ import mimetypes
 import re
 from typing import Any, Final
 
-from ...pipeline.errors import InvalidParameter, UnsupportedParameter
+from ...pipeline.errors import InvalidParameter
 from ...pipeline.request import Target
-from ...pipeline.wording import quoted
-from .turns import Block, plain, string_of
+from .turns import Block, plain, string_of, unsupported
 
 _IMAGES: Final = {
     "image/png": "png",
@@ -65,18 +64,18 @@ class Media:
     def image(self, block: Block) -> dict[str, Any]:
         """Return an image block."""
         if block.value.get("image_url") is None:
-            raise self._unsupported(block, "keeps no files", "send the image as a data URL, or s3://…")
+            raise unsupported(self._target, block, "keeps no files", "send the image as a data URL, or s3://…")
         kind, source = self._source(block, string_of(block, "image_url"))
         form = _IMAGES.get(kind)
         if form is None:
-            raise self._unsupported(block, f"takes no {kind or 'images of an unknown kind'}", _known(_IMAGES))
+            raise unsupported(self._target, block, f"takes no {kind or 'images of an unknown kind'}", _known(_IMAGES))
         return {"image": {"format": form, "source": source}}
 
     def file(self, block: Block) -> dict[str, Any]:
         """Return the block for a file: a document, an image or a film."""
         part, name = block.value, block.value.get("filename")
         if part.get("file_id") is not None:
-            raise self._unsupported(block, "keeps no files", "send the file's bytes in file_data, or s3://…")
+            raise unsupported(self._target, block, "keeps no files", "send the file's bytes in file_data, or s3://…")
         field = "file_data" if part.get("file_url") is None else "file_url"
         given = string_of(block, field)
         if field == "file_data" and not given.startswith("data:"):
@@ -90,7 +89,7 @@ class Media:
             return {"video": {"format": _VIDEOS[kind], "source": source}}
         form = _DOCUMENTS.get(kind) or ("txt" if kind.startswith("text/") else None)
         if form is None:
-            raise self._unsupported(block, f"takes no files of type {kind}", _known(_DOCUMENTS))
+            raise unsupported(self._target, block, f"takes no files of type {kind}", _known(_DOCUMENTS))
         document: dict[str, Any] = {"format": form, "name": self._name(name), "source": source}
         for own in ("citations", "context"):
             if part.get(own) is not None:
@@ -104,7 +103,7 @@ class Media:
         if not isinstance(data, str):
             raise InvalidParameter(f"{block.where}.input_audio has no data", param="input")
         if form not in _AUDIOS:
-            raise self._unsupported(block, f"takes no {form}", f"known: {', '.join(sorted(_AUDIOS))}")
+            raise unsupported(self._target, block, f"takes no {form}", f"known: {', '.join(sorted(_AUDIOS))}")
         return {"audio": {"format": form, "source": {"bytes": data}}}
 
     def _source(self, block: Block, url: str) -> tuple[str, dict[str, Any]]:
@@ -117,8 +116,11 @@ class Media:
             return kind.strip().lower(), {"bytes": data}
         if url.startswith("s3://"):
             return _kind_of(url) or "", {"s3Location": {"uri": url}}
-        raise self._unsupported(
-            block, "fetches nothing from the web", "fetch it, and send its bytes as a data URL; or pass s3://…"
+        raise unsupported(
+            self._target,
+            block,
+            "fetches nothing from the web",
+            "fetch it, and send its bytes as a data URL; or pass s3://…",
         )
 
     def _name(self, given: object) -> str:
@@ -130,15 +132,6 @@ class Media:
             unique = f"{name} {times}"
         self._names.add(unique)
         return unique
-
-    def _unsupported(self, block: Block, what: str, hint: str) -> UnsupportedParameter:
-        return UnsupportedParameter(
-            f"{block.where} is {quoted(block.value.get('type'))}: {self._target.provider} {what}",
-            provider=self._target.provider,
-            model=self._target.model,
-            param="input",
-            hint=hint,
-        )
 
 
 def _kind_of(name: object) -> str | None:

@@ -18,16 +18,15 @@ import hashlib
 import re
 from typing import Any, Final
 
-from ...pipeline.errors import InvalidParameter, UnsupportedParameter
+from ...pipeline.errors import InvalidParameter
 from ...pipeline.request import Drop, Target
 from ...pipeline.wire import embed
-from ...pipeline.wording import quoted
 from .chat_tools import flat_name
 from .converse_citations import to_blocks
 from .converse_media import Media
 from .converse_models import Model
 from .converse_reasoning import own_blocks, restored
-from .turns import Block, CallIds, ResultPart, Turn, arguments_of, plain, read_json, string_of, to_turns
+from .turns import Block, CallIds, ResultPart, Turn, arguments_of, plain, read_json, string_of, to_turns, unsupported
 
 _ID: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _NINE: Final = re.compile(r"[a-zA-Z0-9]{9}")
@@ -140,7 +139,9 @@ class Messages:
         """Add a system message; `after` is who speaks next."""
         for block in turn.blocks:
             if block.value.get("type") not in _TEXTS:
-                raise self._unsupported(block, f"takes only text in {turn.role} messages", "send it as the user")
+                raise unsupported(
+                    self._target, block, f"takes only text in {turn.role} messages", "send it as the user"
+                )
         blocks = self._parts(turn.blocks)
         if not self.messages:
             self.system += blocks
@@ -178,8 +179,8 @@ class Messages:
         """Return a part of a message or a result as blocks: itself, and a mark of the cache behind it."""
         part, kind = block.value, str(block.value.get("type"))
         if kind not in _FIELDS:
-            raise self._unsupported(
-                block, "takes no such part", "known: input_text, input_image, input_file, input_audio"
+            raise unsupported(
+                self._target, block, "takes no such part", "known: input_text, input_image, input_file, input_audio"
             )
         if kind in _TEXTS:
             text = self._text(block)
@@ -274,7 +275,7 @@ class Messages:
             return [self._call(block)]
         if kind in HOSTED:
             return list(own_blocks(item, self._target) or ())
-        raise self._unsupported(block, "takes only text from the assistant", "send it as the user")
+        raise unsupported(self._target, block, "takes only text from the assistant", "send it as the user")
 
     def _call(self, block: Block) -> dict[str, Any]:
         item = block.value
@@ -282,12 +283,3 @@ class Messages:
         name = flat_name(string_of(block, "name"), item.get("namespace"))
         self.called[name] = None
         return {"toolUse": {"toolUseId": item["call_id"], "name": name, "input": given}}
-
-    def _unsupported(self, block: Block, what: str, hint: str) -> UnsupportedParameter:
-        return UnsupportedParameter(
-            f"{block.where} is {quoted(block.value.get('type'))}: {self._target.provider} {what}",
-            provider=self._target.provider,
-            model=self._target.model,
-            param="input",
-            hint=hint,
-        )

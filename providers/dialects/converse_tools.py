@@ -23,7 +23,7 @@ from ...pipeline.request import Drop
 from ...pipeline.wire import embed
 from ...pipeline.wording import quoted
 from .anthropic_format import fitted
-from .chat_tools import each_tool, flat_name, name_of
+from .chat_tools import each_tool, flat_name, name_of, text_parameters
 from .converse_messages import cache_point
 from .converse_models import SYSTEM_TOOLS, Model
 from .turns import plain
@@ -153,10 +153,7 @@ class Tools:
         if tool.get("description"):
             spec["description"] = tool["description"]
         if tool["type"] == "custom":
-            form = None if tool.get("format") is None else plain(tool["format"], f"{where}.format")
-            if form is not None and form.get("type") != "text":
-                self._drop(f"{where}.format", "the host takes functions only, whose text cannot be bound to a grammar")
-            schema = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
+            schema = text_parameters(where, tool, self._drop)
         else:
             schema = plain(tool.get("parameters") or {"properties": {}}, f"{where}.parameters")
         schema = schema if "type" in schema else {"type": "object", **schema}

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -18,6 +19,10 @@ from ...pipeline.wire import encode, loads
 
 SEALED = "antiphon.r1."
 """What the text of an envelope begins with."""
+
+
+Seal: TypeAlias = Callable[[tuple[Any, ...]], str]
+"""Makes `encrypted_content` of a host's own blocks."""
 
 
 class Envelope(msgspec.Struct, frozen=True, omit_defaults=True):

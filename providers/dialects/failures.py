@@ -14,6 +14,7 @@ from ...pipeline.response import Response
 from ...pipeline.secret import Secret, mask
 from ...pipeline.wire import loads, value
 from ..host_errors import HostError, make_error, read_body, read_value
+from .answer import Answer
 
 _SEARCHED = 4096
 """So many bytes of an odd answer are looked through for what a message shows of it."""
@@ -29,7 +30,7 @@ def status_error(
     """
     target = request.target
     kind = kind or headers.get("x-amzn-errortype", "").partition(":")[0].strip() or None
-    said = read_body(body, status, headers.get("content-type", ""), _secrets(request))
+    said = read_body(body, status, headers.get("content-type", ""), secrets_of(request))
     if kind is not None:
         said = msgspec.structs.replace(said, kind=kind)
     hint = target.key_note if target and status in (401, 403) else None
@@ -54,6 +55,19 @@ def failed(response: Response, request: Request) -> APIStatusError:
     return error
 
 
+def response_of(answer: Answer, request: Request) -> Response:
+    """Return the response of an answer that was told to its end.
+
+    Raises:
+        APIStatusError: it failed.
+    """
+    end = answer.take()[-1]
+    assert isinstance(end, ev.LifecycleEvent)
+    if end.response.status == "failed":
+        raise failed(end.response, request)
+    return end.response
+
+
 def reported(found: object, request: Request) -> APIStatusError:
     """Return the error that a decoded body with a 2xx status reports."""
     return _error(read_value(found, "the host reported an error"), 200, {}, request)
@@ -61,10 +75,16 @@ def reported(found: object, request: Request) -> APIStatusError:
 
 def shown(data: bytes, request: Request) -> str:
     """Return what a message may show of an odd answer."""
-    text = excerpt(data, _secrets(request)).strip()
+    text = excerpt(data, secrets_of(request)).strip()
     if not text:
         return "empty"
     return "an HTML page" if "<html" in text[:500].lower() else repr(text[:120])
+
+
+def keys_of(found: object, request: Request) -> str:
+    """Return what a message may show of a JSON value that is not what was asked for."""
+    keys = ", ".join(list(found)[:8]) if isinstance(found, dict) else type(found).__name__
+    return mask(keys, secrets_of(request))[:200] or "none"
 
 
 def excerpt(data: bytes, secrets: tuple[Secret | None, ...]) -> str:
@@ -72,7 +92,8 @@ def excerpt(data: bytes, secrets: tuple[Secret | None, ...]) -> str:
     return mask(data[:_SEARCHED].decode("utf-8", "replace"), secrets)
 
 
-def _secrets(request: Request) -> tuple[Secret | None, ...]:
+def secrets_of(request: Request) -> tuple[Secret | None, ...]:
+    """Return what an answer may repeat and nobody may show."""
     return (request.target.api_key,) if request.target else ()
 
 

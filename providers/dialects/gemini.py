@@ -12,7 +12,7 @@ from urllib.parse import quote
 import msgspec
 
 from ...pipeline.errors import APIError, APIResponseError
-from ...pipeline.events import Event, LifecycleEvent
+from ...pipeline.events import Event
 from ...pipeline.http import Headers, HttpRequest
 from ...pipeline.params import CreateParams
 from ...pipeline.reply import PlainReply
@@ -22,13 +22,13 @@ from ...pipeline.wire import loads
 from ..host_errors import read_value
 from ..profiles import UNKNOWN, Profile
 from .answer_stream import AnswerStream
+from .chat_tools import FUNCTIONS_ONLY, tool_names
 from .echo import response_fields
 from .envelope import Envelope, seal
-from .failures import event_error, failed, reported, shown, status_error
+from .failures import event_error, reported, response_of, secrets_of, shown, status_error
 from .gemini_answer import Block, GeminiAnswer
 from .gemini_request import encode_body
 from .gemini_signatures import FORM
-from .gemini_tools import tool_names
 from .gemini_wire import Chunk, read_chunk, read_chunks
 from .http_request import headers_of, query_of
 
@@ -75,14 +75,10 @@ class GeminiDialect(msgspec.Struct, frozen=True):
             raise APIResponseError(f"the answer has no candidates: {shown(body, request)}")
         answer = self._answer(request)
         hear_all(chunks, answer)
-        end = answer.take()[-1]
-        assert isinstance(end, LifecycleEvent)
-        if end.response.status == "failed":
-            raise failed(end.response, request)
-        return end.response
+        return response_of(answer, request)
 
     def stream_decoder(self, request: Request) -> StreamDecoder:
-        return GeminiStream(self._answer(request), (request.target.api_key,) if request.target else ())
+        return GeminiStream(self._answer(request), secrets_of(request))
 
     def error(self, status: int, headers: Headers, body: bytes, request: Request) -> APIError:
         return status_error(status, headers, body, request)
@@ -97,7 +93,7 @@ class GeminiDialect(msgspec.Struct, frozen=True):
         return GeminiAnswer(
             response_fields(params, target),
             functools.partial(_sealed, target.provider, target.model),
-            tool_names(params.tools),
+            tool_names(params.tools, FUNCTIONS_ONLY),
         )
 
 

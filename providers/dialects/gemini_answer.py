@@ -18,12 +18,13 @@ The last but one is for text that is signed when its message is open already; su
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-from ...pipeline.assembler import MessageWriter, ReasoningWriter
+from ...pipeline.item_writers import MessageWriter, ReasoningWriter
 from .answer import Answer
 from .chat_tools import ToolName
+from .envelope import Seal
 from .gemini_args import PartialCall
 from .gemini_grounding import annotations_of, logprobs_of, queries_of
 from .gemini_steps import Steps
@@ -32,8 +33,6 @@ from .gemini_wire import Candidate, Chunk
 from .turns import json_text
 
 Block: TypeAlias = dict[str, Any]
-Seal: TypeAlias = Callable[[tuple[Block, ...]], str]
-"""Makes `encrypted_content` of blocks."""
 
 
 class GeminiAnswer(Answer):

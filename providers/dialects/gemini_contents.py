@@ -20,7 +20,7 @@ from .chat_tools import flat_name
 from .gemini_models import generation
 from .gemini_parts import TEXTS, Parts
 from .gemini_signatures import Signer, restore_items
-from .turns import Block, ResultPart, Turn, plain, string_of, to_turns
+from .turns import Block, ResultPart, Turn, plain, string_of, to_turns, unsupported
 
 # What the parts of a result may be (Gemini API documentation, Function calling › Multimodal responses, read 2026-11).
 _RESULT_MEDIA: Final = frozenset({"image/png", "image/jpeg", "image/webp", "application/pdf", "text/plain"})
@@ -68,7 +68,7 @@ class _Writer:
             for block in turn.blocks:
                 if block.value.get("type") not in TEXTS:
                     what = f"takes only text in {turn.role} messages"
-                    raise self._parts.unsupported(block, what, "send it as the user")
+                    raise unsupported(self._target, block, what, "send it as the user")
             self.system([self._parts.part(block) for block in turn.blocks])
 
     def system(self, parts: list[dict[str, Any]]) -> None:
@@ -101,7 +101,7 @@ class _Writer:
             elif kind == "inline_data":
                 signer.other({"inlineData": {"mimeType": block.value["mime"], "data": block.value["data"]}})
             else:
-                raise self._parts.unsupported(block, "takes only text from the assistant", "send it as the user")
+                raise unsupported(self._target, block, "takes only text from the assistant", "send it as the user")
         if parts := signer.finish():
             self.contents.append({"role": "model", "parts": parts})
 

@@ -10,11 +10,9 @@ from __future__ import annotations
 import mimetypes
 from typing import Any, Final
 
-from ...pipeline.errors import UnsupportedParameter
 from ...pipeline.request import Drop, Target
 from ...pipeline.wire import embed
-from ...pipeline.wording import quoted
-from .turns import Block, plain, string_of
+from .turns import Block, plain, string_of, unsupported
 
 TEXTS: Final = ("input_text", "output_text")
 _KNOWN: Final = {
@@ -52,8 +50,8 @@ class Parts:
             audio = plain(part.get("input_audio"), f"{block.where}.input_audio")
             sent = _inline(f"audio/{audio.get('format') or 'wav'}", audio.get("data"))
         else:
-            raise self.unsupported(
-                block, "takes no such part", "known: input_text, input_image, input_file, input_audio"
+            raise unsupported(
+                self._target, block, "takes no such part", "known: input_text, input_image, input_file, input_audio"
             )
         for name in sorted(part.keys() - _KNOWN[kind]):
             if name == "prompt_cache_breakpoint":
@@ -63,15 +61,6 @@ class Parts:
         if part.get("detail") not in (None, "auto"):
             self._drop(f"{block.where}.detail", "Gemini has no such field; pass mediaResolution")
         return sent
-
-    def unsupported(self, block: Block, what: str, hint: str) -> UnsupportedParameter:
-        return UnsupportedParameter(
-            f"{block.where} is {quoted(block.value.get('type'))}: {self._target.provider} {what}",
-            provider=self._target.provider,
-            model=self._target.model,
-            param="input",
-            hint=hint,
-        )
 
     def _image(self, block: Block) -> dict[str, Any]:
         if block.value.get("image_url") is None and block.value.get("file_id"):
@@ -88,13 +77,13 @@ class Parts:
                 return found
             if guess is None:
                 hint = 'send it as a data URL ("data:application/pdf;base64,..."), or with a filename that tells'
-                raise self.unsupported(block, "must know what kind of file it is", hint)
+                raise unsupported(self._target, block, "must know what kind of file it is", hint)
             return _inline(guess, data)
         for field in ("file_id", "file_url"):
             if part.get(field) is not None:
                 url = string_of(block, field)
                 return _file(url, guess or _guess(url))
-        raise self.unsupported(block, "finds no file in it", "give file_data, file_url or file_id")
+        raise unsupported(self._target, block, "finds no file in it", "give file_data, file_url or file_id")
 
 
 def _data(url: str) -> dict[str, Any] | None:

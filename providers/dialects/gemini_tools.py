@@ -1,15 +1,15 @@
 """Tools and tool choices of a call, in the form of generateContent.
 
 All functions stand in one entry of `tools`; a custom tool becomes a function with one string, `input`, and a
-namespace's tools become functions named `namespace__name`. `tool_names` gives the way back. Of hosted tools, those that
-Google has too are asked for; any other is an error, as the call would mean something else without it.
+namespace's tools become functions named `namespace__name` (`chat_tools.tool_names` gives the way back). Of hosted
+tools, those that Google has too are asked for; any other is an error, as the call would mean something else without it.
 
 Source: Gemini API reference, Tool and ToolConfig, and the types of google-genai 3.4, read 2026-11.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -19,20 +19,12 @@ from ...pipeline.params import CreateParams
 from ...pipeline.request import Drop, Target
 from ...pipeline.wire import embed
 from ...pipeline.wording import quoted
-from ..rows import ChatFlags
-from . import chat_tools
-from .chat_tools import ToolName, each_tool, flat_name, name_of
+from .chat_tools import each_tool, flat_name, name_of, offered, text_parameters
 from .gemini_models import generation
 from .turns import plain
 
-_FUNCTIONS_ONLY: Final = ChatFlags(custom_tools=False)
 _EXTRAS: Final = ("output_schema", "allowed_callers", "async", "defer_loading")
 _MODES: Final = {"auto": "AUTO", "none": "NONE", "required": "ANY"}
-
-
-def tool_names(tools: list[Any] | None) -> Mapping[str, ToolName]:
-    """Return, by the name that the host uses, the tools that the call knows as something else than that function."""
-    return chat_tools.tool_names(tools, _FUNCTIONS_ONLY)
 
 
 class Offer(msgspec.Struct, frozen=True):
@@ -102,14 +94,7 @@ def _offers(tools: list[Any], drop: Drop) -> tuple[list[Offer], list[dict[str, A
 def _declaration(where: str, name: str, tool: dict[str, Any], drop: Drop) -> dict[str, Any]:
     sent: dict[str, Any] = {"name": name, "description": tool.get("description") or ""}
     if tool["type"] == "custom":
-        form = None if tool.get("format") is None else plain(tool["format"], f"{where}.format")
-        if form is not None and form.get("type") != "text":
-            drop(f"{where}.format", "Gemini takes functions only, and their text cannot be bound to a grammar")
-        sent["parametersJsonSchema"] = {
-            "type": "object",
-            "properties": {"input": {"type": "string"}},
-            "required": ["input"],
-        }
+        sent["parametersJsonSchema"] = text_parameters(where, tool, drop)
     elif tool.get("parameters"):
         sent["parametersJsonSchema"] = tool["parameters"]
     for extra in _EXTRAS:
@@ -168,7 +153,7 @@ def _choose(given: str | dict[str, Any] | None, offers: list[Offer], model: str,
     choice = plain(given, "tool_choice")
     kind = choice.get("type")
     if kind in ("function", "custom"):
-        return {"mode": "ANY", "allowedFunctionNames": [_offered(choice, offers).sent["name"]]}
+        return {"mode": "ANY", "allowedFunctionNames": [offered(choice, offers).sent["name"]]}
     if kind != "allowed_tools":
         drop("tool_choice", f"Gemini cannot be told to use {kind}")
         return {}
@@ -178,7 +163,7 @@ def _choose(given: str | dict[str, Any] | None, offers: list[Offer], model: str,
         if tool.get("type") not in ("function", "custom"):
             drop("tool_choice", f"{tool.get('type')} cannot be chosen among Gemini's tools")
         else:
-            allowed.append(_offered(tool, offers).sent["name"])
+            allowed.append(offered(tool, offers).sent["name"])
     mode = choice.get("mode") or "auto"
     if mode not in ("auto", "required"):
         raise InvalidParameter(f"tool_choice.mode is {quoted(mode)}", param="tool_choice", hint="known: auto, required")
@@ -197,14 +182,3 @@ def _mode(given: str, offers: list[Offer], drop: Drop) -> dict[str, Any]:
     if given == "required":
         drop("tool_choice", "a call is required, and there is no function to call")
     return {}
-
-
-def _offered(choice: dict[str, Any], offers: list[Offer]) -> Offer:
-    for offer in offers:
-        if offer.name == choice.get("name") and offer.kind == choice["type"]:
-            return offer
-    raise InvalidParameter(
-        f"tool_choice names the {choice['type']} {quoted(choice.get('name'))}, which is not among the tools",
-        param="tool_choice",
-        hint=f"offered: {', '.join(offer.name for offer in offers) or 'none'}",
-    )

@@ -21,12 +21,12 @@ def headers_of(
         ("user-agent", _USER_AGENT),
     ]
     if has_body:
-        headers.append(("content-type", "application/json"))
+        headers += (("content-type", "application/json"),)
     if target.api_key is not None:
-        headers.append(header_of(target.auth, target.api_key)[:2])
+        headers += (header_of(target.auth, target.api_key)[:2],)
     elif target.credential is not None:
-        headers.append(("authorization" if target.auth == "bearer" else target.auth, PENDING))
-    headers.extend(target.headers)
+        headers += (("authorization" if target.auth == "bearer" else target.auth, PENDING),)
+    headers += target.headers
     if extra:
         replaced = {name.lower() for name in extra}
         headers = [pair for pair in headers if pair[0].lower() not in replaced]

@@ -9,7 +9,7 @@ authoritative where the SSE event name is missing (OpenRouter, transformers) or 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import quote
 
 import msgspec
@@ -30,12 +30,12 @@ from ...pipeline.params import (
 from ...pipeline.reply import PlainReply
 from ...pipeline.request import Drop, Request, StreamDecoder, Target
 from ...pipeline.response import TERMINAL_STATUSES, CompactedResponse, DeletedResponse, InputTokens, ItemPage, Response
-from ...pipeline.secret import Secret, mask
+from ...pipeline.secret import Secret
 from ...pipeline.sse import Frame, SSEDecoder
 from ...pipeline.wire import Wire, embed, encode, is_absent, loads, merge
 from .citations import without_provider_data
 from .envelope import SEALED, unseal
-from .failures import event_error, excerpt, failed, reported, shown, status_error
+from .failures import event_error, excerpt, failed, keys_of, reported, secrets_of, shown, status_error
 from .http_request import headers_of, query_of
 from .repair import ENDS, WATCHED, Repair
 from .scoped_calls import ScopedStream, own_names, scoped
@@ -77,9 +77,7 @@ class ResponsesDialect(msgspec.Struct, frozen=True):
     typed_input: bool = False
     scoped_calls: bool = False
 
-    @property
-    def name(self) -> str:
-        return "responses"
+    name: ClassVar[str] = "responses"
 
     def encode(self, request: Request, target: Target, drop: Drop) -> HttpRequest:
         options, params, route = request.options, request.params, _ROUTES[request.operation]
@@ -127,7 +125,7 @@ class ResponsesDialect(msgspec.Struct, frozen=True):
 
     def stream_decoder(self, request: Request) -> StreamDecoder:
         starting_after = getattr(request.params, "starting_after", None)
-        decoder = NativeStream((request.target.api_key,) if request.target else (), starting_after)
+        decoder = NativeStream(secrets_of(request), starting_after)
         return ScopedStream(decoder) if self.scoped_calls else decoder
 
     def error(self, status: int, headers: Headers, body: bytes, request: Request) -> APIError:
@@ -243,11 +241,7 @@ def _no_response(body: bytes, request: Request) -> APIResponseError:
     hint = None
     if isinstance(found, dict) and "choices" in found:
         hint = "the host answered in the chat-completions format; it may not serve the Responses API"
-    keys = ", ".join(list(found)[:8]) if isinstance(found, dict) else type(found).__name__
-    key = request.target.api_key if request.target else None
-    return APIResponseError(
-        f"the answer is no response object; its keys: {mask(keys, (key,))[:200] or 'none'}", hint=hint
-    )
+    return APIResponseError(f"the answer is no response object; its keys: {keys_of(found, request)}", hint=hint)
 
 
 class NativeStream:

@@ -22,7 +22,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from ...pipeline.errors import InvalidParameter, UnsupportedParameter
-from ...pipeline.request import Drop
+from ...pipeline.request import Drop, Target
 from ...pipeline.wire import Raw, encode, loads
 from ...pipeline.wording import quoted
 
@@ -144,6 +144,17 @@ def plain(value: object, where: str) -> dict[str, Any]:
     return found
 
 
+def unsupported(target: Target, block: Block, what: str, hint: str) -> UnsupportedParameter:
+    """Return the error of a block that a host does not take; `what` goes on behind the host's name."""
+    return UnsupportedParameter(
+        f"{block.where} is {quoted(block.value.get('type'))}: {target.provider} {what}",
+        provider=target.provider,
+        model=target.model,
+        param="input",
+        hint=hint,
+    )
+
+
 def string_of(block: Block, field: str) -> str:
     """Return a field that must be text."""
     found = block.value.get(field)
@@ -166,14 +177,22 @@ def read_json(text: str) -> Any:
         return None
 
 
+def written(block: Block) -> str:
+    """Return what a call was made with, as JSON text; a custom tool's text is the one argument of a function's."""
+    if block.value["type"] == "custom_tool_call":
+        return json_text({"input": string_of(block, "input")})
+    # Some hosts give no arguments as "", and refuse it when it comes back.
+    given = block.value.get("arguments") or "{}"
+    return given if isinstance(given, str) else json_text(given)
+
+
 def arguments_of(block: Block) -> Any:
     """Return the arguments of a function call as an object, for hosts that take no text; its text is kept as it is.
 
     Raises:
         InvalidParameter: they are no object.
     """
-    arguments = block.value.get("arguments") or "{}"
-    text = arguments if isinstance(arguments, str) else json_text(arguments)
+    text = written(block)
     if not isinstance(found := read_json(text), dict):
         what = "no JSON" if found is None else f"{type(found).__name__} instead of an object"
         raise InvalidParameter(

@@ -23,9 +23,9 @@ from typing import Final
 import msgspec
 
 from ...pipeline import events as ev
-from ...pipeline.assembler import replay
 from ...pipeline.errors import AntiphonError, APITimeoutError, StoreConflict, StoreError, StreamInterrupted
 from ...pipeline.event_stream import EventStream
+from ...pipeline.replay import replay
 from ...pipeline.reply import Reply
 from ...pipeline.response import Response
 from ...pipeline.runtime import Runtime

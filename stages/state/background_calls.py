@@ -119,7 +119,7 @@ def _work(desk: Desk, turn: OneTurn, found: Found, call_next: Handler, *, logs: 
             desk.running.pop(ref, None)
 
     worker = Worker(
-        desk.shelf,
+        desk.shelf.of(context),
         ref,
         found,
         context.runtime,

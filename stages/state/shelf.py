@@ -10,8 +10,8 @@ from typing import TypeVar
 
 import msgspec
 
+from ...pipeline.context import CallContext
 from ...pipeline.errors import NotFoundError, StoreConflict
-from ...pipeline.runtime import Runtime
 from ...pipeline.stores.given import ask
 from ...pipeline.stores.store import Store, key_of
 from ...providers.response_ids import is_kept
@@ -43,20 +43,24 @@ class Shelf:
     Args:
         store: where they are.
         tenant: whose they are; another tenant's are as if they were not there.
-        runtime: of the call.
+        context: of the call, or of work that outlives it.
         ttl_s: how long what is written now is kept, seconds; None for ever.
 
     Raises:
         StoreError: from every method.
     """
 
-    __slots__ = ("_call", "_runtime", "_tenant", "store", "ttl_s")
+    __slots__ = ("_call", "_context", "_tenant", "store", "ttl_s")
 
-    def __init__(self, store: Store, tenant: str | None, runtime: Runtime, ttl_s: float | None) -> None:
+    def __init__(self, store: Store, tenant: str | None, context: CallContext, ttl_s: float | None) -> None:
         self.store = store
         self._tenant = tenant
-        self._runtime = runtime
+        self._context = context
         self.ttl_s = ttl_s
+
+    def of(self, context: CallContext) -> Shelf:
+        """Return the same for other work."""
+        return Shelf(self.store, self._tenant, context, self.ttl_s)
 
     async def find(self, ref: str) -> Found | None:
         """Return the record of a response."""
@@ -163,7 +167,7 @@ class Shelf:
 
     async def do(self, fn: Callable[..., T], *args: object) -> T:
         """Run blocking code that uses the store, in the mode of the call."""
-        return await ask(self.store, self._runtime, fn, *args)
+        return await ask(self.store, self._context, fn, *args)
 
 
 def shown(ref: str) -> str:

@@ -287,9 +287,10 @@ async def _list_all(entries: list[Entry], servers: McpServers, context: CallCont
 
     jobs = [(entry, label, server) for entry in entries for label, server in entry.servers]
     if len(jobs) == 1:  # no need of a thread in sync calls
-        answers = iter([await ask(*jobs[0])])
+        answers = iter([await context.waiting(ask(*jobs[0]))])
     else:
-        answers = iter(await runtime.gather([functools.partial(ask, *job) for job in jobs], _MOST_AT_ONCE))
+        asking = [functools.partial(ask, *job) for job in jobs]
+        answers = iter(await context.waiting(runtime.gather(asking, _MOST_AT_ONCE)))
     return [[next(answers) for _ in entry.servers] for entry in entries]
 
 

@@ -17,12 +17,13 @@ from typing import Any
 import msgspec
 
 from ...pipeline import events as ev
-from ...pipeline.assembler import replay
 from ...pipeline.errors import AntiphonError, SetupError, UnsupportedParameter
 from ...pipeline.event_stream import EventStream
 from ...pipeline.items import AnyItem, FunctionCall
 from ...pipeline.open_calls import open_calls
 from ...pipeline.params import CreateParams
+from ...pipeline.replay import replay
+from ...pipeline.reply import Outcome
 from ...pipeline.request import Handler, Request
 from ...pipeline.response import Response
 from ...pipeline.wire import Raw
@@ -144,6 +145,11 @@ class Rounds:
         self._running.stop()
         if self._stream is not None:
             self._stream.abort()
+
+    def end_with(self, outcome: Outcome) -> None:
+        """Tell the end of the conversation as that of the round which is read now, if one is: it is further in."""
+        if self._stream is not None:
+            self._stream.end_with(outcome)
 
     def error_of(self, event: ev.Event) -> Any:
         """Return the error that the last event reports."""

@@ -107,7 +107,9 @@ class Tools(Stage, frozen=True):
         try:
             await rounds.open()
             if request.streamed:
-                return EventStream(rounds, context, error_of=rounds.error_of)
+                stream = EventStream(rounds, context, error_of=rounds.error_of)
+                stream.on_end(rounds.end_with)
+                return stream
             return await rounds.finish()
         except BaseException as error:
             if isinstance(error, AntiphonError):
@@ -188,7 +190,7 @@ class Tools(Stage, frozen=True):
     def _with_history(self, request: Request, around: _Surroundings) -> Request:
         """Say what ran in earlier calls in terms of functions, in a call that has no tools for us."""
         given = getattr(request.params, "input", None)
-        if not isinstance(given, list | tuple) or self._may_know_mcp(request):
+        if given.__class__ is str or not isinstance(given, list | tuple) or self._may_know_mcp(request):
             return request
         from .history import read_history
 

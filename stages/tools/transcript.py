@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from ...pipeline import events as ev
-from ...pipeline.assembler import HostedWriter
 from ...pipeline.context import CallContext
+from ...pipeline.item_writers import HostedWriter
 from ...pipeline.items import FunctionCall
 from ...pipeline.params import CreateParams
 from ...pipeline.response import Response

@@ -20,7 +20,7 @@ from typing import Any
 import anyio
 
 from antiphon.mcp import McpClient, McpError, ToolInfo, connect
-from antiphon.pipeline.runtime import drive
+from antiphon.pipeline.driver import drive
 
 MODE = os.environ.get("ANTIPHON_MODE", "sync")
 

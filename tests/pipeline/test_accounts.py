@@ -8,63 +8,77 @@ import pytest
 from conftest import Mode
 
 from antiphon.pipeline.accounts import Account, Accounts, Amount
-from antiphon.pipeline.runtime import AsyncRuntime, SyncRuntime
+from antiphon.pipeline.async_runtime import AsyncRuntime
+from antiphon.pipeline.context import CallContext
+from antiphon.pipeline.driver import drive
+from antiphon.pipeline.engine import Engine
 from antiphon.pipeline.stores.memory import MemoryStore
+from antiphon.pipeline.sync_runtime import SyncRuntime
+from antiphon.pipeline.timeouts import Timeouts
 
 
-def runtime_of(mode: Mode) -> Any:
+def context_of(mode: Mode) -> Any:
     def no_transport() -> Any:
         raise AssertionError("nothing is sent here")
 
-    return AsyncRuntime(no_transport) if mode.is_async else SyncRuntime(no_transport)
+    runtime: Any = AsyncRuntime(no_transport) if mode.is_async else SyncRuntime(no_transport)
+    return CallContext(
+        id="call_1",
+        owner=Engine(),
+        runtime=runtime,
+        drive=drive,
+        operation="create",
+        timeouts=Timeouts(),
+        states={},
+    )
 
 
-async def account(accounts: Accounts, runtime: Any, name: str) -> Account:
+async def account(accounts: Accounts, context: Any, name: str) -> Account:
     seen: list[Account] = []
 
     def look(found: Account) -> Account:
         seen.append(found)
         return found
 
-    await accounts.open(runtime, name, look)
+    await accounts.open(context, name, look)
     return seen[-1]
 
 
 def test_what_was_said_is_in_the_account_of_its_name(mode: Mode) -> None:
-    runtime, accounts = runtime_of(mode), Accounts(MemoryStore(), "acme", "budget")
+    context, accounts = context_of(mode), Accounts(MemoryStore(), "acme", "budget")
 
     async def body() -> list[Amount]:
         accounts.add("ann", Amount(3, 0.5))
         accounts.add("ann", Amount(4, 0.25))
         accounts.add("ben", Amount(1))
-        return [(await account(accounts, runtime, name)).used for name in ("ann", "ben", "carl")]
+        return [(await account(accounts, context, name)).used for name in ("ann", "ben", "carl")]
 
     assert mode.run(body) == [Amount(7, 0.75), Amount(1), Amount()]
 
 
 def test_what_is_held_back_is_given_back_or_runs_out(mode: Mode) -> None:
-    runtime, accounts = runtime_of(mode), Accounts(MemoryStore(), None, "budget")
+    context, accounts = context_of(mode), Accounts(MemoryStore(), None, "budget")
 
     async def body() -> list[Amount]:
-        await accounts.open(runtime, "ann", lambda found: found.holding("one", Amount(5), 4e9))
-        await accounts.open(runtime, "ann", lambda found: found.holding("dead", Amount(7), 1.0))
-        found = [(await account(accounts, runtime, "ann")).held]
+        await accounts.open(context, "ann", lambda found: found.holding("one", Amount(5), 4e9))
+        await accounts.open(context, "ann", lambda found: found.holding("dead", Amount(7), 1.0))
+        found = [(await account(accounts, context, "ann")).held]
         accounts.add("ann", Amount(2), release="one")
-        return [*found, (await account(accounts, runtime, "ann")).held, (await account(accounts, runtime, "ann")).used]
+        return [*found, (await account(accounts, context, "ann")).held, (await account(accounts, context, "ann")).used]
 
     assert mode.run(body) == [Amount(5), Amount(), Amount(2)]
 
 
 def test_who_refuses_changes_nothing(mode: Mode) -> None:
     store = MemoryStore()
-    runtime, accounts = runtime_of(mode), Accounts(store, None, "budget")
+    context, accounts = context_of(mode), Accounts(store, None, "budget")
 
     def refuse(found: Account) -> Account:
         raise ValueError("no")
 
     async def body() -> None:
         with pytest.raises(ValueError, match="no"):
-            await accounts.open(runtime, "ann", refuse)
+            await accounts.open(context, "ann", refuse)
 
     mode.run(body)
 
@@ -73,7 +87,7 @@ def test_who_refuses_changes_nothing(mode: Mode) -> None:
 
 def test_who_was_slower_looks_again(mode: Mode) -> None:
     store = MemoryStore()
-    runtime, mine, others = runtime_of(mode), Accounts(store, None, "budget"), Accounts(store, None, "budget")
+    context, mine, others = context_of(mode), Accounts(store, None, "budget"), Accounts(store, None, "budget")
     seen: list[int] = []
 
     def change(found: Account) -> Account:
@@ -83,8 +97,8 @@ def test_who_was_slower_looks_again(mode: Mode) -> None:
         return found.plus(Amount(1), set())
 
     async def body() -> int:
-        await mine.open(runtime, "ann", change)
-        return (await account(mine, runtime, "ann")).used.tokens
+        await mine.open(context, "ann", change)
+        return (await account(mine, context, "ann")).used.tokens
 
     assert mode.run(body) == 11
     assert seen == [0, 10]

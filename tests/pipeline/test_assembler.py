@@ -8,8 +8,9 @@ import pytest
 from hand_made import answer
 
 from antiphon.pipeline import events as ev
-from antiphon.pipeline.assembler import Assembler, replay
+from antiphon.pipeline.assembler import Assembler
 from antiphon.pipeline.grammar import check_grammar
+from antiphon.pipeline.replay import replay
 from antiphon.pipeline.response import Response
 from antiphon.providers.scripted import function_call, message
 

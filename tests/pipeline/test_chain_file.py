@@ -218,6 +218,13 @@ def test_every_stage_of_the_package_has_a_name_in_files() -> None:
         assert point.load().__struct_config__.tag == aliases.get(name, name)
 
 
+def test_what_is_installed_is_looked_up_once_a_process() -> None:
+    before = installed()
+    Chain.from_toml('stages = ["retry"]')
+
+    assert installed() is before
+
+
 # --- what cannot be written -----------------------------------------------------------------------------------------
 
 

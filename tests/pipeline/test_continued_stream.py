@@ -10,12 +10,13 @@ from hand_made import Source, answer, one_by_one
 
 from antiphon import Chain, Client, Handler, Reply, Request
 from antiphon.pipeline import events as ev
-from antiphon.pipeline.assembler import Assembler, replay
+from antiphon.pipeline.assembler import Assembler
 from antiphon.pipeline.continued_stream import MARK, ContinuedStream
 from antiphon.pipeline.errors import AntiphonError, APIConnectionError
 from antiphon.pipeline.event_stream import EventStream
 from antiphon.pipeline.function_stages import FunctionStage, stage
 from antiphon.pipeline.grammar import check_grammar
+from antiphon.pipeline.replay import replay
 from antiphon.testing import message
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -712,6 +714,20 @@ def test_a_dropped_stream_is_abandoned_and_its_socket_freed_at_once(mode: Mode) 
         assert source.aborted == 1
 
     mode.run(body)
+
+
+def test_a_stream_that_is_open_when_the_program_ends_is_abandoned_in_silence() -> None:
+    program = """
+from antiphon.client import Client
+from antiphon.testing import scripted
+client = scripted("one two three", hooks=[lambda signal: print(signal.name)])
+stream = client.responses("Hi", "openai/m", stream=True)
+while next(stream).type != "response.output_text.delta":
+    pass
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+
+    assert (ended.stdout.split()[-1], ended.stderr) == ("call.end", "")
 
 
 def test_a_stage_that_raises_after_the_stream_has_opened_abandons_it(mode: Mode) -> None:

@@ -17,7 +17,7 @@ from recordings import Recording, load
 
 import antiphon
 from antiphon.pipeline import events as ev
-from antiphon.pipeline.assembler import replay
+from antiphon.pipeline.replay import replay
 from antiphon.pipeline.response import Response
 from antiphon.pipeline.sse import SSEDecoder
 

@@ -77,6 +77,37 @@ def test_calls_go_through_the_client(use: Any) -> None:
     assert server.requests[0].headers["accept-encoding"] == "identity"
 
 
+def test_an_answer_that_the_client_has_read_already(use: Any, library: ModuleType, mode: Any) -> None:
+    """By a hook of the caller's, or since it never was a stream, as `MockTransport` answers in users' tests."""
+    packed = gzip.compress(b"hello")
+    seen: list[bytes] = []
+
+    def answer(request: Any) -> Any:
+        return library.Response(200, headers={"content-encoding": "gzip", "x-request-id": "r1"}, content=packed)
+
+    def read(response: Any) -> None:
+        seen.append(response.read())
+
+    async def aread(response: Any) -> None:
+        seen.append(await response.aread())
+
+    async def body(transport: HttpxTransport) -> None:
+        exchange = await transport.open(HttpRequest("POST", "http://host.example/v1", (), b"hi"), pace_of())
+        assert (exchange.status, exchange.headers["x-request-id"]) == (200, "r1")
+        assert (await exchange.read(), await exchange.chunk()) == (b"hello", b"")
+
+    use(body, transport=library.MockTransport(answer))
+    use(body, transport=library.MockTransport(answer), event_hooks={"response": [aread if mode.is_async else read]})
+    assert seen == [b"hello"]
+
+    async def too_long(transport: HttpxTransport) -> None:
+        exchange = await transport.open(HttpRequest("GET", "http://host.example/v1"), pace_of())
+        with pytest.raises(APIResponseError, match="longer than 4 bytes"):
+            await exchange.read()
+
+    use(too_long, transport=library.MockTransport(answer), max_body_bytes=4)
+
+
 def test_the_clients_trust_is_used(use: Any) -> None:
     async def body(transport: HttpxTransport) -> bytes:
         return await (await transport.open(HttpRequest("POST", server.url, (), b"hi"), pace_of())).read()

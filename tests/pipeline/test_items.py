@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from wire_walk import walk
 
-from antiphon.pipeline import items, parts, tools
+from antiphon.pipeline import answer_settings, items, parts, tool_choices, tools
 from antiphon.pipeline.items import AnyItem, FunctionCall, ItemReference, Message, UnknownItem, read_item
 from antiphon.pipeline.wire import Raw, Wire
 
@@ -228,7 +228,7 @@ def test_the_repr_of_an_mcp_tool_hides_its_credentials() -> None:
     assert "docs" in repr(tool)
 
 
-@pytest.mark.parametrize("kind", tools.TOOL_CHOICES)
+@pytest.mark.parametrize("kind", tool_choices.TOOL_CHOICES)
 def test_a_tool_choice_is_told_by_its_type(kind: str) -> None:
     found = {
         "type": kind,
@@ -238,24 +238,24 @@ def test_a_tool_choice_is_told_by_its_type(kind: str) -> None:
         "tools": [{"type": "function", "name": "f"}],
     }
 
-    choice = read(found, tools.read_tool_choice)
+    choice = read(found, tool_choices.read_tool_choice)
 
-    assert type(choice) is tools.TOOL_CHOICES[kind]
+    assert type(choice) is tool_choices.TOOL_CHOICES[kind]
     assert list(walk(choice)) == [choice]
     assert json.loads(choice.raw) == found
 
 
 def test_an_unknown_tool_choice_is_kept() -> None:
-    choice = read({"type": "acme:oracle", "depth": 3}, tools.read_tool_choice)
+    choice = read({"type": "acme:oracle", "depth": 3}, tool_choices.read_tool_choice)
 
-    assert isinstance(choice, tools.UnknownToolChoice)
+    assert isinstance(choice, tool_choices.UnknownToolChoice)
     assert choice.to_dict() == {"type": "acme:oracle", "depth": 3}
 
 
 def test_text_formats_are_told_by_their_type() -> None:
-    config = tools.TextConfig.new(format={"type": "json_schema", "name": "a", "schema": {"type": "object"}})
+    config = answer_settings.TextConfig.new(format={"type": "json_schema", "name": "a", "schema": {"type": "object"}})
 
-    assert isinstance(config.format, tools.JsonSchema)
+    assert isinstance(config.format, answer_settings.JsonSchema)
     assert config.format.schema == {"type": "object"}
-    assert isinstance(tools.TextConfig.new(format={"type": "acme"}).format, tools.UnknownTextFormat)
-    assert tools.TextConfig.new().format is None
+    assert isinstance(answer_settings.TextConfig.new(format={"type": "acme"}).format, answer_settings.UnknownTextFormat)
+    assert answer_settings.TextConfig.new().format is None

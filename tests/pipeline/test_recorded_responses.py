@@ -13,7 +13,8 @@ from wire_walk import walk
 from antiphon.pipeline import events as ev
 from antiphon.pipeline.events import decode_event
 from antiphon.pipeline.items import read_item
-from antiphon.pipeline.response import CompactedResponse, InputTokens, Response, Returned
+from antiphon.pipeline.response import CompactedResponse, InputTokens, Response
+from antiphon.pipeline.returned import Returned
 from antiphon.pipeline.tools import read_tool
 from antiphon.pipeline.wire import Wire, encode
 

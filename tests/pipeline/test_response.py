@@ -15,17 +15,10 @@ from wire_walk import walk
 
 from antiphon.pipeline.items import Message, UnknownItem
 from antiphon.pipeline.reply import Meta
-from antiphon.pipeline.response import (
-    CompactedResponse,
-    DeletedResponse,
-    InputTokens,
-    ItemPage,
-    Response,
-    ResponseError,
-    Returned,
-    Usage,
-)
-from antiphon.pipeline.tools import McpChoice
+from antiphon.pipeline.response import CompactedResponse, DeletedResponse, InputTokens, ItemPage, Response
+from antiphon.pipeline.response_fields import ResponseError, Usage
+from antiphon.pipeline.returned import Returned
+from antiphon.pipeline.tool_choices import McpChoice
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "responses"
 DATA = (FIXTURES / "response.json").read_bytes()

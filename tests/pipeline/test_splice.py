@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from antiphon.pipeline import events as ev
-from antiphon.pipeline.assembler import replay
+from antiphon.pipeline.replay import replay
 from antiphon.pipeline.response import Response
 from antiphon.pipeline.splice import Splice
 from antiphon.testing import function_call, message

@@ -30,6 +30,7 @@ from loopback import (
 )
 
 from antiphon.pipeline.address import is_exempt, parse_url
+from antiphon.pipeline.driver import drive
 from antiphon.pipeline.errors import (
     APIConnectionError,
     APIResponseError,
@@ -39,7 +40,6 @@ from antiphon.pipeline.errors import (
     SetupError,
 )
 from antiphon.pipeline.http import HttpRequest
-from antiphon.pipeline.runtime import drive
 from antiphon.pipeline.secret import Secret
 from antiphon.pipeline.slot_exchange import SlotExchange
 from antiphon.pipeline.timeouts import Pace, Timeouts

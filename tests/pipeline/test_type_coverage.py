@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from antiphon.pipeline import events, items, parts, response, tools
+from antiphon.pipeline import answer_settings, events, items, parts, response, response_fields, tool_choices, tools
 from antiphon.pipeline.wire import Wire
 
 NAMES: dict[str, Any] = json.loads(
@@ -18,11 +18,12 @@ FAMILIES: dict[str, dict[str, type[Any]]] = {
     "items": {**items.ITEMS},
     "events": {**events.EVENTS},
     "tools": {**tools.TOOLS},
-    "tool_choices": {**tools.TOOL_CHOICES},
+    "tool_choices": {**tool_choices.TOOL_CHOICES},
     "parts": {**parts.PARTS},
     "annotations": {**parts.ANNOTATIONS},
-    "text_formats": {**tools.TEXT_FORMATS},
+    "text_formats": {**answer_settings.TEXT_FORMATS},
 }
+MODULES = (response, response_fields, events, items, tools, tool_choices, answer_settings, parts)
 KEYWORDS = {"async": "async_"}
 
 
@@ -45,7 +46,7 @@ def test_each_field_of_a_typed_object_is_an_attribute(family: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES["objects"])
 def test_each_field_of_a_nested_object_is_an_attribute(name: str) -> None:
-    cls = next(getattr(module, name) for module in (response, events, items, tools, parts) if hasattr(module, name))
+    cls = next(getattr(module, name) for module in MODULES if hasattr(module, name))
 
     assert lacking(cls, NAMES["objects"][name]) == []
 
@@ -79,7 +80,7 @@ def test_events_are_named_by_their_type() -> None:
 
 
 def test_every_public_class_has_a_line_of_documentation() -> None:
-    for module in (response, events, items, tools, parts):
+    for module in MODULES:
         for name, cls in vars(module).items():
             if isinstance(cls, type) and issubclass(cls, Wire) and not name.startswith("_"):
                 assert (vars(cls).get("__doc__") or "").strip(), name

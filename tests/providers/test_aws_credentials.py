@@ -17,6 +17,7 @@ from replay_server import Answer, replaying
 from antiphon import presets
 from antiphon.client import Client
 from antiphon.pipeline.credential import Credential
+from antiphon.pipeline.driver import drive
 from antiphon.pipeline.errors import (
     AuthenticationError,
     InvalidParameter,
@@ -24,8 +25,8 @@ from antiphon.pipeline.errors import (
     MissingKey,
     PermissionDeniedError,
 )
-from antiphon.pipeline.runtime import SyncRuntime, drive
 from antiphon.pipeline.secret import Secret
+from antiphon.pipeline.sync_runtime import SyncRuntime
 from antiphon.providers import catalog
 from antiphon.providers.aws_signature import AwsCredentials
 from antiphon.providers.credentials import Access, find_access

@@ -9,7 +9,8 @@ from chat_calls import BARE, NO_PARAMETERS, OPENAI, PLAIN, SCHEMA, Sent, functio
 
 from antiphon import presets
 from antiphon.pipeline.errors import CallError, InvalidParameter, UnsupportedParameter
-from antiphon.pipeline.tools import TOOL_CHOICES, TOOLS, FunctionTool
+from antiphon.pipeline.tool_choices import TOOL_CHOICES
+from antiphon.pipeline.tools import TOOLS, FunctionTool
 from antiphon.providers.dialects.chat_tools import ToolName, tool_names
 from antiphon.providers.rows import ChatFlags
 

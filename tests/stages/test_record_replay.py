@@ -14,8 +14,8 @@ from hand_made import answer, sse, streamed_body, text_events
 from loopback import Connection, Server
 
 from antiphon import Chain, Client, Record, Replay, presets
-from antiphon.pipeline.assembler import replay
 from antiphon.pipeline.errors import APIConnectionError, CassetteMiss, SetupError, StreamInterrupted
+from antiphon.pipeline.replay import replay
 from antiphon.providers.scripted import ScriptedHost
 
 
@@ -238,3 +238,25 @@ def test_two_positions_with_one_file_share_it(mode: Mode, tmp_path: Path) -> Non
     mode.run(body)
 
     assert len(path.read_bytes().splitlines()) == 2
+
+
+def test_a_model_on_this_machine_is_known_by_its_name_and_not_by_its_port(
+    mode: Mode, streamed: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "run.jsonl"
+    call: dict[str, Any] = {"model": "local/smollm2", "streamed": streamed}
+
+    async def body() -> tuple[Any, Any]:
+        with Server(serve) as server:
+            client = Client(recording(path, api_base=f"{server.url}/v1"))
+            first = await mode.response(client.chain, **call)
+            await mode.close(client)
+        again = await mode.response(Client(replaying(path)).chain, **call)
+        with pytest.raises(CassetteMiss, match="local://other"):
+            await mode.response(Client(replaying(path)).chain, **{**call, "model": "local/other"})
+        return first, again
+
+    first, again = mode.run(body)
+
+    assert first.output_text == again.output_text == "One two 😀."
+    assert '"url":"local://smollm2/responses"' in path.read_text()

@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 from conftest import Mode
+from msgspec.structs import replace
 
 from antiphon import presets
 from antiphon.client import Client
 from antiphon.pipeline.errors import (
     AntiphonError,
+    APIResponseError,
     AuthenticationError,
     InvalidModel,
     InvalidParameter,
@@ -18,6 +20,8 @@ from antiphon.pipeline.errors import (
     UnknownProvider,
 )
 from antiphon.pipeline.secret import Secret
+from antiphon.pipeline.wire import loads
+from antiphon.providers import catalog
 from antiphon.testing import ScriptedHost, scripted
 
 
@@ -64,6 +68,72 @@ def test_a_key_of_the_environment_goes_to_no_other_address(monkeypatch: pytest.M
 
     assert request.url == "https://elsewhere.example/v1/responses"
     assert key_of(request) is None
+
+
+def test_each_call_of_a_client_sees_the_world_as_it_is_then(
+    mode: Mode, monkeypatch: pytest.MonkeyPatch, own_catalogue: None
+) -> None:
+    async def body() -> None:
+        host = ScriptedHost(["Hello."])
+        client = Client(transport=host)
+
+        async def sent(model: str = "openai/m", **keywords: Any) -> tuple[str, str | None]:
+            await mode.call(client.chain, model=model, **keywords)
+            return host.requests[-1].url, key_of(host.requests[-1])
+
+        usual, local = "https://api.openai.com/v1/responses", "http://127.0.0.1:9/v1/responses"
+        monkeypatch.setenv("OPENAI_API_KEY", "first")
+        assert await sent() == await sent() == (usual, "first")
+        assert await sent(api_key="given") == (usual, "given")
+        with pytest.raises(APIResponseError, match="no choices"):  # the host speaks one format
+            await sent(dialect="chat")
+        assert host.requests[-1].url == "https://api.openai.com/v1/chat/completions"
+        assert await sent() == (usual, "first")
+        assert await sent(api_base="http://127.0.0.1:9/v1") == (local, None)
+        monkeypatch.setenv("OPENAI_API_KEY", "second")
+        assert await sent() == (usual, "second")
+        monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+        assert await sent() == (local, "second")
+        monkeypatch.delenv("OPENAI_BASE_URL")
+        assert await sent() == (usual, "second")
+        monkeypatch.delenv("OPENAI_API_KEY")
+        with pytest.raises(MissingKey):
+            await sent()
+        assert (await mode.call(client.chain, model="openai/m", mock_response="Mocked.")).output_text == "Mocked."
+        row = catalog.find("openai")
+        catalog.register(replace(row, base_url="http://127.0.0.1:9/v1", key_required=False), replace=True)
+        assert await sent() == (local, None)
+
+    mode.run(body)
+
+
+def test_a_kept_target_holds_no_call_to_what_another_asked_for(mode: Mode, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+
+    async def body() -> None:
+        client = scripted("Hello.")
+
+        async def dropped(**keywords: Any) -> list[str]:
+            response = await mode.call(client.chain, model="openai/gpt-5.1", temperature=0.1, **keywords)
+            return [one.name for one in response.meta.dropped]
+
+        assert await dropped(reasoning={"effort": "high"}) == ["temperature"]
+        assert await dropped(reasoning={"effort": "none"}) == []
+        assert await dropped(reasoning={"effort": "high"}) == ["temperature"]
+
+    mode.run(body)
+
+
+def test_more_models_than_are_kept_are_found_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    host = ScriptedHost(["Hello."])
+    client = Client(transport=host)
+
+    for number in (*range(300), 0, 299):
+        client.chain.invoke("Hi", model=f"openai/m{number}")
+
+    asked = [loads(request.body or b"")["model"] for request in host.requests]
+    assert asked == [f"m{number}" for number in (*range(300), 0, 299)]
 
 
 def test_why_no_key_was_sent_is_the_hint_of_the_refusal(monkeypatch: pytest.MonkeyPatch) -> None:

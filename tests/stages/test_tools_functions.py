@@ -31,6 +31,11 @@ from antiphon import (
     tool,
 )
 from antiphon.pipeline import events as ev
+from antiphon.pipeline.event_stream import finally_
+from antiphon.pipeline.function_stages import stage
+from antiphon.pipeline.reply import Reply
+from antiphon.pipeline.request import Handler, Request
+from antiphon.pipeline.stage import Stage
 from antiphon.testing import function_call, message, scripted
 
 
@@ -820,5 +825,36 @@ def test_an_id_alone_is_no_reason_to_run_a_call_twice(mode: Mode, streamed: bool
 
         assert ran == [1, 2]
         assert response.output_text == "ok"
+
+    mode.run(body)
+
+
+@pytest.mark.parametrize("way", ["closed", "dropped"])
+def test_of_a_stream_that_is_left_the_round_learns_before_the_conversation(mode: Mode, way: str) -> None:
+    told: list[str] = []
+
+    def telling(name: str) -> Stage:
+        async def tells(request: Request, call_next: Handler) -> Reply:
+            reply = await call_next(request)
+            finally_(reply, lambda outcome: told.append(f"{name}: {outcome.kind}"))
+            return reply
+
+        tells.__name__ = name
+        return stage(tells)
+
+    async def body() -> None:
+        told.clear()
+        chain = CHAIN.before("tools", telling("conversation")).after("tools", telling("round"))
+        client = scripted(calling(("add", {"a": 1, "b": 2})), "It is 3.", chain=chain)
+        stream = await mode.call(client.chain, "Hi", model="openai/m", stream=True, tools=[add])
+        while not isinstance(await mode.next(stream), ev.OutputTextDelta):
+            pass
+        if way == "closed":
+            await mode.close(stream)
+        del stream
+        gc.collect()
+
+        assert told == ["round: completed", "round: abandoned", "conversation: abandoned"]
+        await mode.close(client)
 
     mode.run(body)

@@ -20,8 +20,8 @@ from tool_calls import CHAIN, Talk, calling, close_all, kinds, mcp, outputs, tal
 
 from antiphon import Client, Timeouts
 from antiphon.pipeline import events as ev
-from antiphon.pipeline.assembler import replay
 from antiphon.pipeline.items import McpCall
+from antiphon.pipeline.replay import replay
 from antiphon.pipeline.response import Response
 from antiphon.pipeline.signals import McpNotice, ToolProgress
 from antiphon.testing import message, scripted

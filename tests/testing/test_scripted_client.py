@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 from conftest import Mode
 from hand_made import answer, host
+from scripted_mcp import scripted_mcp
 
+from antiphon import Timeouts
 from antiphon.pipeline.chain import Chain
-from antiphon.pipeline.errors import APIConnectionError, InternalServerError, RateLimitError, SetupError
+from antiphon.pipeline.errors import (
+    AntiphonError,
+    APIConnectionError,
+    APITimeoutError,
+    InternalServerError,
+    RateLimitError,
+    SetupError,
+)
 from antiphon.pipeline.grammar import check_grammar
+from antiphon.pipeline.items import McpCall
 from antiphon.testing import function_call, message, scripted
 
 
@@ -57,6 +68,54 @@ def test_hosts_of_other_formats_are_scripted_in_the_same_terms(mode: Mode, strea
         assert response.meta is not None
         assert response.meta.provider == model.split("/")[0]
         assert client.requests[0]["input"] == "Hi"
+
+    mode.run(body)
+
+
+@pytest.mark.parametrize("model", ["openai/m", "ollama/m"])
+def test_a_script_that_takes_too_long_is_a_host_that_does(mode: Mode, streamed: bool, model: str) -> None:
+    def slow(body: Any) -> str:
+        time.sleep(0.03)
+        return "Late."
+
+    async def body() -> None:
+        client = scripted(slow)
+        limits = [("total", Timeouts(total=0.02)), *([("first_event", Timeouts(first_event=0.02))] if streamed else [])]
+        for limit, timeout in limits:
+            with pytest.raises(APITimeoutError) as caught:
+                await mode.response(client.chain, model=model, streamed=streamed, timeout=timeout, num_retries=0)
+            assert (caught.value.limit, caught.value.limit_s) == (limit, 0.02)
+        assert (await mode.response(client.chain, model=model, streamed=streamed, timeout=5)).output_text == "Late."
+
+    mode.run(body)
+
+
+def test_a_server_of_tools_on_this_machine_is_really_asked(mode: Mode, streamed: bool) -> None:
+    async def body() -> None:
+        with scripted_mcp() as server:
+            calls = {"output": [function_call("add", {"a": 1, "b": 2})]}
+            client = scripted(calls, "done it is", mcp_servers={"sums": server.url})
+            tools = [{"type": "mcp", "server_label": "sums", "require_approval": "never"}]
+            response = await mode.response(client.chain, model="ollama/m", streamed=streamed, tools=tools)
+
+            _, called, said = response.output
+            assert isinstance(called, McpCall)
+            assert (called.output, said.type) == ("3", "message")
+            assert len(client.requests) == 2
+            await mode.close(client)
+
+    mode.run(body)
+
+
+def test_a_server_of_tools_elsewhere_is_not_asked(mode: Mode, streamed: bool) -> None:
+    async def body() -> None:
+        client = scripted("never said", mcp_servers={"sums": "https://sums.example/mcp"})
+        tools = [{"type": "mcp", "server_label": "sums", "require_approval": "never"}]
+        with pytest.raises(AntiphonError, match="about to leave this machine"):
+            await mode.response(client.chain, model="openai/m", streamed=streamed, tools=tools, mcp_execute="local")
+
+        assert client.requests == []
+        await mode.close(client)
 
     mode.run(body)
 

@@ -48,7 +48,8 @@ from antiphon import (
 from antiphon.mcp import ToolInfo, ToolResult
 from antiphon.pipeline.events import OutputTextDelta
 from antiphon.pipeline.items import FunctionCall, Message
-from antiphon.pipeline.response import DeletedResponse, InputTokens, ItemPage, Usage
+from antiphon.pipeline.response import DeletedResponse, InputTokens, ItemPage
+from antiphon.pipeline.response_fields import Usage
 from antiphon.testing import scripted
 
 # --- one call -----------------------------------------------------------------------------------------------------

@@ -1,0 +1,187 @@
+"""Connections of threads: reads that block, and how another thread ends them."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, ClassVar
+
+import httpcore
+
+from .address import Address, ProxyAddress
+from .link import LONGEST_WAIT_S, Head, Link, core_proxy, core_request, created
+from .request_head import Pairs
+
+
+class _BlockingStream(httpcore.NetworkStream):
+    """A stream of a link. It reads its socket itself where it can: httpcore takes ten calls more for every read.
+
+    Args:
+        sock: None where the bytes of the socket are not those of the stream: TLS inside of TLS.
+    """
+
+    def __init__(self, link: BlockingLink, inner: httpcore.NetworkStream, sock: socket.socket | None) -> None:
+        self._link = link
+        self._inner = inner
+        self._sock = sock
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        link = self._link
+        # In this order: `BlockingLink.close_from_elsewhere` sets closed first and looks at busy then.
+        link.busy = True
+        try:
+            while data := link.took(self._receive(max_bytes, link.read_wait())):
+                if joined := link.joiner.feed(data):
+                    return joined
+            return b""
+        finally:
+            link.busy = False
+
+    def _receive(self, max_bytes: int, wait_s: float | None) -> bytes:
+        sock = self._sock
+        if sock is None:
+            return self._inner.read(max_bytes, wait_s)
+        try:
+            if sock.gettimeout() != wait_s:  # setting it is a system call
+                sock.settimeout(wait_s)
+            return sock.recv(max_bytes)
+        except TimeoutError as error:
+            raise httpcore.ReadTimeout(error) from error
+        except OSError as error:
+            raise httpcore.ReadError(error) from error
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        link = self._link
+        link.busy = True
+        try:
+            for piece in link.outgoing(buffer):
+                self._inner.write(piece, link.read_wait())  # type: ignore[arg-type]
+        finally:
+            link.busy = False
+
+    def close(self) -> None:
+        self._link.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        return self._link.secure(self._inner, ssl_context, server_hostname)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)
+
+
+class BlockingLink(Link, httpcore.NetworkBackend):
+    """A connection for threads: its coroutines block and return."""
+
+    _network: ClassVar[httpcore.NetworkBackend] = httpcore.SyncBackend()
+
+    def __init__(self, address: Address, context: ssl.SSLContext | None, proxy: ProxyAddress | None) -> None:
+        super().__init__(address, proxy)
+        self.busy = False
+        self._inner: httpcore.NetworkStream | None = None
+        self._stream: Any = None
+        self._chunks: Iterator[bytes] = iter(())
+        pool = httpcore.ConnectionPool(ssl_context=context, proxy=core_proxy(proxy, context), network_backend=self)
+        self._connection: httpcore.ConnectionInterface = created(pool.create_connection, address)
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        wait = self.connect_wait()
+        self._inner = self._network.connect_tcp(host, port, wait, local_address, socket_options or ())
+        self.connected()
+        return _BlockingStream(self, self._inner, self._inner.get_extra_info("socket"))
+
+    def secure(
+        self, stream: httpcore.NetworkStream, context: ssl.SSLContext, server_hostname: str | None
+    ) -> httpcore.NetworkStream:
+        """Put TLS on top of `stream`."""
+        wait = self.connect_wait()
+        self.handshaking = True
+        nested = stream.get_extra_info("ssl_object") is not None
+        self._inner = stream.start_tls(context, server_hostname, wait)
+        self.connected()
+        return _BlockingStream(self, self._inner, None if nested else self._inner.get_extra_info("socket"))
+
+    def has_expired(self) -> bool:
+        return self._connection.has_expired()
+
+    async def send(self, method: str, address: Address, head: Pairs, body: bytes | None) -> Head:
+        response = self._connection.handle_request(core_request(method, address, head, (body,) if body else ()))
+        self._stream = response.stream
+        self._chunks = iter(self._stream)
+        return response.status, response.headers
+
+    async def chunk(self) -> bytes | None:
+        return next(self._chunks, None)
+
+    async def settle(self) -> bool:
+        self._stream.close()
+        return self._connection.is_idle()
+
+    def close(self) -> None:
+        self._closed = True
+        inner, self._inner = self._inner, None
+        if inner is not None:
+            inner.close()
+
+    def shutdown(self) -> None:
+        """Make a wait in progress fail, from any thread; the descriptor stays with its owner, who closes it."""
+        self.aborted = True
+        sock = None if self._inner is None else self._inner.get_extra_info("socket")
+        if sock is not None:
+            with contextlib.suppress(OSError):  # not connected any more
+                # Not SSLSocket's own: that one drops its TLS state, and a reader would get ciphertext.
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+    def close_from_elsewhere(self) -> None:
+        """Close from another thread than the one that uses it, which closes it itself if it is waiting right now."""
+        self.shutdown()
+        self._closed = True
+        if not self.busy:
+            self.close()
+
+
+class _BlockingWaiter:
+    __slots__ = ("_lock",)
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def wake(self) -> None:
+        self._lock.release()
+
+    async def wait(self, seconds: float) -> bool:
+        return self._lock.acquire(timeout=min(seconds, LONGEST_WAIT_S))
+
+
+class BlockingSide:
+    """How threads wait, and what they connect with."""
+
+    link = BlockingLink
+    waiter = _BlockingWaiter
+
+    def post(self, job: Callable[[], object]) -> None:
+        """Run `job` where the pool lives: here."""
+        job()
+
+    def abort(self, link: Link) -> None:
+        """Make a wait in progress on `link` fail; from any thread."""
+        assert isinstance(link, BlockingLink)
+        link.shutdown()
+
+    def at_end(self, job: Callable[[], object]) -> None:
+        """Nothing ends before the process does."""
+
+    def forget(self) -> None:
+        """There is nothing to undo."""
