@@ -28,7 +28,10 @@ _KEYWORD = re.compile(
 
 def complain_of(error: AntiphonError, *, for_call: bool = True) -> None:
     """Say an error to who works in a shell; the arguments are those of `in_shell`."""
-    error.hint = in_shell(error.hint, for_call=for_call)
+    from ..mcp.errors import McpError
+
+    if not isinstance(error, McpError):  # whose hint may quote a program, which must not suggest options
+        error.hint = in_shell(error.hint, for_call=for_call)
     terminal.complain(str(error))
 
 

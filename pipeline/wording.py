@@ -46,7 +46,7 @@ def misfit(error: Exception, name: str, value: object) -> str:
     said = str(error)
     place = _PLACE.search(said)
     path = place["path"] if place is not None else ""
-    where = f"{name}{path}".lstrip(".")
+    where = f"{name}{path}".lstrip(".") or "it"
     if place is not None:
         said = said[: place.start()]
         where = f"a key of {where}" if place["key"] else where

@@ -67,7 +67,7 @@ def find_address(
     base = written or _filled(own, row, environ, values)
     if not written and "%" in urlsplit(base).netloc:
         raise InvalidParameter(
-            f"the address of {row.name} would be {base}, which is none",
+            f"the address of {row.name} would be {base}, which is no address of a host",
             param="api_base",
             hint="look at the values that it is made of, or pass the whole address as api_base=",
         )

@@ -13,7 +13,7 @@ import msgspec
 
 from ..pipeline.errors import AntiphonError, InvalidModel, InvalidParameter, SetupError, UnknownProvider, did_you_mean
 from ..pipeline.params import CreateParams
-from ..pipeline.wording import quoted
+from ..pipeline.wording import misfit, quoted
 from .rows import Planned, Provider
 
 F = TypeVar("F")
@@ -109,7 +109,9 @@ def _user_rows(path: str) -> list[Provider]:
         with open(path, encoding="utf-8") as file:
             text = file.read()
     except (OSError, UnicodeDecodeError) as error:
-        raise SetupError(f"{where}: cannot be read: {error}", hint=f"correct or unset {USER_FILE}") from None
+        raise SetupError(
+            f"{where} cannot be read: {getattr(error, 'strerror', None) or error}", hint=f"correct or unset {USER_FILE}"
+        ) from None
     return [_checked(row, where) for row in _read(text, where, _UserFile).provider]
 
 
@@ -118,8 +120,11 @@ def _read(text: str, where: str, kind: type[F]) -> F:
 
     try:
         return msgspec.convert(tomllib.loads(text), kind)
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
-        raise SetupError(f"{where}: {error}", hint="rows are tables [[provider]] with the fields of Provider") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SetupError(f"{where} is no TOML: {error}", hint=f"correct or unset {USER_FILE}") from None
+    except msgspec.ValidationError as error:
+        said = misfit(error, "", None)
+        raise SetupError(f"{where}: {said}", hint="rows are tables [[provider]] with the fields of Provider") from None
 
 
 def _checked(fields: dict[str, Any], where: str) -> Provider:
@@ -131,10 +136,13 @@ def _checked(fields: dict[str, Any], where: str) -> Provider:
     try:
         row = msgspec.convert(fields, Provider)
     except msgspec.ValidationError as error:
-        raise SetupError(f"{where}: {error}", hint="the fields are those of Provider in providers/rows.py") from None
+        said = misfit(error, "", None)
+        raise SetupError(f"{where}: {said}", hint="the fields are those of Provider in providers/rows.py") from None
     for name in (row.name, *row.aliases):
         if not re.fullmatch(r"[\w.-]+", name):
-            raise SetupError(f"{where}: {quoted(name)} cannot stand before the slash of a model string")
+            raise SetupError(
+                f"{where}: {quoted(name)} cannot stand before the slash of a model; letters, digits, _ . and - can"
+            )
     if not row.dialects:
         raise SetupError(f"{where}: dialects is empty", hint=f"known: {', '.join(DIALECTS)}")
     known = (

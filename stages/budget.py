@@ -144,7 +144,7 @@ class Budget(Stage, frozen=True):
             return
         if target is None:
             raise SetupError(
-                f'budget "{self.label}" counts dollars where no target is known yet, so no price is',
+                f'budget "{self.label}" counts dollars where no target is known yet, so it can look up no price',
                 hint='place Budget inside Resolve, or give it unpriced="free"',
             )
         if not books.prices.knows(target.provider, target.model):

@@ -36,7 +36,7 @@ class Record(Stage, frozen=True):
         if target is None:
             raise SetupError(
                 "Record got a request without a target",
-                hint="place it right before Dispatch, after Resolve and Transform",
+                hint="place it after Resolve and Transform, before Dispatch",
             )
         file = context.state_of(self, CassetteFile)
         base = Base(target.base_url, lasting_base(catalog.find(target.provider), target))

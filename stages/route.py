@@ -50,7 +50,9 @@ class Route(Stage, frozen=True):
         routes: dict[str, list[_Target]] = {}
         for name, targets in self.routes.items():
             if not targets:
-                raise StageError(f'stage Route: "{name}" has no targets')
+                raise StageError(
+                    f'stage Route: "{name}" has no targets', hint=f'e.g. Route({{"{name}": ["openai/gpt-5"]}})'
+                )
             routes[name] = [_Target.of(target, scope) for target in targets]
         return _Routes(routes)
 

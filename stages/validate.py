@@ -75,7 +75,9 @@ def _check_create(params: CreateParams) -> None:
         )
     if params.stream_options is not None and not params.stream:
         raise InvalidParameter(
-            "stream_options is given without stream=True", param="stream_options", hint="leave it out, or stream"
+            "stream_options is given without stream=True",
+            param="stream_options",
+            hint="leave it out, or pass stream=True",
         )
     if params.max_output_tokens is not None and params.max_output_tokens < 1:
         raise InvalidParameter(
