@@ -44,7 +44,7 @@ _KINDS: dict[str, Kind] = {
 }
 
 _TIMEOUT_TEXTS = {
-    "total": "the call to {where} did not end within {seconds:g} s",
+    "total": "the call to {where} is not over after {seconds:g} s",
     "connect": "no connection to {where} within {seconds:g} s",
     "first_event": "{where} sent no event within {seconds:g} s",
     "idle": "{where} fell silent for {seconds:g} s",
