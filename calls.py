@@ -15,6 +15,7 @@ from .pipeline.event_stream import EventStream
 from .pipeline.params import Operation
 from .pipeline.reply import Reply
 from .pipeline.response import CompactedResponse, DeletedResponse, InputTokens, ItemPage, ParsedResponse, Response
+from .pipeline.wording import quoted
 
 T = TypeVar("T")
 
@@ -299,7 +300,9 @@ def _has_ended(response: Response) -> bool:
 
 def _check_polling(interval_s: float, keywords: Mapping[str, object]) -> None:
     if not interval_s >= 0:
-        raise InvalidParameter(f"interval_s is {interval_s!r}; seconds from 0 up are expected", param="interval_s")
+        raise InvalidParameter(
+            f"interval_s is {quoted(interval_s)}; seconds from 0 up are expected", param="interval_s"
+        )
     if keywords.get("stream"):
         raise InvalidParameter(
             "polling is not streamed", param="stream", hint="use get_responses(id, stream=True), which needs no polling"

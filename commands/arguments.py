@@ -124,7 +124,7 @@ def model_of(options: argparse.Namespace, chain: Chain) -> str:
     found = options.model or bound or os.environ.get(MODEL_VARIABLE, "").strip()
     if not found:
         raise InvalidModel(
-            "no model is given", hint=f'-m openai/gpt-5, or set {MODEL_VARIABLE}; "-m scripted/echo" needs no key'
+            "no model is given", hint=f"give -m openai/gpt-5, or set {MODEL_VARIABLE}; -m scripted/echo needs no key"
         )
     return str(found)
 
@@ -182,7 +182,7 @@ def _set(keywords: dict[str, Any], given: str) -> None:
     *outer, last = name.split(".")
     # The value is not shown: it may be a key.
     if not mark or not last or not all(outer):
-        raise InvalidParameter("--set without a name and a value", hint="--set temperature=0.2")
+        raise InvalidParameter("--set needs a name and a value", hint="e.g. --set temperature=0.2")
     if name in _OTHERWISE:
         raise InvalidParameter(f"--set {name}: {_OTHERWISE[name]}")
     inside = keywords
@@ -205,7 +205,9 @@ def _schema(path: Path) -> dict[str, Any]:
     try:
         schema = loads(path.read_bytes())
     except (OSError, msgspec.DecodeError) as error:
-        raise InvalidParameter(f"--schema {path} cannot be read: {error}") from error
+        raise InvalidParameter(
+            f"--schema {path} cannot be read: {getattr(error, 'strerror', None) or error}"
+        ) from error
     if not isinstance(schema, dict):
         raise InvalidParameter(f"--schema {path} is no JSON object", hint='e.g. {"type": "object", "properties": …}')
     return schema

@@ -12,6 +12,7 @@ from ..pipeline.secret import mask
 from ..pipeline.stage_names import StageNames
 from . import terminal
 from .arguments import add_imports_argument, chain_named
+from .shell_hints import complain_of
 
 EXAMPLES = """\
   antiphon chain show responses
@@ -83,8 +84,9 @@ def _check(files: list[Path], names: StageNames) -> int:
         problems = problems_in(file, names)
         wrong += len(problems)
         for problem in problems:
-            text = problem.message if str(file) in problem.message else f"{file}: {problem.message}"
-            terminal.complain(text, problem.hint)
+            if str(file) not in problem.message:
+                problem.message = f"{file}: {problem.message}"
+            complain_of(problem, for_call=False)
         if not problems:
             print(f"{file}: good")
     return 1 if wrong else 0

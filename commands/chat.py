@@ -24,6 +24,7 @@ from . import terminal
 from .answer import Call, converse, show_notes, show_stream
 from .arguments import add_call_arguments, chain_of, client_of, keywords_of
 from .facts import summary
+from .shell_hints import complain_of
 from .tool_servers import listed_tools, read_servers
 
 EXAMPLES = """\
@@ -61,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
     url = options.store or os.environ.get("ANTIPHON_STORE", "").strip()
     if options.resume == "last" and not url:
         raise InvalidParameter(
-            "--resume needs to know where the last conversation is kept", hint="--store sqlite:///chats.db"
+            "--resume needs to know where the last conversation is kept", hint="give --store sqlite:///chats.db"
         )
     chain, servers = chain_of(options), read_servers(options.tool)
     call = keywords_of(options, chain, servers)
@@ -115,7 +116,7 @@ class Chat:
             except AntiphonError as error:
                 if not self.is_watched:
                     raise
-                terminal.complain(str(error))
+                complain_of(error)
             except KeyboardInterrupt:
                 if not self.is_watched:
                     raise

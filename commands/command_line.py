@@ -161,13 +161,14 @@ def _failed(error: Exception, debug: bool) -> int:
     """Tell of an error, and return the exit status that it means."""
     from ..pipeline.errors import AntiphonError, CallError
     from ..pipeline.secret import mask
+    from .shell_hints import complain_of
 
     if debug:
         import traceback
 
         terminal.say(mask("".join(traceback.format_exception(error))).rstrip("\n"))
     elif isinstance(error, AntiphonError):
-        terminal.complain(str(error))
+        complain_of(error)
     elif isinstance(error, OSError):
         terminal.complain(mask(str(error)))
     else:

@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
         return serve(options.file, options.serve, tuple(options.ignore))
     if options.number is not None:
         if not 1 <= options.number <= len(exchanges):
-            raise InvalidParameter(f"there is no exchange {options.number} in {options.file}; it has {len(exchanges)}")
+            raise InvalidParameter(f"{options.file} has no exchange {options.number}; it has {len(exchanges)}")
         exchanges = exchanges[options.number - 1 : options.number]
     if options.json:
         terminal.print_json(msgspec.to_builtins(exchanges))

@@ -63,7 +63,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             exchange = cast(ReplayServer, self.server).take(self.command, self.path, body)
         except CassetteMiss as error:
-            self._send(404, {"content-type": "application/json"}, [encode({"error": {"message": str(error)}})])
+            self._send(404, {"content-type": "application/json"}, [encode({"error": {"message": error.message}})])
             return
         if not exchange.status:  # nobody answered then, and nobody does now
             self.close_connection = True

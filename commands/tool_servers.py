@@ -49,7 +49,9 @@ def _read(text: str, taken: dict[str, McpServer]) -> dict[str, McpServer]:
     except ValueError as error:
         raise InvalidParameter(f"the command of an MCP server cannot be read: {error}") from None
     if not words:
-        raise InvalidParameter("an MCP server is empty", hint="a URL, a command, or an mcp.json file")
+        raise InvalidParameter(
+            "the address of an MCP server is empty", hint="give a URL, a command, or an mcp.json file"
+        )
     own = [word for word in words if not _RUNNERS.fullmatch(PurePosixPath(word).name)]
     name = PurePosixPath(own[0] if own else words[0]).name
     return {_free(name.removesuffix(".py").removesuffix(".js"), taken): McpServer(command=words[0], args=(*words[1:],))}

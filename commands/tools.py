@@ -42,9 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     if options.action == "call" and not options.name:
-        raise InvalidParameter("call without the name of a tool", hint="antiphon tools SERVER call NAME '{…}'")
+        raise InvalidParameter("call needs the name of a tool", hint="antiphon tools SERVER call NAME '{…}'")
     if options.action == "list" and options.name:
-        raise InvalidParameter(f'"{options.name}" is too much', hint="antiphon tools SERVER call NAME '{…}'")
+        raise InvalidParameter(f'"{options.name}" is one word too many', hint="antiphon tools SERVER call NAME '{…}'")
     arguments = _arguments(options.arguments)
     with (
         contextlib.closing(McpServers(read_servers([options.server]))) as servers,

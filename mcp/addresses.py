@@ -46,7 +46,7 @@ class Reach(msgspec.Struct, frozen=True):
         if number is not None:
             self._check(address, number)
         elif is_loopback(address.host) and not self.loopback:
-            raise _refused(address, "leads to this machine")
+            raise _refused(address, "leads to this machine", _OF_THIS_MACHINE)
         if address.scheme == "http" and not self.private and not is_loopback(address.host):
             raise _refused(address, "is not encrypted", "use https://")
         return address
@@ -71,7 +71,7 @@ class Reach(msgspec.Struct, frozen=True):
             number = number.ipv4_mapped or _embedded(number) or number
         if number.is_loopback or number.is_unspecified:
             if not self.loopback:
-                raise _refused(address, "leads to this machine")
+                raise _refused(address, "leads to this machine", _OF_THIS_MACHINE)
         elif not self.private and (not number.is_global or number.is_multicast):
             raise _refused(address, "leads to an address that is not public")
 
@@ -100,6 +100,9 @@ def _number(host: str) -> IpAddress | None:
         return ipaddress.IPv4Address(socket.inet_aton(host))
     except OSError:
         return None
+
+
+_OF_THIS_MACHINE = "register the server by a name, or allow this machine with allow_loopback=True"
 
 
 def _refused(address: Address, why: str, hint: str | None = None) -> McpAddressRefused:

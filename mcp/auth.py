@@ -86,7 +86,7 @@ def _pairs(given: Any) -> Pairs:
         return tuple(
             [(name, value if isinstance(value, Secret) else Secret(str(value))) for name, value in given.items()]
         )
-    raise SetupError(f"auth of an MCP server gave {type(given).__name__}; a token or a mapping of headers is expected")
+    raise SetupError(f"auth of an MCP server is {type(given).__name__}; a token or a mapping of headers is expected")
 
 
 def _bearer(token: str) -> tuple[str, Secret]:

@@ -25,12 +25,14 @@ def read_servers(path: Path) -> dict[str, McpServer]:
     try:
         found = msgspec.json.decode(path.read_bytes())
     except OSError as error:
-        raise SetupError(f"{path} cannot be read: {error.strerror}") from error
+        raise SetupError(f"MCP file {path} cannot be read: {error.strerror}") from error
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise SetupError(f"{path} is no JSON: {error}") from error
+        raise SetupError(f"MCP file {path} is no JSON: {error}") from error
     servers = found.get("mcpServers", found.get("servers")) if isinstance(found, dict) else None  # VS Code: "servers"
     if not isinstance(servers, dict):
-        raise SetupError(f'{path} has no object "mcpServers"')
+        raise SetupError(
+            f'MCP file {path} has no object "mcpServers"', hint='e.g. {"mcpServers": {"docs": {"url": "https://…"}}}'
+        )
     return {
         name: _server(path, name, entry)
         for name, entry in servers.items()
@@ -42,7 +44,7 @@ def _server(path: Path, name: str, entry: Any) -> McpServer:
     try:
         return McpServer.of(_expanded(entry))
     except SetupError as error:
-        raise SetupError(f'{path}, server "{name}": {error.message}', hint=error.hint) from error
+        raise SetupError(f'MCP file {path}, server "{name}": {error.message}', hint=error.hint) from error
 
 
 def _expanded(value: Any) -> Any:

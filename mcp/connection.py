@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..pipeline.errors import InvalidParameter
+from ..pipeline.wording import quoted
 from . import handlers, jsonrpc
 from .endpoint import Headers
 from .errors import McpConnectionError, McpProtocolError, McpServerError, McpTimeoutError
@@ -221,7 +222,7 @@ class WireConnection:
             if kind == "complete":
                 return result
             if kind != "input_required":
-                raise self._wrong(f"answered {method} with a result of type {kind!r}", method)
+                raise self._wrong(f"answered {method} with a result of type {quoted(kind)}", method)
             extra = await self._inputs(result, method)
         raise self._wrong(f"asked for more input {_MOST_ROUNDS} times for one {method}", method)
 
@@ -263,7 +264,13 @@ class WireConnection:
     ) -> dict[str, Any]:
         agreement = self._wire.agreement
         if agreement is None:  # lost again, between two steps
-            raise McpConnectionError(f'server "{self.name}" was lost', sent=False, server=self.name, method=method)
+            raise McpConnectionError(
+                f'the connection to server "{self.name}" was lost before {method} was sent',
+                sent=False,
+                server=self.name,
+                method=method,
+                hint="call again; the next request connects anew",
+            )
         headers = await self._headers(method, params or {}, limit) if self._wire.is_modern_http else ()
         return await self._wire.send(method, params, agreement.version, headers, limit, on_progress)
 
@@ -298,7 +305,9 @@ class WireConnection:
             wanted = ask.get("method") if isinstance(ask, dict) else None
             if wanted not in handlers.handled(self._server):
                 raise self._wrong(
-                    f"asks for {wanted} before it answers {method}, and this client has no handler for it", method
+                    f"asks for {wanted} before it answers {method}, and nothing here answers that: "
+                    "see elicit, sample and roots of McpServer",
+                    method,
                 )
             params = ask.get("params")
             answers[key] = await handlers.answer(

@@ -161,7 +161,13 @@ class HttpAnswer:
         asked = self._asked
         text = f'server "{asked.server}" refuses {asked.about}: {self.error_text(body)}'
         if self.status != 429 and self.status < 500:
-            return McpProtocolError(text, server=asked.server, method=asked.about, status=self.status)
+            return McpProtocolError(
+                text,
+                server=asked.server,
+                method=asked.about,
+                status=self.status,
+                hint="check that the url is that of an MCP server",
+            )
         wait = self.headers.get("retry-after", "")
         return McpConnectionError(
             text,

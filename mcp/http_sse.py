@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
 from ..pipeline.address import parse_url
-from ..pipeline.errors import AntiphonError
+from ..pipeline.errors import AntiphonError, message_of
 from .endpoint import NO_LIMIT, Endpoint, Headers
 from .errors import McpError, McpProtocolError
 from .http_answer import Cursor
@@ -133,7 +133,7 @@ class HttpSse:
         try:
             await self.tell(message)
         except McpError as error:
-            log.debug("server %s: %s", self._name, error)
+            log.debug("server %s: %s", self._name, message_of(error))
 
     async def _read(self, tell_opened: Callable[[], object]) -> None:
         async def take(name: str, data: bytes) -> bool:
@@ -145,7 +145,7 @@ class HttpSse:
                     for todo in self._session.receive(data):
                         await self._react(todo)
                 except McpError as error:
-                    log.debug("on the stream of server %s: %s", self._name, error)
+                    log.debug("on the stream of server %s: %s", self._name, message_of(error))
             return False
 
         try:
@@ -168,5 +168,6 @@ class HttpSse:
                 f'server "{self._name}" wants its messages at {parse_url(url).where}, another origin',
                 server=self._name,
                 method=_ABOUT,
+                hint="that is refused, since credentials would go there too; use that address itself, if you trust it",
             )
         return url

@@ -12,6 +12,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ..pipeline.wording import quoted
+
 Path = tuple[str, ...]
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -47,11 +49,11 @@ def header_paths(schema: Mapping[str, Any]) -> dict[str, Path]:
             continue
         name, where = node["x-mcp-header"], ".".join(path)
         if not isinstance(name, str) or not _TOKEN.fullmatch(name):
-            raise WrongHeaders(f"x-mcp-header of {where} is {name!r}, which is no header name")
+            raise WrongHeaders(f"x-mcp-header of {where} is {quoted(name)}, which is no header name")
         if name.lower() in taken:
-            raise WrongHeaders(f"x-mcp-header {name!r} is there twice")
+            raise WrongHeaders(f"x-mcp-header {quoted(name)} is there twice")
         if node.get("type") not in _TYPES:
-            raise WrongHeaders(f"x-mcp-header of {where}, whose type is {node.get('type')!r}")
+            raise WrongHeaders(f"x-mcp-header of {where}, whose type is {quoted(node.get('type'))}")
         taken.add(name.lower())
         found[name] = path
     if any(id(node) not in reachable for node in _marked(schema, 0)):

@@ -201,9 +201,9 @@ class McpServers:
         if name not in self.servers:
             known = ", ".join(self.servers) or "none"
             raise UnknownMcpServer(
-                f'no MCP server "{name}" is registered; known: {known}{did_you_mean(name, self.servers)}',
+                f'no MCP server "{name}" is registered{did_you_mean(name, self.servers)}',
                 param="server_url",
-                hint="register it: Client(mcp_servers={...})",
+                hint=f"known: {known}; others are registered by Client(mcp_servers={{...}})",
             )
 
     def _adapted(self, name: str, tool: Mapping[str, Any]) -> McpServer:
@@ -223,7 +223,9 @@ class McpServers:
         host = reach.check_url(url).host
         if self._urls is False or (not isinstance(self._urls, bool) and host not in self._urls):
             raise UnknownMcpServer(
-                f"calls may not bring the address of {host}", param="server_url", hint="register the server by a name"
+                f"calls may not bring the address {host}",
+                param="server_url",
+                hint="register the server by a name, or allow its host: McpServers(..., urls=[...])",
             )
         headers, auth = _credentials(tool)
         return self._kept(
@@ -265,7 +267,7 @@ def _credentials(tool: Mapping[str, Any]) -> tuple[dict[str, Secret], Secret | N
     """Return the headers and the token that a tool brings for its server."""
     given = tool.get("headers") or {}
     if not isinstance(given, Mapping) or not all(isinstance(value, str | Secret) for value in given.values()):
-        raise InvalidParameter("headers of an MCP tool are texts by name", param="tools")
+        raise InvalidParameter("headers of an MCP tool is no mapping of names to texts", param="tools")
     headers = {
         str(name): value if isinstance(value, Secret) else Secret(value)
         for name, value in given.items()

@@ -12,6 +12,7 @@ from msgspec.structs import force_setattr
 
 from ..pipeline.errors import SetupError, did_you_mean
 from ..pipeline.secret import Secret
+from ..pipeline.wording import quoted
 
 MODERN = "2026-07-28"
 LEGACY = ("2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05")
@@ -98,18 +99,21 @@ class McpServer(msgspec.Struct, frozen=True, kw_only=True, eq=False, weakref=Tru
                 hint="give exactly one of url, command and server",
             )
         if self.url is not None and not _HTTP.match(self.url):
-            raise SetupError(f"the url of an MCP server is {_shown_url(self.url)!r}; http(s)://… is expected")
+            raise SetupError(f"the url of an MCP server is {quoted(_shown_url(self.url))}; http(s)://… is expected")
         if self.server is not None and not is_tool_server(self.server):
             raise SetupError(
                 f"a {type(self.server).__name__} is no MCP server", hint="it needs the methods list_tools and call_tool"
             )
         if self.protocol != "auto" and self.protocol not in VERSIONS:
-            raise SetupError(f'protocol is {self.protocol!r}; known: "auto", {", ".join(VERSIONS)}')
+            raise SetupError(
+                f"protocol is {quoted(self.protocol)}; a revision of MCP is expected",
+                hint=f'known: "auto", {", ".join(VERSIONS)}',
+            )
         if self.transport not in ("auto", "http", "sse"):
-            raise SetupError(f'transport is {self.transport!r}; known: "auto", "http", "sse"')
+            raise SetupError(f'transport is {quoted(self.transport)}; "auto", "http" or "sse" is expected')
         for name in ("timeout_s", "tool_timeout_s", "start_timeout_s", "max_message_bytes"):
             if not getattr(self, name) > 0:
-                raise SetupError(f"{name} of an MCP server is {getattr(self, name)!r}; more than 0 is expected")
+                raise SetupError(f"{name} of an MCP server is {quoted(getattr(self, name))}; more than 0 is expected")
         for name in ("headers", "env"):
             values: Mapping[str, str | Secret] = getattr(self, name)
             kept = {key: value if isinstance(value, Secret) else Secret(str(value)) for key, value in values.items()}
@@ -138,7 +142,7 @@ class McpServer(msgspec.Struct, frozen=True, kw_only=True, eq=False, weakref=Tru
             if _HTTP.match(value):
                 return cls(url=value, **settings)
             raise SetupError(
-                f"{value.split()[0] if value.split() else value!r} is no address of an MCP server",
+                f"{quoted(value.split()[0] if value.split() else value)} is no address of an MCP server",
                 hint='pass a URL, or a program as {"command": "npx", "args": [...]}',
             )
         if isinstance(value, Mapping):
@@ -205,11 +209,15 @@ def _fields(value: Mapping[Any, Any]) -> dict[str, Any]:
             continue
         if field not in McpServer.__struct_fields__:
             raise SetupError(
-                f'"{name}" is no setting of an MCP server{did_you_mean(str(name), McpServer.__struct_fields__)}'
+                f'"{name}" is no setting of an MCP server{did_you_mean(str(name), McpServer.__struct_fields__)}',
+                hint="its settings are in docs/mcp.md",
             )
         if field == "transport":
             if given not in _TRANSPORTS:
-                raise SetupError(f"the {name} of an MCP server is {given!r}; known: {', '.join(_TRANSPORTS)}")
+                raise SetupError(
+                    f"the {name} of an MCP server is {quoted(given)}, which is not known",
+                    hint=f"known: {', '.join(_TRANSPORTS)}",
+                )
             given = _TRANSPORTS[given]
         found[field] = given
     return found

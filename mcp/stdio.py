@@ -75,7 +75,8 @@ class Stdio:
         """
         if os.name != "posix":
             raise SetupError(
-                f'server "{self._name}": programs are started on POSIX systems only', hint="reach it by url"
+                f'server "{self._name}": programs are started on POSIX systems only',
+                hint="run the server by itself, and give its url",
             )
         await self.close()
         self._line = bytearray()
@@ -91,7 +92,7 @@ class Stdio:
                 f'server "{self._name}" cannot be started: {error.strerror}: {error.filename}',
                 sent=False,
                 server=self._name,
-                hint="check command and cwd; its PATH is ours, unless env= says otherwise",
+                hint="check command and cwd; it is looked for in the PATH of this process, unless env= has another",
             ) from error
 
     def _start(self, starting: object, command: list[str], env: dict[str, str]) -> None:
@@ -263,7 +264,7 @@ class Stdio:
         last = process.errors.splitlines()[-1:] if process.errors else []
         error = died(self._name, method, how)
         if last:
-            error.hint = f"its last words: {mask(last[0], self._server.env.values())[:300]}"
+            error.hint = f"the last line that it printed: {mask(last[0], self._server.env.values())[:300]}"
         return error
 
     def _too_long(self, method: str) -> McpError:

@@ -17,6 +17,7 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+from ..pipeline.errors import message_of
 from .endpoint import NO_LIMIT, Endpoint, Headers
 from .errors import McpConnectionError, McpError, McpProtocolError
 from .http_answer import Cursor, HttpAnswer
@@ -47,7 +48,7 @@ _BYE_S = 2.0
 
 
 class SessionLost(McpConnectionError):
-    """The server does not know the session any more, and has not looked at the request."""
+    """The server has forgotten the session, and has not looked at the request."""
 
     def __init__(self, message: str, *, session_id: str = "", **facts: object) -> None:
         super().__init__(message, sent=False, **facts)
@@ -291,7 +292,7 @@ class StreamableHttp:
                 try:
                     await self._take(data, None)
                 except McpError as error:
-                    log.debug("on the stream of server %s: %s", self._name, error)
+                    log.debug("on the stream of server %s: %s", self._name, message_of(error))
             return False
 
         while failures < _MOST_FAILURES:
@@ -308,7 +309,7 @@ class StreamableHttp:
                 await answer.read_events(cursor, take)
             except McpError as error:
                 tell()
-                log.debug("the stream of server %s broke: %s", self._name, error)
+                log.debug("the stream of server %s broke: %s", self._name, message_of(error))
             failures = 0 if cursor.events > events else failures + 1
             await self._runtime.sleep(
                 min(cursor.retry_s * 2**failures, _LONGEST_RETRY_S) if failures else cursor.retry_s

@@ -103,7 +103,7 @@ class ObjectConnection:
         """It is there."""
 
     async def request(self, method: str, params: Mapping[str, Any] | None = None, **settings: Any) -> dict[str, Any]:
-        raise UnsupportedOperation(f'server "{self.name}" is an object with tools, and takes no {method}')
+        raise UnsupportedOperation(f'server "{self.name}" is an object with tools, and has no {method}')
 
     async def close(self) -> None:
         """The object is the caller's."""
@@ -165,7 +165,7 @@ class ObjectConnection:
     def _needs_loop(self) -> SuspendedInSync:
         return SuspendedInSync(
             f'server "{self.name}", a {self._server.where}, needs an event loop, and this is a sync call',
-            hint="call it from async code, or use Client(blocking='portal'), or reach it by url or command",
+            hint='call it from async code, or use Client(blocking="portal"), or reach it by url or command',
         )
 
 

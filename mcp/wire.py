@@ -7,7 +7,7 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Any
 
-from ..pipeline.errors import AntiphonError, InvalidParameter
+from ..pipeline.errors import AntiphonError, InvalidParameter, message_of
 from ..pipeline.version import __version__
 from . import handlers, jsonrpc
 from .endpoint import Headers
@@ -315,7 +315,7 @@ class Wire:
         try:
             await self._transport.tell(todo)
         except McpError as error:
-            log.debug("an answer to server %s got lost: %s", self.name, error)
+            log.debug("an answer to server %s got lost: %s", self.name, message_of(error))
 
     async def _answer(self, ask: Ask) -> None:
         try:

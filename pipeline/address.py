@@ -13,10 +13,12 @@ from urllib.parse import quote, unquote, urlsplit
 import msgspec
 
 from .errors import InvalidParameter, SetupError
+from .wording import quoted
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 _PROXY_PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 _NOT_IN_URL = re.compile(r"[\x00-\x20\x7f]")
+_PROXY_HINT = 'http://, https:// and socks5:// are known, e.g. "http://proxy.example:3128"'
 _KEPT = "/?:@!$&'()*+,;=-._~%[]|"
 
 
@@ -73,25 +75,25 @@ def parse_url(url: str) -> Address:
             for it may hold one.
     """
     if _NOT_IN_URL.search(url):
-        raise InvalidParameter("the URL has spaces or control characters in it", param="base_url")
+        raise InvalidParameter("the host's URL has spaces or control characters in it")
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        raise InvalidParameter("the URL cannot be read: wrong port or brackets", param="base_url") from error
+        raise InvalidParameter("the host's URL has a wrong port or wrong brackets") from error
     if parts.scheme not in DEFAULT_PORTS or not host:
         raise InvalidParameter(
-            f"the URL has the scheme {parts.scheme!r} and {'a' if host else 'no'} host; http(s)://host/… is expected",
-            param="base_url",
+            f"the host's URL has the scheme {quoted(parts.scheme)} and {'a' if host else 'no'} host; "
+            "http(s)://host/… is expected"
         )
     if parts.username is not None:
         raise InvalidParameter(
-            "the URL has a user name in it", param="base_url", hint="pass credentials as api_key or as headers"
+            "the host's URL has a user name in it", hint="pass the key as api_key=, or in extra_headers="
         )
     try:
         name = host if host.isascii() else host.encode("idna").decode("ascii")
     except UnicodeError as error:
-        raise InvalidParameter("the URL's host is not a valid name", param="base_url") from error
+        raise InvalidParameter("the host's URL has a host that is no valid name") from error
     shown = f"[{name}]" if ":" in name else name
     default = DEFAULT_PORTS[parts.scheme]
     target = quote(parts.path or "/", safe=_KEPT)
@@ -117,11 +119,11 @@ def parse_proxy(url: str) -> ProxyAddress:
         parts = urlsplit(url if "://" in url else f"http://{url}")
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        raise SetupError("the proxy's URL cannot be read: wrong port or brackets") from error
+        raise SetupError("the proxy's URL has a wrong port or wrong brackets", hint=_PROXY_HINT) from error
     if parts.scheme not in _PROXY_PORTS or not host or _NOT_IN_URL.search(url) or not host.isascii():
         raise SetupError(
-            f"the proxy's URL has the scheme {parts.scheme!r} and {'a' if host else 'no'} host",
-            hint='http://, https:// and socks5:// are known, e.g. "http://proxy.example:3128"',
+            f"the proxy's URL has the scheme {quoted(parts.scheme)} and {'a' if host else 'no'} host",
+            hint=_PROXY_HINT,
         )
     shown = f"[{host}]" if ":" in host else host
     where = f"{shown}:{port or _PROXY_PORTS[parts.scheme]}"

@@ -16,6 +16,7 @@ from .reply import Reply, StageTime
 from .request import Handler, Request
 from .response import CompactedResponse, DeletedResponse, InputTokens, ItemPage, Response
 from .stage import Option, Scope, Stage, StageFunction
+from .wording import quoted
 
 if TYPE_CHECKING:
     from .chain import Chain
@@ -56,7 +57,7 @@ def check(chain: Chain) -> None:
     stages = chain.flat()
     where = f'chain "{chain.name}"'
     if not stages:
-        raise ChainError(f"{where} is empty")
+        raise ChainError(f"{where} is empty", hint="a chain that runs ends with a stage that answers, e.g. Dispatch()")
     terminals = [index for index, stage in enumerate(stages) if is_terminal(stage)]
     if not terminals:
         raise ChainError(
@@ -66,8 +67,8 @@ def check(chain: Chain) -> None:
     if terminals[0] != len(stages) - 1:
         last, next_ = stages[terminals[0]], stages[terminals[0] + 1]
         raise ChainError(
-            f"{where}: {next_.name} stands right of {last.name}, which answers itself, so it would never run",
-            hint=f"place {next_.name} before {last.name}; the stage on the left is the outer one",
+            f"{where}: {next_.name} stands after {last.name}, which answers by itself, so it would never run",
+            hint=f"place {next_.name} before {last.name}; in a | b the stage on the left is the outer one",
         )
     _check_repeats(where, stages)
     _check_order(where, stages)
@@ -79,7 +80,7 @@ def _check_repeats(where: str, stages: list[Stage]) -> None:
         if stage.at_most_once and type(stage) in seen:
             raise ChainError(
                 f"{where} has two {type(stage).__name__} stages on one path; their repeats would multiply",
-                hint=f"keep one, e.g. by .without({stage.name!r}) on the chain that should not have it",
+                hint=f"keep one, e.g. by .without({quoted(stage.name)}) on the chain that should not have it",
             )
         seen.add(type(stage))
 
@@ -171,7 +172,10 @@ def _refuse(name: str, reply: object) -> NoReturn:
 
 
 def _nothing_after(request: Request) -> Awaitable[Reply]:
-    raise StageError("the last stage of the chain called call_next, and nothing comes after it")
+    raise StageError(
+        "the last stage of the chain called call_next, and no stage comes after it",
+        hint="a stage with is_terminal = True answers by itself, and never calls call_next",
+    )
 
 
 def _timed(call: StageFunction, index: int, name: str) -> StageFunction:

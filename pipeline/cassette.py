@@ -216,7 +216,10 @@ def read_cassette(path: Path) -> list[Recorded]:
     try:
         return [msgspec.json.decode(line, type=Recorded) for line in path.read_bytes().splitlines() if line]
     except (OSError, msgspec.DecodeError) as error:
-        raise SetupError(f"cassette {path} cannot be read: {error}", hint="record it by a Record stage") from error
+        raise SetupError(
+            f"cassette {path} cannot be read: {getattr(error, 'strerror', None) or error}",
+            hint="record it by a stage Record, or by antiphon run --record",
+        ) from error
 
 
 class Cassette:

@@ -16,6 +16,7 @@ from .reply import Dropped, Reply
 from .response import Response
 from .secret import Secret, mask
 from .stage import Option, Stage, StageLike, StageMeta
+from .wording import quoted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,7 +74,9 @@ class Chain(Batches):
     def __init__(self, stages: Iterable[StageLike], *, name: str = "chain") -> None:
         self.name = name
         if isinstance(stages, Stage) or not hasattr(stages, "__iter__"):  # a stage or a function by itself
-            raise ChainError(f'chain "{name}": {stages!r} is no list of stages', hint=f"write Chain([{stages!r}])")
+            raise ChainError(
+                f'chain "{name}": {quoted(stages)} is no list of stages', hint=f"write Chain([{quoted(stages)}])"
+            )
         self.stages = tuple(_as_stage(item, index, name) for index, item in enumerate(stages))
         self.key = ChainKey()
         nested = [item for item in self.stages if isinstance(item, Chain)]
@@ -191,7 +194,10 @@ class Chain(Batches):
             at = self._index(name)
             found = self.stages[at]
             if isinstance(found, Chain):
-                raise ChainError(f'chain "{self.name}": "{name}" is a nested chain; change it, then use replace')
+                raise ChainError(
+                    f'chain "{self.name}": "{name}" is a chain, which has no settings',
+                    hint="change that chain, and put it in place by replace",
+                )
             current = {field: getattr(found, field) for field in found.__struct_fields__}
             stages[at] = type(found)(**{**current, **changes})
         return self._with(stages)
@@ -470,10 +476,10 @@ def _as_stage(item: object, index: int, chain: str) -> Stage | Chain:
         return item
     where = f'chain "{chain}", stages[{index}]'
     if isinstance(item, StageMeta):
-        raise ChainError(f"{where}: {item.__name__} is the stage's class", hint=f"write {item.__name__}()")
+        raise ChainError(f"{where}: {item.__name__} is a class; a stage is expected", hint=f"write {item.__name__}()")
     if isinstance(item, FunctionType) or callable(item):
         return make_stage(cast(Any, item))
     raise ChainError(
-        f"{where}: {item!r} is no stage",
+        f"{where}: {quoted(item)} is no stage",
         hint="a stage is a Stage, a Chain, or an `async def (request, call_next)`",
     )

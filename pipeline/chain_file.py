@@ -27,6 +27,7 @@ from .secret import FromEnv, Secret
 from .stage import Stage, StageMeta, field_types
 from .stage_names import StageNames, installed, is_place, name_of, place_of
 from .toml_text import to_toml
+from .wording import known_values, misfit, quoted
 
 _FUNCTION_STAGES = (After, Before, FunctionStage, OnStreamEvent)
 
@@ -41,11 +42,11 @@ def read_file(path: str | Path, names: StageNames) -> Chain:
     try:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ChainError(f"chain file {path}: {error}") from error
+        raise ChainError(f"chain file {path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
     readers: dict[str, Callable[..., Chain]] = {".toml": read_toml, ".json": read_json}
     reader = readers.get(path.suffix)
     if reader is None:
-        raise ChainError(f"chain file {path}: {path.suffix or 'no suffix'}; .toml or .json is expected")
+        raise ChainError(f"chain file {path} has {path.suffix or 'no suffix'}; .toml or .json is expected")
     return reader(text, names, str(path))
 
 
@@ -54,7 +55,7 @@ def read_toml(text: str, names: StageNames, source: str = "TOML") -> Chain:
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ChainError(f"{source}: no TOML: {error}") from error
+        raise ChainError(f"{source} is no TOML: {error}") from error
     return _chain(data, names, source)
 
 
@@ -63,7 +64,7 @@ def read_json(text: str | bytes, names: StageNames, source: str = "JSON") -> Cha
     try:
         data = msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ChainError(f"{source}: no JSON: {error}") from error
+        raise ChainError(f"{source} is no JSON: {error}") from error
     return _chain(data, names, source)
 
 
@@ -74,7 +75,9 @@ _CHAIN_KEYS = ("name", "stages", "defaults")
 
 def _chain(data: Any, names: StageNames, source: str, where: str = "") -> Chain:
     if not isinstance(data, Mapping) or not isinstance(data.get("stages"), list):
-        raise ChainError(f"{source}: {where or 'a chain'} is a table with a list `stages`")
+        raise ChainError(
+            f"{where or source} has no list `stages`, so it is no chain", hint='e.g. stages = ["validate", "dispatch"]'
+        )
     unknown = [key for key in data if key not in _CHAIN_KEYS]
     if unknown:
         raise ChainError(
@@ -83,7 +86,7 @@ def _chain(data: Any, names: StageNames, source: str, where: str = "") -> Chain:
         )
     name = data.get("name", "chain")
     if not isinstance(name, str):
-        raise ChainError(f"{source}: the name of a chain is text, not {name!r}")
+        raise ChainError(f"{source}: the name of a chain is {quoted(name)}; text is expected")
     title = f'{source}: chain "{name}"'
     chain = Chain(
         [read_stage(item, names, source, f"{title}, stages[{index}]") for index, item in enumerate(data["stages"])],
@@ -91,7 +94,7 @@ def _chain(data: Any, names: StageNames, source: str, where: str = "") -> Chain:
     )
     defaults = data.get("defaults", {})
     if not isinstance(defaults, Mapping):
-        raise ChainError(f"{title}: defaults is a table of parameters and options")
+        raise ChainError(f"{title}: defaults is {quoted(defaults)}; a table of parameters and options is expected")
     return chain.bind(**_defaults(chain, defaults, title)) if defaults else chain
 
 
@@ -103,13 +106,15 @@ def read_stage(item: Any, names: StageNames, source: str, where: str) -> Any:
         return _chain(item, names, source, where)
     use = item.get("use") if isinstance(item, Mapping) else None
     if not isinstance(use, str):
-        raise ChainError(f'{where}: a stage is its name, or a table with its name under "use", not {item!r}')
+        raise ChainError(
+            f"{where}: {quoted(item)} is no stage", hint='write its name, or a table with its name under "use"'
+        )
     found = names.find(use, where)
     settings = {key: value for key, value in item.items() if key != "use"}
     if isinstance(found, StageMeta):
         return _made(found, settings, names, f"{where} {use}")
     if settings:
-        raise ChainError(f'{where}: "{use}" takes no settings here, and has {", ".join(settings)}')
+        raise ChainError(f'{where}: "{use}" is no stage class, so it has no settings: {", ".join(settings)}')
     return found
 
 
@@ -140,8 +145,9 @@ def _setting(value: Any, expected: Any, names: StageNames, where: str) -> Any:
             return names.imported(value, where)
         if isinstance(error, TypeError) and _is_one_of(value, expected):
             return value
-        hint = 'code is named by its place, "module:name"' if "Callable" in str(error) else None
-        raise ChainError(f"{where}={value!r}: {error}", hint=hint) from None
+        is_code = "Callable" in str(error)
+        hint = 'code is named by its place, "module:name"' if is_code else known_values(expected)
+        raise ChainError(misfit(error, where, value), hint=hint) from None
 
 
 def _is_one_of(value: object, expected: Any) -> bool:
@@ -235,7 +241,10 @@ def _plain(value: Any, where: str) -> Any:
             )
         place = place_of(inner) if callable(inner) else None
         if place is None:
-            raise NotSerializable(f"{where} is {type(inner).__name__}, which has no form in a file")
+            raise NotSerializable(
+                f"{where} is {type(inner).__name__}, which has no form in a file",
+                hint="give what is text, a number, a list, a table, or a function that can be imported",
+            )
         return place
 
     if isinstance(value, FromEnv):

@@ -91,7 +91,7 @@ def timed_out(at: Situation, max_connections: int = 0) -> APITimeoutError:
         response_started=at.started,
         request_sent=at.limit not in ("connect", "pool"),
         hint=(
-            "raise max_connections, or close streams that are not read to their end"
+            "read streams to their end or close them, or give the Client a larger max_connections="
             if at.limit == "pool"
             else f"raise it with timeout=Timeouts({at.limit}=…) if the host needs longer"
         ),
@@ -123,10 +123,10 @@ def fault_of(error: Exception, at: Situation) -> APIConnectionError | APIRespons
         target = f"proxy {at.via}" if at.via and not at.handshaking else at.where
         if at.handshaking:
             text = f"cannot set up TLS with {target}: {reason or 'the handshake failed'}"
-            hint = "pass verify= with the CA file of a private host or of a proxy that inspects TLS"
+            hint = "name the CA file of a private host, or of a proxy that inspects TLS, in Client(verify=...)"
         else:
             text = f"cannot connect to {target}: {reason or text_of(error) or 'no reason given'}"
-            hint = "check base_url, and that the host is up and reachable from here"
+            hint = "check the address (api_base=), and that the host is up and reachable from here"
     elif kind == "proxy":
         text = f"proxy {at.via} does not connect to {at.where}: {text_of(error)}"
         hint = "check the proxy's credentials, and NO_PROXY if this host needs none"

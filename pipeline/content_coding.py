@@ -6,6 +6,7 @@ import zlib
 from typing import Literal
 
 from .errors import APIResponseError
+from .wording import quoted
 
 STEP_BYTES = 256 * 1024
 
@@ -87,4 +88,4 @@ def inflater_for(coding: str, limit: int) -> Inflater | None:
         return Inflater("gzip", limit)
     if coding == "deflate":
         return Inflater("deflate", limit)
-    raise APIResponseError(f"the answer has the content-encoding {coding[:40]!r}, which was not asked for")
+    raise APIResponseError(f"the answer has the content-encoding {quoted(coding[:40])}, which was not asked for")

@@ -119,7 +119,7 @@ class CallContext(msgspec.Struct, kw_only=True, eq=False):
         if state.__class__ is not kind and not isinstance(state, kind):
             raise StageError(
                 f"stage {type(stage).__name__} asks for a state of type {kind.__name__}; "
-                f"its setup returned {'none' if state is None else type(state).__name__}",
+                f"its setup returned {'None' if state is None else type(state).__name__}",
                 hint="return it from setup(self, scope)",
             )
         return state

@@ -58,7 +58,7 @@ def _suspended(where: str) -> SuspendedInSync:
         f"{where} awaited something other than the runtime's methods in a sync call",
         hint=(
             "await request.context.runtime (call, sleep, open, gather) instead, "
-            "or call the async twin, or use Client(blocking='portal')"
+            'or call the async twin, or use Client(blocking="portal")'
         ),
     )
 

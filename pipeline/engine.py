@@ -31,6 +31,7 @@ from .sync_runtime import SyncRuntime
 from .tasks import LoopTask, ThreadTask
 from .timeouts import Timeouts
 from .watch import watch
+from .wording import quoted
 
 if TYPE_CHECKING:
     from .chain import Chain, ChainKey
@@ -80,7 +81,7 @@ class Engine:
         resources: Mapping[str, object] | None = None,
     ) -> None:
         if blocking not in ("step", "portal"):
-            raise SetupError(f'blocking is {blocking!r}; "step" or "portal" is expected')
+            raise SetupError(f'blocking is {quoted(blocking)}; "step" or "portal" is expected')
         self.timeouts = Timeouts.of(timeouts)
         self.tenant = tenant
         self.resources: Mapping[str, object] = {

@@ -55,7 +55,8 @@
             └── InternalServerError       5xx
                 └── OverloadedError       503, 529
 
-The classes under `APIError` that OpenAI's Python package also has bear its names.
+The classes under `APIError` that OpenAI's Python package also has bear its names. Each class, those of MCP included,
+has a row in docs/errors.md, to which its errors lead by `docs`.
 """
 
 from __future__ import annotations
@@ -68,6 +69,9 @@ if TYPE_CHECKING:
     from .reply import Meta
     from .response import Response
     from .secret import Secret
+
+# The modules whose classes have each a row in docs/errors.md, with an anchor of the class's name.
+_EXPLAINED = (__name__, f"{__name__.partition('.')[0]}.mcp.errors")
 
 
 class AntiphonError(Exception):
@@ -131,6 +135,15 @@ class AntiphonError(Exception):
         return self.provider
 
     @property
+    def docs(self) -> str:
+        """Where the documentation explains it, e.g. "docs/errors.md#missingkey".
+
+        A path in the repository and in the source distribution. A class from elsewhere leads to its nearest base.
+        """
+        explained = next(cls for cls in type(self).__mro__ if cls.__module__ in _EXPLAINED)
+        return f"docs/errors.md#{explained.__name__.lower()}"
+
+    @property
     def attempts(self) -> int:
         """How many times the host was asked in this call, the failed one included."""
         return len(self.meta.attempts) if self.meta else 0
@@ -162,9 +175,12 @@ class AntiphonError(Exception):
         text = self.message
         if facts:
             text += f" [{' '.join(facts)}]"
-        if self.hint:
-            text += f"\n  hint: {self.hint}"
-        return text
+        lines = {"hint": self.hint, **self._more(), "see": self.docs}
+        return "\n  ".join([text, *(f"{name}: {line}" for name, line in lines.items() if line)])
+
+    def _more(self) -> dict[str, str]:
+        """Return what a class shows beside the hint, by the word before it."""
+        return {}
 
     def _repr_html_(self) -> str:
         from .notebook import error_page
@@ -459,8 +475,8 @@ class OutputRefused(OutputError):
         super().__init__(message, **facts)  # type: ignore[arg-type]
         self.refusal = refusal
 
-    def __str__(self) -> str:
-        return f"{super().__str__()}\n  refusal: {self.refusal}" if self.refusal else super().__str__()
+    def _more(self) -> dict[str, str]:
+        return {"refusal": self.refusal}
 
 
 class OutputInvalid(OutputError):
@@ -476,8 +492,8 @@ class OutputInvalid(OutputError):
         self.text = text
         self.validation = validation
 
-    def __str__(self) -> str:
-        return f"{super().__str__()}\n  validation: {self.validation}" if self.validation else super().__str__()
+    def _more(self) -> dict[str, str]:
+        return {"validation": self.validation}
 
 
 class APIStatusError(APIError):
@@ -554,6 +570,11 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return `; did you mean "x"?` for the closest of `known`, or "" when nothing is close."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f'; did you mean "{close[0]}"?' if close else ""
+
+
+def message_of(error: BaseException) -> str:
+    """Return what an error says, in one line where it is of this library: no facts, no hint, no place to look."""
+    return error.message if isinstance(error, AntiphonError) else str(error)
 
 
 def forget_frames(error: BaseException | None) -> None:

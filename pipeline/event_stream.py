@@ -486,6 +486,8 @@ class EventStream:
         if isinstance(error, APIConnectionError) and not isinstance(error, APITimeoutError | StreamInterrupted):
             error_before, error = error, StreamInterrupted(error.message, response_started=True, hint=error.hint)
             error.__cause__ = error_before
+        if isinstance(error, StreamInterrupted) and error.hint is None:
+            error.hint = "error.response holds what had come; call again"
         error.response = partial
         if (target := self._context.target) is not None:
             error.provider, error.model = error.provider or target.provider, error.model or target.model

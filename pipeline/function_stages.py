@@ -132,7 +132,9 @@ def stage(
         if not _is_async(function):
             raise StageError(f"stage {name} is not async", hint="write `async def`, or use @before / @after")
         if not takes(function, 2):
-            raise StageError(f"stage {name} does not take (request, call_next)")
+            raise StageError(
+                f"stage {name} does not take (request, call_next)", hint="write `async def stage(request, call_next)`"
+            )
         return FunctionStage(function=function, reads=options, terminal=terminal)
 
     return make if function is None else make(function)

@@ -24,6 +24,7 @@ from typing import Any
 import msgspec
 
 from . import events as ev
+from .wording import quoted
 
 
 class Violation(msgspec.Struct, frozen=True):
@@ -130,7 +131,7 @@ class _Checker:
         if self._response_id is None:
             self._response_id = response.id
         elif response.id != self._response_id:
-            self._break("response", f"response id {response.id!r} after {self._response_id!r}")
+            self._break("response", f"response id {quoted(response.id)} after {quoted(self._response_id)}")
         if type(event) in ev.TERMINAL:
             self._check_terminal(event)
             return
@@ -146,7 +147,7 @@ class _Checker:
         response = event.response
         expected = event.type.removeprefix("response.")
         if response.status != expected:
-            self._break("status", f"{event.type} carries a response with status {response.status!r}")
+            self._break("status", f"{event.type} carries a response with status {quoted(response.status)}")
         if not isinstance(event, ev.ResponseFailed):
             for index in [index for index, item in self._items.items() if not item.closed]:
                 self._break("terminal", f"item {index} is still open")
@@ -165,7 +166,7 @@ class _Checker:
         elif event.output_index in self._items:
             self._break("item", f"item {event.output_index} opens a second time")
         if item.id and any(other.id == item.id for other in self._items.values()):
-            self._break("item", f"item id {item.id!r} is taken")
+            self._break("item", f"item id {quoted(item.id)} is taken")
         self._items[event.output_index] = item
 
     def _close_item(self, event: ev.OutputItemDone) -> None:
@@ -174,7 +175,10 @@ class _Checker:
             return
         raw = event.item.to_dict() if event.item is not None else {}
         if str(raw.get("id") or "") != item.id:
-            self._break("item_id", f"item {event.output_index} opened as {item.id!r} and closes as {raw.get('id')!r}")
+            self._break(
+                "item_id",
+                f"item {event.output_index} opened as {quoted(item.id)} and closes as {quoted(raw.get('id'))}",
+            )
         for (kind, index), part in item.parts.items():
             if not part.closed:
                 self._break("part", f"{kind} part {index} is still open")
@@ -200,7 +204,9 @@ class _Checker:
             return
         item_id = getattr(event, "item_id", None)
         if item_id is not None and item_id != item.id:
-            self._break("item_id", f"item_id {item_id!r} at item {event.output_index}, whose id is {item.id!r}")
+            self._break(
+                "item_id", f"item_id {quoted(item_id)} at item {event.output_index}, whose id is {quoted(item.id)}"
+            )
         kind = type(event)
         if kind in _PARTS:
             self._check_part(item, event, *_PARTS[kind])

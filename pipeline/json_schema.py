@@ -86,7 +86,7 @@ def schema_of(kind: Any) -> tuple[str, Schema]:
     if not _is_object(schema) and "$ref" not in schema:
         what = schema.get("type") or next((key for key in _LISTS if key in schema), "no type")
         raise InvalidParameter(
-            f"text_format describes {what!r} at its root; an object is expected", param="text_format", hint=_WRAP
+            f"text_format describes {what} at its root; an object is expected", param="text_format", hint=_WRAP
         )
     return _clean(name), schema
 

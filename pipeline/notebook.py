@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from .errors import message_of
 from .html import Html, joined, tag
 from .items import AnyItem, FunctionCall, McpCall, Message, Reasoning
 from .outline import Outline, outline
@@ -208,9 +209,9 @@ def error_page(error: AntiphonError) -> str:
         tag(
             "dl",
             *_rows(facts),
-            *_rows({"caused by": f"{type(cause).__name__}: {mask(str(cause))}" if cause is not None else None}),
+            *_rows({"caused by": f"{type(cause).__name__}: {mask(message_of(cause))}" if cause is not None else None}),
             *_rows(_call_facts(error.meta)),
-            *_rows({"and": mask("\n".join(getattr(error, "__notes__", ()))) or None}),
+            *_rows({"and": mask("\n".join(getattr(error, "__notes__", ()))) or None, "see": error.docs}),
         ),
         _folded("the answer so far", so_far) if so_far else None,
     )

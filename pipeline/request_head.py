@@ -8,6 +8,7 @@ from .address import Address
 from .errors import InvalidParameter
 from .http import HttpRequest
 from .secret import Secret
+from .wording import quoted
 
 _NOT_IN_NAME = re.compile(r"[^!#$%&'*+\-.^_`|~0-9A-Za-z]")
 _NOT_IN_VALUE = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
@@ -23,7 +24,7 @@ def encode_head(request: HttpRequest, address: Address) -> Pairs:
         InvalidParameter: a method, name or value that would change the meaning of the message. The value is not shown.
     """
     if not request.method.isalpha() or not request.method.isascii():
-        raise InvalidParameter("the HTTP method is not a word", param="method")
+        raise InvalidParameter("the HTTP method has characters that HTTP does not allow", param="method")
     pairs: Pairs = [(b"host", address.authority)]
     names: set[str] = set()
     for name, value in request.headers:
@@ -54,7 +55,7 @@ def _checked(name: str, lower: str, value: str | Secret) -> bytes:
     text = value.reveal().strip() if isinstance(value, Secret) else value.strip(" \t")
     if _NOT_IN_VALUE.search(text):
         raise InvalidParameter(
-            f"the value of header {lower!r} has control characters or letters outside latin-1",
+            f"the value of header {quoted(lower)} has control characters or letters outside latin-1",
             param="headers",
             hint="look for a line break or a typographic quote or dash in the key or header",
         )

@@ -41,6 +41,7 @@ from .errors import InvalidParameter, StageError, did_you_mean
 from .reply import Reply
 from .request import Handler, Request
 from .secret import Secret
+from .wording import known_values, misfit
 
 if TYPE_CHECKING:
     from .chain import Chain
@@ -167,7 +168,13 @@ class StageMeta(msgspec.StructMeta):
             try:
                 stage = super().__call__(*args, **settings)
             except TypeError as error:
-                raise StageError(f"stage {cls.__name__}: {error}") from None
+                missing = re.fullmatch(r"Missing required argument '(\w+)'", str(error))
+                if missing is None:
+                    raise StageError(f"stage {cls.__name__}: {error}") from None
+                raise StageError(
+                    f'stage {cls.__name__} needs the setting "{missing[1]}"',
+                    hint=f"write {cls.__name__}({missing[1]}=...)",
+                ) from None
             _check_values(stage)
             return stage
 
@@ -195,7 +202,7 @@ def _is_member(value: object) -> bool:
 def _refuse_class(cls: type, other: object) -> None:
     # Not for `Stage | None` and the like, which are types. (isinstance with a tuple: `|` would come back here.)
     if isinstance(other, (Stage, StageMeta, FunctionType)) or type(other).__name__ == "Chain":
-        raise StageError(f"{cls.__name__} is the stage's class", hint=f"write {cls.__name__}() in the chain")
+        raise StageError(f"{cls.__name__} is a class; a stage is expected", hint=f"write {cls.__name__}() in the chain")
 
 
 def _no_assignment(stage: Stage, name: str, value: object) -> NoReturn:
@@ -218,7 +225,9 @@ def _check_values(stage: Stage) -> None:
         try:
             msgspec.convert(value, expected, dec_hook=_as_is)
         except msgspec.ValidationError as error:
-            raise StageError(f"stage {cls.__name__}: {name}={value!r}: {error}") from None
+            raise StageError(
+                f"stage {cls.__name__}: {misfit(error, name, value)}", hint=known_values(expected)
+            ) from None
         except TypeError:
             continue  # a type that msgspec cannot check, e.g. a protocol
 

@@ -17,9 +17,10 @@ from types import MappingProxyType
 from typing import Any, TypeAlias, cast
 
 from .chain import Chain
-from .errors import ChainError, SetupError, did_you_mean
+from .errors import ChainError, SetupError, did_you_mean, message_of
 from .function_stages import FunctionStage
 from .stage import Stage, StageLike, StageMeta, found_at, place_in_code
+from .wording import quoted
 
 GROUP = "antiphon.stages"
 
@@ -45,7 +46,9 @@ class StageNames:
         for item in given:
             name = name_of(item)
             if name in self._known:
-                raise SetupError(f'two stages are named "{name}": one that is installed or given before, and {item!r}')
+                raise SetupError(
+                    f'two stages are named "{name}": one that is installed or was given before, and {quoted(item)}'
+                )
             self._known[name] = lambda item=item: item  # type: ignore[misc]
 
     def __iter__(self) -> Any:
@@ -61,8 +64,9 @@ class StageNames:
             return _as_named(self.imported(name, where), name, where)
         if name not in self._known:
             raise ChainError(
-                f'{where}: unknown stage "{name}"{did_you_mean(name, self._known)}; known: {", ".join(self)}',
-                hint="stages of your own are handed in by stages=[...], or named as module:Name with allow_imports=",
+                f'{where}: unknown stage "{name}"{did_you_mean(name, self._known)}',
+                hint=f"known: {', '.join(self)}; a stage of your own is handed in by stages=[...], "
+                'or named by its place, "module:Name", and allowed by allow_imports=[...]',
             )
         return _as_named(self._known[name](), name, where)
 
@@ -75,13 +79,13 @@ class StageNames:
         module, _, path = name.partition(":")
         if not any(module == allowed or module.startswith(f"{allowed}.") for allowed in self._allowed):
             raise ChainError(
-                f'{where}: "{name}" would be imported, which this file may not ask for',
-                hint=f'pass allow_imports=["{module}"] if you trust the file',
+                f'{where}: "{name}" names code to be imported, and module "{module}" is not allowed',
+                hint=f'pass allow_imports=["{module}"], if you trust the file',
             )
         try:
             return operator.attrgetter(path)(importlib.import_module(module))
         except (ImportError, AttributeError) as error:
-            raise ChainError(f'{where}: "{name}" cannot be imported: {error}') from error
+            raise ChainError(f'{where}: "{name}" cannot be imported: {message_of(error)}') from error
 
 
 def is_place(name: str) -> bool:
@@ -131,4 +135,4 @@ def installed() -> Mapping[str, EntryPoint]:
 def _as_named(found: object, name: str, where: str) -> Named:
     if isinstance(found, (StageMeta, Stage, Chain)) or callable(found):
         return cast("Named", found)
-    raise ChainError(f'{where}: "{name}" is {type(found).__name__}, which is no stage')
+    raise ChainError(f'{where}: "{name}" is {type(found).__name__}; a stage is expected')

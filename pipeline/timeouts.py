@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from .errors import InvalidParameter
+from .wording import quoted
 
 Limit = Literal["total", "connect", "first_event", "idle"]
 
@@ -52,7 +53,7 @@ class Timeouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             seconds = getattr(value, name)
             if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
                 raise InvalidParameter(
-                    f"timeout {name} is {seconds!r}; seconds above zero are expected", param="timeout"
+                    f"timeout {name} is {quoted(seconds)}; seconds above zero are expected", param="timeout"
                 )
         return value
 

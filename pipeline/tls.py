@@ -9,6 +9,7 @@ from functools import lru_cache
 import httpcore
 
 from .errors import SetupError
+from .wording import quoted
 
 Verify = bool | str | ssl.SSLContext
 
@@ -41,6 +42,6 @@ def _made_context(verify: bool | str, ca_file: str | None, ca_dir: str | None) -
         return ssl.create_default_context(cafile=ca_file or None, capath=ca_dir or None)
     except (OSError, ssl.SSLError) as error:
         raise SetupError(
-            f"the CA certificates in {ca_file or ca_dir!r} cannot be read",
+            f"the CA certificates in {quoted(ca_file or ca_dir)} cannot be read",
             hint="check verify=, SSL_CERT_FILE and SSL_CERT_DIR",
         ) from error

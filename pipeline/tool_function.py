@@ -18,6 +18,7 @@ from .errors import InvalidParameter
 from .json_schema import can_be_strict, strict_schema
 from .tool_signature import arguments_of, read_model, requires_all, schema_of, unwrapped
 from .wire import Wire, encode, loads
+from .wording import quoted
 
 if TYPE_CHECKING:
     from .context import CallContext
@@ -227,7 +228,7 @@ def _is_part(part: object) -> bool:
 
 def _checked_name(name: str | None, fn: object) -> str:
     if name is None or not NAME.fullmatch(name):
-        what = repr(name) if name else f"{type(fn).__name__} without a name"
+        what = quoted(name) if name else f"{type(fn).__name__} without a name"
         raise InvalidParameter(
             f"a tool is called {what}; 1 to 64 letters, digits, _ or - are expected",
             param="tools",
@@ -239,6 +240,6 @@ def _checked_name(name: str | None, fn: object) -> str:
 def _checked_limit(timeout_s: float | None, name: str) -> float | None:
     if timeout_s is not None and not timeout_s > 0:
         raise InvalidParameter(
-            f"tool {name}: timeout_s is {timeout_s!r}; seconds above zero are expected", param="tools"
+            f"tool {name}: timeout_s is {quoted(timeout_s)}; seconds above zero are expected", param="tools"
         )
     return timeout_s

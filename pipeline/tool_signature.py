@@ -37,7 +37,9 @@ def arguments_of(
     for parameter in parameters:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
             raise InvalidParameter(
-                f"tool {name} takes {parameter}; a model can only fill in parameters by name", param="tools"
+                f"tool {name} takes {parameter}; a model can only fill in parameters by name",
+                param="tools",
+                hint="give each parameter a name of its own",
             )
         kind = hints.get(parameter.name, Any)
         if _is(context_type, kind):

@@ -23,6 +23,7 @@ from .http import HttpRequest
 from .request_head import encode_head
 from .slot_exchange import Home, SlotExchange
 from .timeouts import Pace
+from .wording import quoted
 
 if TYPE_CHECKING:
     import ssl
@@ -105,9 +106,9 @@ class SlotTransport:
         max_body_bytes: int = 64 * 1024 * 1024,
     ) -> None:
         if max_connections < 1:
-            raise SetupError(f"max_connections is {max_connections}; at least 1 is needed")
+            raise SetupError(f"max_connections is {max_connections}; at least 1 is expected")
         if isinstance(verify, str) and not os.path.exists(verify):
-            raise SetupError(f"verify={verify!r}: there is no such CA file or folder")
+            raise SetupError(f"verify={quoted(verify)}: there is no such CA file or folder")
         self.is_async = is_async
         self.max_connections = max_connections
         self.keepalive_s = keepalive_s

@@ -66,7 +66,11 @@ def find_address(
     own = _special(row, values)
     base = written or _filled(own, row, environ, values)
     if not written and "%" in urlsplit(base).netloc:
-        raise InvalidParameter(f"the address of {row.name} would be {base}, which is none", param="api_base")
+        raise InvalidParameter(
+            f"the address of {row.name} would be {base}, which is no address of a host",
+            param="api_base",
+            hint="look at the values that it is made of, or pass the whole address as api_base=",
+        )
     if "{" in path and not _split_path(base):
         path = _filled(path, row, environ, values)
     base_url = clean_base(base, row.name, row.base_env, path, _paths(row))

@@ -35,7 +35,7 @@ class AwsLogin:
             try:
                 frozen = self._credentials.get_frozen_credentials()
             except Exception as error:
-                raise self._none(f"botocore gives none: {type(error).__name__}") from error
+                raise self._none(f"botocore fails to give them: {type(error).__name__}") from error
         token = frozen.token
         return AwsCredentials(frozen.access_key, Secret(frozen.secret_key), Secret(token) if token else None)
 
@@ -46,7 +46,7 @@ class AwsLogin:
         except ImportError:
             if self._profile:
                 raise MissingExtra(
-                    "profiles of AWS need botocore, which is not installed",
+                    "AWS profiles need botocore, which is not installed",
                     provider="bedrock",
                     hint="pip install 'antiphon[bedrock]', or pass aws_access_key_id= and aws_secret_access_key=",
                 ) from None
@@ -54,14 +54,14 @@ class AwsLogin:
         try:
             found = botocore.session.Session(profile=self._profile or None).get_credentials()
         except botocore.exceptions.BotoCoreError as error:
-            raise self._none(f"botocore finds none: {type(error).__name__}") from error
+            raise self._none(f"botocore fails to find any: {type(error).__name__}") from error
         if found is None:
             raise self._none("botocore finds none")
         return found
 
     def _none(self, why: str) -> MissingKey:
         return MissingKey(
-            f"no credentials of AWS: {why}",
+            f"no AWS credentials: {why}",
             provider="bedrock",
             hint="set AWS_BEARER_TOKEN_BEDROCK, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; or pass api_key=; "
             "or pip install 'antiphon[bedrock]' for profiles, single sign-on and roles",

@@ -13,6 +13,7 @@ import msgspec
 
 from ..pipeline.errors import AntiphonError, InvalidModel, InvalidParameter, SetupError, UnknownProvider, did_you_mean
 from ..pipeline.params import CreateParams
+from ..pipeline.wording import misfit, quoted
 from .rows import Planned, Provider
 
 F = TypeVar("F")
@@ -108,7 +109,9 @@ def _user_rows(path: str) -> list[Provider]:
         with open(path, encoding="utf-8") as file:
             text = file.read()
     except (OSError, UnicodeDecodeError) as error:
-        raise SetupError(f"{where}: cannot be read: {error}", hint=f"correct or unset {USER_FILE}") from None
+        raise SetupError(
+            f"{where} cannot be read: {getattr(error, 'strerror', None) or error}", hint=f"correct or unset {USER_FILE}"
+        ) from None
     return [_checked(row, where) for row in _read(text, where, _UserFile).provider]
 
 
@@ -117,8 +120,11 @@ def _read(text: str, where: str, kind: type[F]) -> F:
 
     try:
         return msgspec.convert(tomllib.loads(text), kind)
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
-        raise SetupError(f"{where}: {error}", hint="rows are tables [[provider]] with the fields of Provider") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SetupError(f"{where} is no TOML: {error}", hint=f"correct or unset {USER_FILE}") from None
+    except msgspec.ValidationError as error:
+        said = misfit(error, "", None)
+        raise SetupError(f"{where}: {said}", hint="rows are tables [[provider]] with the fields of Provider") from None
 
 
 def _checked(fields: dict[str, Any], where: str) -> Provider:
@@ -126,14 +132,17 @@ def _checked(fields: dict[str, Any], where: str) -> Provider:
     from .addresses import clean_base
     from .dialects import DIALECTS
 
-    where = f"{where}: provider {fields.get('name')!r}"
+    where = f"{where}: provider {quoted(fields.get('name'))}"
     try:
         row = msgspec.convert(fields, Provider)
     except msgspec.ValidationError as error:
-        raise SetupError(f"{where}: {error}", hint="the fields are those of Provider in providers/rows.py") from None
+        said = misfit(error, "", None)
+        raise SetupError(f"{where}: {said}", hint="the fields are those of Provider in providers/rows.py") from None
     for name in (row.name, *row.aliases):
         if not re.fullmatch(r"[\w.-]+", name):
-            raise SetupError(f"{where}: {name!r} cannot stand before the slash of a model string")
+            raise SetupError(
+                f"{where}: {quoted(name)} cannot stand before the slash of a model; letters, digits, _ . and - can"
+            )
     if not row.dialects:
         raise SetupError(f"{where}: dialects is empty", hint=f"known: {', '.join(DIALECTS)}")
     known = (
@@ -162,7 +171,7 @@ def _checked(fields: dict[str, Any], where: str) -> Provider:
     paths = (("base_paths", path) for path in (*row.base_paths.values(), *row.model_paths.values()))
     for field, path in (("base_path", row.base_path), ("chat.path", row.chat.path), *paths):
         if path and not path.startswith("/"):
-            raise SetupError(f"{where}: {field} {path!r} does not begin with a slash")
+            raise SetupError(f"{where}: {field} {quoted(path)} does not begin with a slash")
 
     def cleaned(field: str, url: str) -> str:
         try:
@@ -206,7 +215,7 @@ def find(name: str) -> Provider:
             )
         raise UnknownProvider(
             f'there is no provider "{name}"{did_you_mean(name, names())}',
-            hint=f"known: {', '.join(sorted(row.name for row in rows()))}; {_ANY_HOST}",
+            hint=f"docs/providers.md lists all that are known; {_ANY_HOST}",
         )
     return row
 
@@ -225,7 +234,9 @@ def split_model(model: str | None, provider: str | None, has_base: bool) -> tupl
     """
     if not model or not model.strip() or model != model.strip():
         raise InvalidModel(
-            f"model is {model!r}; a name is expected", param="model", hint='write "provider/model", e.g. "openai/gpt-5"'
+            f"model is {quoted(model)}; a name is expected",
+            param="model",
+            hint='write "provider/model", e.g. "openai/gpt-5"',
         )
     catalogue = _catalogue or _load()
     prefix, slash, rest = model.partition("/")

@@ -179,7 +179,9 @@ def _aws_key(options: Mapping[str, Any], logins: Logins) -> object:
     access, secret = options.get("aws_access_key_id"), options.get("aws_secret_access_key")
     if (access is None) != (secret is None):
         missing = "aws_secret_access_key" if secret is None else "aws_access_key_id"
-        raise InvalidParameter(f"{missing} is missing: the two belong together", param=missing)
+        raise InvalidParameter(
+            f"{missing} is missing; aws_access_key_id and aws_secret_access_key are given together", param=missing
+        )
     if access is not None:
         return _aws_credentials(access, secret, options.get("aws_session_token"))
     profile = options.get("aws_profile_name")

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from ..pipeline.errors import InvalidParameter, MissingExtra, MissingKey
 from ..pipeline.secret import Secret
+from ..pipeline.wording import quoted
 
 SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
 _TIMEOUT_S: Final = 60.0
@@ -88,7 +89,7 @@ def _found(given: Any) -> Any:
         import google.auth.exceptions
     except ImportError:
         raise MissingExtra(
-            "credentials of Google Cloud need google-auth, which is not installed",
+            "Google Cloud credentials need google-auth, which is not installed",
             provider="vertex_ai",
             hint="pip install 'antiphon[vertex]', or pass a token, or a function that returns one, as api_key=",
         ) from None
@@ -133,7 +134,7 @@ def _of_key_file(given: str) -> Any:
             hint="pass the path or the JSON of a key file, or google-auth's credentials",
         ) from None
     raise InvalidParameter(
-        f"vertex_credentials are of type {kind!r}; a key file of a service account or a user is expected",
+        f"vertex_credentials are of type {quoted(kind)}; a key file of a service account or a user is expected",
         param="vertex_credentials",
         hint="make google-auth's credentials of it yourself, and pass them",
     )

@@ -280,6 +280,10 @@ def make_error(
 
 _REDIRECTED = "redirects are not followed: pass the address behind it as api_base="
 _HINTS: dict[type[APIStatusError], str] = {
+    errors.PermissionDeniedError: "look at the host what the key may do, and whether it may use this model",
+    errors.RequestTooLargeError: "send less: shorter input, fewer or smaller files",
+    errors.InternalServerError: "repeat it later, or let a Fallback ask another host",
+    errors.OverloadedError: "repeat it later, or let a Fallback ask another host",
     errors.BillingError: "waiting does not help: check the account's plan and quota",
     errors.RateLimitError: "wait, lower the concurrency, or raise the account's limit",
     errors.ContextWindowExceededError: "shorten the input, or take a model with a larger window",

@@ -42,7 +42,7 @@ class Signer(msgspec.Struct, frozen=True):
             return attach_key(self.auth, request, proof, now)
         if not self.region:
             raise InvalidParameter(
-                "a signature for AWS names a region, and nothing says which",
+                "requests to AWS are signed for a region, and nothing says which",
                 param="aws_region_name",
                 hint="pass aws_region_name=, or set AWS_REGION",
             )
@@ -119,5 +119,5 @@ def proof_of(found: object, row: Provider, *, is_token: bool = False) -> Proof:
         key = clean_key(found, row.name)
         return Secret(f"Bearer {key.reveal()}") if is_token and not key.reveal().startswith("Bearer ") else key
     if not row.aws_service:
-        raise MissingKey(f"{row.name} takes no credentials of AWS", provider=row.name, hint="pass a key as api_key=")
+        raise MissingKey(f"{row.name} takes no AWS credentials", provider=row.name, hint="pass a key as api_key=")
     return proof

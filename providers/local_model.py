@@ -28,6 +28,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from ..pipeline.errors import InvalidModel, MissingExtra, SetupError, did_you_mean
+from ..pipeline.wording import quoted
 
 SMOLLM2 = "smollm2"
 
@@ -66,8 +67,9 @@ def find_model(name: str) -> Path:
     if path.suffix.lower() == ".gguf" or path.exists():
         return path
     raise InvalidModel(
-        f'local model "{name}" is not known{did_you_mean(name, [SMOLLM2])}; known: {SMOLLM2}, or a GGUF file',
+        f'there is no local model "{name}"{did_you_mean(name, [SMOLLM2])}',
         model=name,
+        hint=f'known: "{SMOLLM2}", or the path of a GGUF file',
     )
 
 
@@ -102,7 +104,9 @@ class LocalServer:
         self._path = Path(path).absolute()
         _check_file(self._path)
         if context_tokens < 1 or slots < 1:
-            raise SetupError(f"local model: context_tokens={context_tokens}, slots={slots}; both must be at least 1")
+            raise SetupError(
+                f"local model: context_tokens={context_tokens}, slots={slots}; at least 1 each is expected"
+            )
         if importlib.util.find_spec("xllamacpp") is None:
             raise MissingExtra("local model: the server is not installed (package xllamacpp)", hint=_INSTALL)
         settings = {
@@ -158,7 +162,8 @@ class LocalServer:
         """
         if os.getpid() != self._owner:
             raise SetupError(
-                f"local model {self._path.name}: its server belongs to process {self._owner}, not to this one"
+                f"local model {self._path.name}: its server belongs to process {self._owner}, not to this one",
+                hint="make a Client in each process, after the fork",
             )
         with self._waiting:
             if self._url is None and self._failure is None and not self._closed:
@@ -168,9 +173,14 @@ class LocalServer:
                     self._end(at_once=True)
                     raise
             if self._failure is not None:
-                raise SetupError(self._failure, hint=f"is {self._path} a whole model file, and is there memory for it?")
+                raise SetupError(
+                    self._failure,
+                    hint=f"check that {self._path} is a whole model file, and that there is memory for it",
+                )
             if self._url is None or self._closed:
-                raise SetupError(f"local model {self._path.name}: its server was closed")
+                raise SetupError(
+                    f"local model {self._path.name}: its server was closed", hint="make a new antiphon.Client()"
+                )
             return self._url
 
     def _wait_until_ready(self) -> None:
@@ -254,7 +264,7 @@ class LocalModels:
         mine = self._of_this_process()
         with mine.lock:
             if self._closed:
-                raise SetupError(f'local model "{name}": its client is closed')
+                raise SetupError(f'local model "{name}": its client is closed', hint="make a new antiphon.Client()")
             server = mine.servers.get(path)
             if server is None or not server.is_running:
                 if server is not None:
@@ -298,7 +308,7 @@ def _check_file(path: Path) -> None:
     except OSError as error:
         raise SetupError(f"local model: cannot read {path}: {error.strerror}") from error
     if magic != b"GGUF":
-        raise SetupError(f"local model: {path} is not a GGUF file: it begins with {magic!r}, not with b'GGUF'")
+        raise SetupError(f"local model: {path} is not a GGUF file: it begins with {quoted(magic)}, not with b'GGUF'")
 
 
 def _tail(log: IO[bytes]) -> str:

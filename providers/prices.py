@@ -26,6 +26,7 @@ from ..pipeline.errors import MissingExtra, SetupError
 from ..pipeline.response import Response
 from ..pipeline.response_fields import Usage
 from ..pipeline.wire import loads
+from ..pipeline.wording import quoted
 
 PriceList: TypeAlias = Callable[[str, str, Response], float | None]
 Row: TypeAlias = Mapping[str, Any]
@@ -167,9 +168,9 @@ def _read(path: Path) -> Mapping[str, Row]:
     try:
         rows = loads(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise SetupError(f"the price list {str(path)!r} cannot be read: {error}") from error
+        raise SetupError(f"the price list {quoted(str(path))} cannot be read: {error}") from error
     if not isinstance(rows, dict) or not all(isinstance(row, dict) for row in rows.values()):
-        raise SetupError(f"the price list {str(path)!r} is no JSON object of rows")
+        raise SetupError(f"the price list {quoted(str(path))} is no JSON object of rows")
     return rows
 
 
@@ -178,7 +179,7 @@ def _genai_prices() -> PriceList:
         import genai_prices
     except ImportError as error:
         hint = "pip install 'antiphon[cost]', or give a file or a mapping of prices"
-        raise MissingExtra("prices of genai-prices need the extra `cost`", hint=hint) from error
+        raise MissingExtra("prices come from the package genai-prices, which is not installed", hint=hint) from error
 
     def price(provider: str, model: str, response: Response) -> float | None:
         usage = response.usage

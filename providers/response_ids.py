@@ -112,18 +112,24 @@ def is_hosts_conversation(given: object) -> bool:
     return isinstance(name, str) and name.startswith("conv_")
 
 
+_UNDAMAGED = "pass the id as the call returned it, whole"
+_OF_THIS_KEY = "pass an id that was made with the key that ResponseIds(key_env=...) names"
+
+
 def refused(given: GivenId, provider: str, base_url: str, param: str) -> InvalidParameter:
     """Return the error of a call that goes to another provider or address than keeps the response."""
     if given.provider != provider:
         return InvalidParameter(
             f"{param} belongs to {given.provider}, and the call goes to {provider}",
             param=param,
-            hint="a response can be continued only where it is kept; send the whole conversation as input instead",
+            hint="leave out custom_llm_provider, since the id names the provider that keeps the response"
+            if param == "response_id"
+            else "a response can be continued only where it is kept; send the whole conversation as input instead",
         )
     return InvalidParameter(
         f"the response is kept at another address of {provider} than {base_url}",
         param=param,
-        hint="pass the api_base that the response was made with",
+        hint="pass the api_base= that the response was made with",
     )
 
 
@@ -146,7 +152,7 @@ def decode_id(public: str, key: bytes | None = None) -> ResponseId:
         InvalidParameter: empty, damaged, unsigned where a key is set, or signed with another key.
     """
     if not public:
-        raise InvalidParameter("response_id is empty", param="response_id")
+        raise InvalidParameter("response_id is empty", param="response_id", hint=_UNDAMAGED)
     if public.startswith(_SIGNED):
         payload, tag = public[len(_SIGNED) : -_TAG_CHARS], public[-_TAG_CHARS:]
         if key is None:
@@ -157,15 +163,19 @@ def decode_id(public: str, key: bytes | None = None) -> ResponseId:
             )
         # Only ASCII can be right; what else there may be has no bytes to compare.
         if not public.isascii() or not hmac.compare_digest(tag, _tag(payload, key)):
-            raise InvalidParameter("the response id's signature is wrong", param="response_id")
+            raise InvalidParameter("the response id's signature is wrong", param="response_id", hint=_OF_THIS_KEY)
         return _read(payload)
     if public.startswith(_PLAIN):
         if key is not None:
-            raise InvalidParameter("the response id is not signed, and a key is set", param="response_id")
+            raise InvalidParameter(
+                "the response id is not signed, and a key is set", param="response_id", hint=_OF_THIS_KEY
+            )
         return _read(public[len(_PLAIN) :])
     found = _read_litellm(public) or ResponseId(public)
     if found.provider is not None and key is not None:
-        raise InvalidParameter("the response id is not signed, and a key is set", param="response_id")
+        raise InvalidParameter(
+            "the response id is not signed, and a key is set", param="response_id", hint=_OF_THIS_KEY
+        )
     return found
 
 
@@ -179,9 +189,9 @@ def _read(payload: str) -> ResponseId:
     try:
         provider, deployment, upstream = _unb64(payload).decode().split("\0", 2)
     except (ValueError, binascii.Error):
-        raise InvalidParameter("the response id is damaged", param="response_id") from None
+        raise InvalidParameter("the response id is damaged", param="response_id", hint=_UNDAMAGED) from None
     if not provider or not upstream:
-        raise InvalidParameter("the response id is damaged", param="response_id")
+        raise InvalidParameter("the response id is damaged", param="response_id", hint=_UNDAMAGED)
     return ResponseId(upstream, provider, deployment)
 
 

@@ -85,7 +85,10 @@ class Budget(Stage, frozen=True):
             name = self.per.partition(".")[0]
             if name not in NAMES["create"]:
                 known = ["client", "call", *NAMES["create"]]
-                raise StageError(f'stage Budget: per="{self.per}" names no parameter{did_you_mean(name, known)}')
+                raise StageError(
+                    f'stage Budget: per is "{self.per}", which names no parameter{did_you_mean(name, known)}',
+                    hint='give "client", "call", a parameter such as "user" or "metadata.team", or a function',
+                )
         is_shared = self.state_store and self.per != "call"
         store = store_of(self.state_store, scope) if is_shared else MemoryStore(total_bytes=_MEMORY_BYTES)
         accounts = Accounts(store)
@@ -143,7 +146,7 @@ class Budget(Stage, frozen=True):
             return
         if target is None:
             raise SetupError(
-                f'budget "{self.label}" counts dollars where no target is known, so prices cannot be checked',
+                f'budget "{self.label}" counts dollars where no target is known yet, so it can look up no price',
                 hint='place Budget inside Resolve, or give it unpriced="free"',
             )
         if not books.prices.knows(target.provider, target.model):

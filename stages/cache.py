@@ -25,6 +25,7 @@ from ..pipeline.stores.given import ask, masked, store_of
 from ..pipeline.stores.memory import MemoryStore
 from ..pipeline.stores.store import Store, key_of
 from ..pipeline.wire import Raw, encode
+from ..pipeline.wording import quoted
 
 # They change nothing of what the model says.
 _NOT_ASKED_WITH = frozenset(
@@ -78,7 +79,9 @@ class Cache(Stage, frozen=True):
     async def __call__(self, request: Request, call_next: Handler) -> Reply:
         use, params = request.options.get("use_cache", True), request.params
         if use not in (True, False, "refresh"):
-            raise InvalidParameter(f'use_cache is {use!r}; True, False or "refresh" is expected', param="use_cache")
+            raise InvalidParameter(
+                f'use_cache is {quoted(use)}; True, False or "refresh" is expected', param="use_cache"
+            )
         if not use or not isinstance(params, CreateParams) or request.context.dry:
             return await call_next(request)
         if params.background or params.conversation is not None:

@@ -52,7 +52,7 @@ class ConcurrencyLimit(Stage, frozen=True):
                 limit="total",
                 limit_s=context.timeouts.total,
                 request_sent=False,
-                hint="raise limit, or close streams that are not read to their end",
+                hint="read streams to their end or close them, or raise the limit of the stage ConcurrencyLimit",
             )
         try:
             reply = await call_next(request)

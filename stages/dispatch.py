@@ -78,7 +78,9 @@ async def _asked(credential: Credential, context: CallContext, *, renew: bool = 
             raise  # the function's own
         limit_s = context.timeouts.total
         raise APITimeoutError(
-            f"the function that gives the key did not return within the call's {limit_s:g} s", limit_s=limit_s
+            f"the function that gives the key did not return within the call's {limit_s:g} s",
+            limit_s=limit_s,
+            hint="let it answer faster, or raise it with timeout=Timeouts(total=…)",
         ) from error
 
 

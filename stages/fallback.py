@@ -200,5 +200,8 @@ def _classes(names: Sequence[str]) -> tuple[type[AntiphonError], ...]:
     }
     for name in names:
         if name not in known:
-            raise StageError(f'stage Fallback: there is no error class "{name}"{did_you_mean(name, known)}')
+            raise StageError(
+                f'stage Fallback: there is no error class "{name}"{did_you_mean(name, known)}',
+                hint="docs/errors.md lists them all",
+            )
     return tuple(known[name] for name in names)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..pipeline.context import CallContext
-from ..pipeline.errors import APIStatusError, StageError
+from ..pipeline.errors import APIStatusError, StageError, message_of
 from ..pipeline.hook_queue import in_background, is_async
 from ..pipeline.params import Operation
 from ..pipeline.reply import Reply
@@ -65,7 +65,7 @@ class LiteLLMCallbacks(Stage, frozen=True):
                 raise StageError(f'litellm_callbacks: "{one}" is a name that only LiteLLM knows', hint=hint)
         for one in (*self.success, *self.failure):
             if not callable(one):
-                raise StageError(f"litellm_callbacks: {type(one).__name__} is no function")
+                raise StageError(f"litellm_callbacks: {type(one).__name__} is no function; functions are expected")
         for one in self.callbacks:
             if not any(hasattr(one, name) or hasattr(one, f"async_{name}") for name in _METHODS):
                 raise StageError(f"litellm_callbacks: {type(one).__name__} has none of {', '.join(_METHODS)}")
@@ -236,7 +236,7 @@ class _Seen:
         error = self.error
         if error is None:
             return {"error_str": None, "error_information": None}
-        message = mask(getattr(error, "message", "") or str(error), self.request.secrets())
+        message = mask(message_of(error), self.request.secrets())
         information = {
             "error_class": type(error).__name__,
             "error_code": str(error.status) if isinstance(error, APIStatusError) else "",

@@ -6,6 +6,7 @@ import hashlib
 from functools import partial
 from typing import Literal
 
+from ..pipeline.errors import message_of
 from ..pipeline.logging_output import DEBUG, ERROR, INFO, Line, configure_logging, is_enabled, write
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request
@@ -171,7 +172,7 @@ def _call(request: Request, content: str, signal: CallEnded) -> _CallLine:
     )
     if error is not None:
         line.error = type(error).__name__
-        line.message = mask(getattr(error, "message", "") or str(error), request.secrets())[:500] or None
+        line.message = mask(message_of(error), request.secrets())[:500] or None
     if content != "none":
         for name, value in _content(request, outcome.response, content).items():
             setattr(line, name, value)

@@ -151,7 +151,10 @@ def _kinds(names: Sequence[str]) -> frozenset[type[Signal]]:
     for name in names:
         matching = {kind for known, kind in SIGNALS.items() if fnmatchcase(known, name)}
         if not matching:
-            raise StageError(f'observe: no signal is called "{name}"{did_you_mean(name, SIGNALS)}')
+            raise StageError(
+                f'observe: no signal is called "{name}"{did_you_mean(name, SIGNALS)}',
+                hint=f"known: {', '.join(SIGNALS)}",
+            )
         found |= matching
     return frozenset(found)
 

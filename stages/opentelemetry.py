@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from ..pipeline.context import CallContext
-from ..pipeline.errors import MissingExtra
+from ..pipeline.errors import MissingExtra, message_of
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request
 from ..pipeline.response import Response
@@ -93,7 +93,9 @@ class _Instruments:
             from opentelemetry import context, metrics, propagate, trace
         except ImportError as error:
             hint = "pip install 'antiphon[otel]'"
-            raise MissingExtra("spans need the extra `otel`", hint=hint) from error
+            raise MissingExtra(
+                "the stage OpenTelemetry needs opentelemetry-api, which is not installed", hint=hint
+            ) from error
         tracers: TracerProvider | None = stage.tracer_provider
         meters: MeterProvider | None = stage.meter_provider
         self.trace, self.context = trace, context
@@ -245,7 +247,7 @@ class _CallSpan:
             if self._instruments.content == "full":
                 span.set_attributes(self._content(response))
             if failed:
-                message = mask(getattr(error, "message", "") or str(error or ""), self._request.secrets())[:500]
+                message = mask(message_of(error) if error is not None else "", self._request.secrets())[:500]
                 span.set_status(self._instruments.trace.StatusCode.ERROR, message)
         for tool, _ in self._tools.values():  # whose own end never came
             tool.end()

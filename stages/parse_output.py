@@ -19,6 +19,7 @@ from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request
 from ..pipeline.response import Response
 from ..pipeline.stage import Option, Stage
+from ..pipeline.wording import quoted
 from ..providers import catalog
 
 Mode = Literal["native", "tool", "prompt"]
@@ -105,7 +106,7 @@ def _mode(request: Request) -> Mode:
         return _best_mode(request)
     if mode not in ("native", "tool", "prompt"):
         raise InvalidParameter(
-            f'output_mode is {mode!r}; "auto", "native", "tool" or "prompt" is expected', param="output_mode"
+            f'output_mode is {quoted(mode)}; "auto", "native", "tool" or "prompt" is expected', param="output_mode"
         )
     chosen: Mode = mode
     return chosen
@@ -131,6 +132,12 @@ _WORDS: Final = (
 # --- reading --------------------------------------------------------------------------------------------------------
 
 
+_AFTER_A_CUT: Final = {
+    "max_output_tokens": "raise max_output_tokens",
+    "content_filter": "change the input, or ask another model",
+}
+
+
 def _parsed(response: Response, wanted: OutputType, request: Request) -> Response:
     """Return the response with its `output_parsed`.
 
@@ -143,13 +150,19 @@ def _parsed(response: Response, wanted: OutputType, request: Request) -> Respons
         if isinstance(item, items.Message) and item.role == "assistant" and item.phase != "commentary"
     ]
     for refusal in _refusals(messages):
-        raise OutputRefused("the model refused to answer", refusal=refusal, response=response, **_facts(request))
+        raise OutputRefused(
+            "the model refused to answer",
+            refusal=refusal,
+            hint="change the input, or ask another model",
+            response=response,
+            **_facts(request),
+        )
     if response.status == "incomplete":
         reason = response.incomplete_details.reason if response.incomplete_details else None
         raise OutputIncomplete(
             f"the answer was cut: {reason or 'the host does not say why'}",
             reason=reason,
-            hint="raise max_output_tokens" if reason == "max_output_tokens" else None,
+            hint=_AFTER_A_CUT.get(reason or ""),
             response=response,
             **_facts(request),
         )

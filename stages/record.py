@@ -41,7 +41,10 @@ class Record(Stage, frozen=True):
     async def __call__(self, request: Request, call_next: Handler) -> Reply:
         target, context = request.target, request.context
         if target is None:
-            raise SetupError("Record got a request without a target", hint="place it before Dispatch")
+            raise SetupError(
+                "Record got a request without a target",
+                hint="place it after Resolve and Transform, before Dispatch",
+            )
         file = context.state_of(self, CassetteFile)
         base = Base(target.base_url, lasting_base(catalog.find(target.provider), target))
         transport = RecordingTransport(target.transport or context.runtime, context.runtime, file, base)

@@ -21,6 +21,7 @@ from ..pipeline.request import Handler, Request
 from ..pipeline.response import CompactedResponse, Response
 from ..pipeline.stage import Scope, Stage
 from ..pipeline.wire import Raw, encode, loads
+from ..pipeline.wording import quoted
 
 
 class Redact(Stage, frozen=True):
@@ -59,16 +60,21 @@ class Redact(Stage, frozen=True):
     sets = ()
 
     def setup(self, scope: Scope) -> object:
-        for what, names, known in (("kind", self.kinds, list(KINDS)), ("params", self.params, NAMES["create"])):
+        for what, names, known in (("kinds", self.kinds, list(KINDS)), ("params", self.params, NAMES["create"])):
             for name in names:
                 if name not in known:
-                    raise StageError(f'stage Redact: there is no {what} "{name}"{did_you_mean(name, known)}')
+                    raise StageError(
+                        f'stage Redact: {what} has "{name}", which is not known{did_you_mean(name, known)}',
+                        hint=f"known: {', '.join(known)}",
+                    )
         found: list[tuple[str, Finder]] = [(kind, KINDS[kind]) for kind in self.kinds]
         for kind, pattern in self.patterns.items():
             try:
                 found.append((kind, by_pattern(pattern)))
             except re.error as error:
-                raise StageError(f'stage Redact: patterns["{kind}"]={pattern!r}: {error}') from error
+                raise StageError(
+                    f'stage Redact: patterns["{kind}"] is {quoted(pattern)}, which is no regular expression: {error}'
+                ) from error
         key = os.environ.get(self.key_env, "").encode()
         return _Secrets(key or os.urandom(32), [*found, *self.finders.items()])
 

@@ -43,7 +43,9 @@ class Replay(Stage, frozen=True):
     async def __call__(self, request: Request, call_next: Handler) -> Reply:
         target = request.target
         if target is None:
-            raise SetupError("Replay got a request without a target", hint="place it before Dispatch")
+            raise SetupError(
+                "Replay got a request without a target", hint="place it after Resolve and Transform, before Dispatch"
+            )
         base = Base(target.base_url, lasting_base(catalog.find(target.provider), target))
         transport = ReplayTransport(request.context.state_of(self, Cassette), base)
         return await call_next(request.replace(target=msgspec.structs.replace(target, transport=transport)))

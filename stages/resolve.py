@@ -238,7 +238,11 @@ def _choice(row: Provider, model: str, request: Request, is_offline: bool) -> tu
             model = model.removeprefix(prefix)
             asked = asked or dialect
             if not model:
-                raise InvalidModel(f'model "{request.model}" ends after "{prefix}"', param="model")
+                raise InvalidModel(
+                    f'model "{request.model}" ends after "{prefix}"',
+                    param="model",
+                    hint=f'write "{request.model}MODEL"',
+                )
     if asked is not None and asked not in DIALECTS:
         raise InvalidParameter(
             f'there is no dialect "{asked}"{did_you_mean(asked, DIALECTS)}',

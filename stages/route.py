@@ -17,6 +17,7 @@ from ..pipeline.event_stream import finally_
 from ..pipeline.reply import Outcome, Reply
 from ..pipeline.request import Handler, Request
 from ..pipeline.stage import Scope, Stage
+from ..pipeline.wording import quoted
 
 
 class Route(Stage, frozen=True):
@@ -50,7 +51,9 @@ class Route(Stage, frozen=True):
         routes: dict[str, list[_Target]] = {}
         for name, targets in self.routes.items():
             if not targets:
-                raise StageError(f'stage Route: "{name}" has no targets')
+                raise StageError(
+                    f'stage Route: "{name}" has no targets', hint=f'e.g. Route({{"{name}": ["openai/gpt-5"]}})'
+                )
             routes[name] = [_Target.of(target, scope) for target in targets]
         return _Routes(routes)
 
@@ -77,7 +80,7 @@ class Route(Stage, frozen=True):
             chosen = self.choose(request, names)
             if chosen not in names:
                 raise StageError(
-                    f"stage Route: choose returned {chosen!r}, which is none of the targets"
+                    f"stage Route: choose returned {quoted(chosen)}, which is none of the targets"
                     f"{did_you_mean(str(chosen), names)}",
                     hint=f"they are: {', '.join(names)}",
                 )
@@ -129,7 +132,9 @@ class _Target:
             weight = target.get("weight", 1.0)
             target = {name: value for name, value in target.items() if name != "weight"}
         if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight < math.inf:
-            raise InvalidParameter(f"the weight of a target is {weight!r}; a number over 0 is expected", param="weight")
+            raise InvalidParameter(
+                f"the weight of a target is {quoted(weight)}; a number over 0 is expected", param="weight"
+            )
         return cls(Aim.of(target, scope.options), weight)
 
     def learn(self, latency_s: float) -> None:

@@ -14,6 +14,7 @@ from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request, Target
 from ..pipeline.secret import Secret
 from ..pipeline.stage import Option, Stage
+from ..pipeline.wording import quoted
 from ..providers.response_ids import ELSEWHERE, GIVEN, is_kept, refused
 
 Policy = Literal["report", "error", "ignore"]
@@ -60,7 +61,7 @@ class Transform(Stage, frozen=True):
             _check_extras(request.options)
         policy = request.options.get("drop", self.drop)
         if policy not in _POLICIES:
-            raise InvalidParameter(f'drop is {policy!r}; "report", "error" or "ignore" is expected', param="drop")
+            raise InvalidParameter(f'drop is {quoted(policy)}; "report", "error" or "ignore" is expected', param="drop")
         drop = functools.partial(_drop, request, policy)
         if target.unsupported:
             refused = [name for name in sorted(target.unsupported) if getattr(request.params, name, None) is not None]

@@ -16,6 +16,7 @@ from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request
 from ..pipeline.stage import Stage
 from ..pipeline.wire import FIRST_USE, Wire
+from ..pipeline.wording import misfit
 
 
 class Validate(Stage, frozen=True):
@@ -69,10 +70,16 @@ def _check_create(params: CreateParams) -> None:
     _check_input(params.input, has_other)
     if params.previous_response_id is not None and params.conversation is not None:
         raise InvalidParameter(
-            "previous_response_id and conversation are both given; they exclude each other", param="conversation"
+            "previous_response_id and conversation are both given, and exclude each other",
+            param="conversation",
+            hint="leave one of them out",
         )
     if params.stream_options is not None and not params.stream:
-        raise InvalidParameter("stream_options is given without stream=True", param="stream_options")
+        raise InvalidParameter(
+            "stream_options is given without stream=True",
+            param="stream_options",
+            hint="leave it out, or pass stream=True",
+        )
     if params.temperature is not None or params.top_p is not None:
         _check_finite(temperature=params.temperature, top_p=params.top_p)
     if params.max_output_tokens is not None and params.max_output_tokens < 1:
@@ -89,12 +96,8 @@ def _check_finite(**numbers: float | None) -> None:
 
 
 def _wrong_type(error: msgspec.ValidationError) -> InvalidParameter:
-    text = str(error)  # "Expected `float | null`, got `str` - at `$.temperature`"
-    found = re.fullmatch(r"Expected `(.+)`, got `(.+)` - at `\$\.([a-z_]+)(.*)`", text)
-    if found is None:
-        return InvalidParameter(text)
-    expected, got, name, rest = found.groups()
-    return InvalidParameter(f"{name}{rest} is {got}; {expected.replace(' | null', '')} is expected", param=name)
+    found = re.search(r"`\$\.([a-z_]+)", str(error))
+    return InvalidParameter(misfit(error, "", None), param=found[1] if found is not None else None)
 
 
 def _check_input(value: Any, may_lack: bool) -> None:

@@ -10,6 +10,7 @@ from ..pipeline.cassette import Cassette
 from ..pipeline.chain import Chain
 from ..pipeline.errors import InvalidParameter, SetupError
 from ..pipeline.stage import Scope
+from ..pipeline.wording import quoted
 from ..stages import presets
 from ..stages.record import Record
 from ..stages.replay import Replay
@@ -37,7 +38,7 @@ class CassetteClients:
 
     def __init__(self, path: Path, record: RecordMode = "none") -> None:
         if record not in MODES:
-            raise InvalidParameter(f"record is {record!r}; one of {', '.join(MODES)} is expected", param="record")
+            raise InvalidParameter(f"record is {quoted(record)}; one of {', '.join(MODES)} is expected", param="record")
         self._path = path
         self._record = record
         self._made: list[Client] = []

@@ -31,6 +31,7 @@ from ..pipeline.event_stream import EventStream
 from ..pipeline.grammar import check_grammar
 from ..pipeline.response import Response
 from ..pipeline.stage import StageLike
+from ..pipeline.wording import quoted
 from ..providers.scripted import Answer
 from ..stages import presets
 from .fault_host import http_error
@@ -210,7 +211,7 @@ class _Check:
         ]
         text = reply.response.output_text if reply.response is not None else None
         if self._text is not None and text != self._text:
-            call.problems.append(f"the streamed answer is {text!r}, the plain one {self._text!r}")
+            call.problems.append(f"the streamed answer is {quoted(text)}, the plain one {quoted(self._text)}")
         call.expect_end("completed", "incomplete")
 
     async def _failing(self, call: Trial, *, streamed: bool) -> None:

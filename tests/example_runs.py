@@ -81,7 +81,8 @@ _GIVEN = [
     r"^xai/grok-4 {} {'model': 'grok-4', 'max_output_tokens': 24}$",
 ]
 _NAMED = [
-    r"^smart is gpt-5 at openai\nmodel \"anthropic/claude-opus-4-5\" is none of those .*\n  hint: known: fast, smart$"
+    r"^smart is gpt-5 at openai\nmodel \"anthropic/claude-opus-4-5\" is none of those .*\n"
+    r"  hint: known: fast, smart\n  see: docs/errors\.md#invalidmodel$"
 ]
 _MARKED = [
     r"^anthropic/claude-sonnet-4-5 marks in \['system', 'messages'\] key None$",

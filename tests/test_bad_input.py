@@ -147,7 +147,7 @@ def test_an_unknown_provider_gets_suggestions(fail: Fail, streamed: bool) -> Non
     assert type(error) is antiphon.UnknownProvider
     assert isinstance(error, ValueError)
     assert 'did you mean "openai"?' in str(error)
-    assert "known: " in (error.hint or "")
+    assert "docs/providers.md" in (error.hint or "")
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from ..errors import CallError, CheckpointMismatch, StoreLocked, StoreUnavailabl
 from ..file_folder import check_folder
 from ..stores.forks import watch_forks
 from ..stores.sqlite_file import SqliteLink
+from ..wording import quoted
 from .fingerprint import Fingerprint, differences
 from .kept_result import read_result, write_result
 from .row import Item, Row, RowCalls
@@ -64,7 +65,7 @@ class Checkpoint:
         watch_forks(self)
 
     def __repr__(self) -> str:
-        return f"checkpoint {str(self.path)!r}"
+        return f"checkpoint {quoted(str(self.path))}"
 
     def begin(self, source: object) -> None:
         """Open the file, and see whether it is this batch's; where the rows can be looked up, theirs too.
@@ -176,7 +177,9 @@ class Checkpoint:
         """Lend the file in a transaction. In async mode its user may be a thread for which nobody waits any more."""
         with self._link.lock:
             if self._is_closed:
-                raise StoreUnavailable(f"{self} is closed")
+                raise StoreUnavailable(
+                    f"{self} is closed", hint="begin the batch anew; the rows that it holds are not asked again"
+                )
             with self._link.transaction() as connection:
                 yield connection
 
@@ -194,4 +197,4 @@ class Checkpoint:
         self._link.lock.release()
 
 
-_HINT = "give the chain, keywords and inputs of then, in their order, or another file"
+_HINT = "give the chain, keywords and inputs that it was begun with, in the same order, or name another file"

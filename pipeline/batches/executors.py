@@ -91,7 +91,7 @@ class RemoteWorkers:
         if fault is not None:
             raise NotSerializable(
                 f'chain "{self._chain.name}" cannot be made in a worker of {type(self._executor).__name__}: {fault}',
-                hint="what it names must be importable there: the same packages, and no functions of a script",
+                hint="the workers need the same packages, and functions of modules that they can import",
             )
 
     async def answer(self, items: Sequence[Item]) -> list[Answer]:

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from ..errors import InvalidParameter, RowFailed
+from ..errors import InvalidParameter, RowFailed, message_of
 from ..params import NAMES
 from ..reply import Dropped
 from ..response import Response
@@ -111,4 +111,4 @@ class RowCalls:
 def row_failed(error: Exception) -> RowFailed:
     """Return what stands in the place of an error that cannot be brought elsewhere as it is."""
     kind = type(error).__name__
-    return RowFailed(mask(f"the row raised {kind}: {error}"), kind=kind)
+    return RowFailed(mask(f"the row raised {kind}: {message_of(error)}"), kind=kind)

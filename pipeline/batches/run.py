@@ -289,4 +289,6 @@ async def _pull(source: AsyncIterator[Any]) -> Any:
 
 
 def _stopped() -> SetupError:
-    return SetupError("a batch was stopped from outside", hint="its client was closed while it ran")
+    return SetupError(
+        "the batch was stopped before its end: its client was closed", hint="close the client after its batches"
+    )

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 from ..errors import InvalidParameter
+from ..wording import quoted
 
 Order: TypeAlias = Literal["input", "completed"]
 OnError: TypeAlias = Literal["raise", "return"]
@@ -47,16 +48,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             ("on_error", self.on_error, ("raise", "return")),
         ):
             if value not in known:
-                raise InvalidParameter(f'{name} is {value!r}; "{known[0]}" or "{known[1]}" is expected', param=name)
+                raise InvalidParameter(
+                    f'{name} is {quoted(value)}; "{known[0]}" or "{known[1]}" is expected', param=name
+                )
         if self.progress is not True and self.progress is not False and not callable(self.progress):
             raise InvalidParameter(
                 f"progress is {type(self.progress).__name__}; True, False or a function is expected", param="progress"
             )
         if self.executor is None and self.chunk_size is not None:
-            raise InvalidParameter("chunk_size without an executor means nothing", param="chunk_size")
+            raise InvalidParameter(
+                "chunk_size is given without an executor",
+                param="chunk_size",
+                hint="leave it out, or give executor= too",
+            )
         if self.executor is not None and not callable(getattr(self.executor, "submit", None)):
             raise InvalidParameter(
-                f"executor is {type(self.executor).__name__}; one of concurrent.futures is expected",
+                f"executor is {type(self.executor).__name__}; an executor of concurrent.futures is expected",
                 param="executor",
                 hint="Dask: client.get_executor(); Ray: see docs/batches.md",
             )

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
 from ..errors import InvalidParameter, StoreFull
+from ..wording import quoted
 from .forks import watch_forks
 from .store import MAX_BYTES, Entry, check_keys, check_range, check_ttl, check_value, other_length, other_version
 
@@ -146,7 +147,7 @@ class MemoryStore:
         size = slot.size if slot else len(key) + _KEY_COST
         if size + more > self.total_bytes:
             raise StoreFull(
-                f"store key {key!r} would take {size + more:,} bytes of this store's {self.total_bytes:,}",
+                f"store key {quoted(key)} would take {size + more:,} bytes of this store's {self.total_bytes:,}",
                 hint="keep less of it, or make the MemoryStore with a larger total_bytes",
             )
         if now >= self._sweep_at:

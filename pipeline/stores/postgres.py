@@ -358,7 +358,7 @@ class PostgresStore:
                 return StoreUnavailable(
                     f"{self}: {text}",
                     retryable=False,
-                    hint="let this user create a schema in the database, or give it the one that is there",
+                    hint="let this user create a schema in the database, or let it use the one that is there",
                 )
             case _:
                 return StoreUnavailable(

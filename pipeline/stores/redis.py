@@ -240,11 +240,13 @@ class RedisStore:
             return StoreFull(f"{self}: the server's memory is full", hint="raise maxmemory, or keep less")
         if text.startswith("WRONGTYPE"):
             return StoreUnreadable(
-                f"{self}: something else stands under a key of ours", hint="give the store a namespace of its own"
+                f"{self}: something else stands under a key of this store", hint="give the store a namespace of its own"
             )
         if isinstance(error, (kinds.AuthenticationError, kinds.AuthorizationError, kinds.NoPermissionError)):
             return StoreUnavailable(
-                f"{self} refused us: {text}", retryable=False, hint="check the user, the password and their rights"
+                f"{self} refused this user: {text}",
+                retryable=False,
+                hint="check the user, the password and its rights",
             )
         if isinstance(error, kinds.ResponseError):
             return StoreUnavailable(f"{self}: {text}", hint="as the server says; look at its log")

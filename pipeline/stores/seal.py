@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, TypeAlias
 
 from ..errors import InvalidParameter, StoreUnreadable
+from ..wording import quoted
 from .store import Entry, Store, check_keys, check_value
 
 
@@ -79,13 +80,13 @@ class SealedStore:
             opened = self._unseal(sealed)
         except Exception as error:  # whatever the user's library raises
             raise StoreUnreadable(
-                f"the value of store key {key!r} cannot be unsealed: {type(error).__name__}",
+                f"the value of store key {quoted(key)} cannot be unsealed: {type(error).__name__}",
                 hint="it was altered, or sealed with another key; keep old keys for reading, or delete it",
             ) from error
         name = key.encode() + b"\0"
         if not opened.startswith(name):
             raise StoreUnreadable(
-                f"the value of store key {key!r} was sealed for another key",
+                f"the value of store key {quoted(key)} was sealed for another key",
                 hint="somebody has moved it inside the store; delete it, and look who can write there",
             )
         return opened[len(name) :]

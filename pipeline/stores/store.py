@@ -20,6 +20,7 @@ import msgspec
 
 from ..errors import InvalidParameter, StoreConflict, StoreValueTooLarge, did_you_mean
 from ..secret import MASK
+from ..wording import quoted
 
 if TYPE_CHECKING:
     from .seal import Seal
@@ -92,19 +93,26 @@ class Store(Protocol):
         ...
 
 
+_WRITTEN_BY_ANOTHER = "somebody else has written there: read it again, and decide anew"
+
+
 def other_version(key: str, expected: int | None, found: int) -> StoreConflict:
     """Return the error of a write that expected another version."""
     return StoreConflict(
-        f"store key {key!r}: version {expected} is expected and {found} is there", expected=expected or 0, found=found
+        f"store key {quoted(key)}: version {expected} is expected and {found} is there",
+        expected=expected or 0,
+        found=found,
+        hint=_WRITTEN_BY_ANOTHER,
     )
 
 
 def other_length(key: str, expected: int | None, found: int) -> StoreConflict:
     """Return the error of an append that expected another length of the log."""
     return StoreConflict(
-        f"log of store key {key!r}: length {expected} is expected, and it has {found}",
+        f"log of store key {quoted(key)}: length {expected} is expected, and it has {found}",
         expected=expected or 0,
         found=found,
+        hint=_WRITTEN_BY_ANOTHER,
     )
 
 
@@ -168,7 +176,7 @@ def open_store(url: str, *, seal: Seal | None = None, max_bytes: int = MAX_BYTES
             store = PostgresStore(url, max_bytes=room, timeout_s=timeout_s)
         case None:
             raise InvalidParameter(
-                "a store's URL is expected, and it has no ://",  # not shown: it may hold a password
+                "the store's URL has no ://",  # not shown: it may hold a password
                 param="url",
                 hint="memory://, sqlite:///state.db, redis://host:6379/0, postgresql://host/database",
             )
@@ -192,7 +200,7 @@ def _file_of(url: str) -> str:
     path = url.removeprefix("sqlite:///")
     if path in (url, "", ":memory:"):
         raise InvalidParameter(
-            f"the store URL {url!r} names no file",
+            f"the store URL {quoted(url)} names no file",
             param="url",
             hint="write sqlite:///relative.db or sqlite:////absolute.db; memory:// keeps state in memory",
         )
@@ -204,7 +212,7 @@ def check_keys(keys: Sequence[str]) -> None:
     for key in keys:
         if not key or len(key) > MAX_KEY_CHARS or not (key.isascii() and key.isprintable()):
             raise InvalidParameter(
-                f"store key {key[:60]!r} is not 1 to {MAX_KEY_CHARS} printable ASCII characters",
+                f"store key {quoted(key[:60])} is not 1 to {MAX_KEY_CHARS} printable ASCII characters",
                 param="key",
                 hint="make keys by key_of(tenant, kind, id)",
             )
@@ -213,10 +221,10 @@ def check_keys(keys: Sequence[str]) -> None:
 def check_value(key: str, value: bytes, max_bytes: int) -> None:
     """Raise InvalidParameter for a value that is not bytes, StoreValueTooLarge for one over the bound."""
     if not isinstance(value, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a type checker
-        raise InvalidParameter(f"the value for store key {key!r} is {type(value).__name__}; bytes is expected")
+        raise InvalidParameter(f"the value for store key {quoted(key)} is {type(value).__name__}; bytes is expected")
     if len(value) > max_bytes:
         raise StoreValueTooLarge(
-            f"the value for store key {key!r} has {len(value):,} bytes; this store takes at most {max_bytes:,}",
+            f"the value for store key {quoted(key)} has {len(value):,} bytes; this store takes at most {max_bytes:,}",
             hint="keep less of it, or open the store with a larger max_bytes",
         )
 
@@ -225,21 +233,21 @@ def check_ttl(ttl_s: float | None) -> None:
     """Raise InvalidParameter for a time to live that is no time, or longer than servers can count."""
     if ttl_s is not None and not 0 < ttl_s <= MAX_TTL_S:
         raise InvalidParameter(
-            f"ttl_s is {ttl_s!r}; seconds > 0 and up to {MAX_TTL_S:g}, or None, is expected", param="ttl_s"
+            f"ttl_s is {quoted(ttl_s)}; seconds > 0 and up to {MAX_TTL_S:g}, or None, is expected", param="ttl_s"
         )
 
 
 def check_range(start: int, limit: int) -> None:
     """Raise InvalidParameter for positions that no log has."""
     if not (0 <= start < _MAX_POSITION and 0 <= limit < _MAX_POSITION):
-        raise InvalidParameter(f"log(start={start}, limit={limit}): 0 to 2**53 is expected", param="start")
+        raise InvalidParameter(f"log(start={start}, limit={limit}); 0 to 2**53 is expected", param="start")
 
 
 def check_namespace(namespace: str) -> str:
     """Return a store's namespace, or raise InvalidParameter for one that not every server takes."""
     if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", namespace):
         raise InvalidParameter(
-            f"namespace {namespace!r} is not 1 to 63 of a-z, 0-9 and _, the first no digit", param="namespace"
+            f"namespace {quoted(namespace)} is not 1 to 63 of a-z, 0-9 and _, the first no digit", param="namespace"
         )
     return namespace
 

@@ -25,6 +25,7 @@ import msgspec
 from ...pipeline.errors import APIResponseError
 from ...pipeline.sse import Frame
 from ...pipeline.wire import encode
+from ...pipeline.wording import quoted
 
 MEDIA_TYPE: Final = "application/vnd.amazon.eventstream"
 
@@ -142,7 +143,7 @@ def _headers(data: bytes) -> dict[str, Any]:
         name_end = at + 1 + data[at]
         name = _cut(data, at + 1, name_end).decode()
         if name in found:
-            raise ValueError(f"two are named {name!r}")
+            raise ValueError(f"two are named {quoted(name)}")
         found[name], at = _value(data, name_end + 1, data[name_end])
     return found
 

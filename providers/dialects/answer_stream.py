@@ -11,6 +11,7 @@ from ...pipeline.errors import APIError, APIResponseError
 from ...pipeline.events import Event
 from ...pipeline.secret import Secret
 from ...pipeline.sse import Frame, SSEDecoder
+from ...pipeline.wording import quoted
 from .answer import Answer
 from .failures import excerpt
 from .half_characters import HalfCharacters
@@ -86,7 +87,8 @@ class AnswerStream(Generic[A]):
                     tell(name, payload)
                 except (msgspec.DecodeError, RecursionError) as error:
                     self.error = APIResponseError(
-                        f"a chunk of the stream cannot be read ({error}): {excerpt(payload, self._secrets)[:120]!r}"
+                        f"a chunk of the stream cannot be read ({error}): "
+                        f"{quoted(excerpt(payload, self._secrets)[:120])}"
                     )
                     break
         except APIResponseError as error:  # the events before the damage are told first

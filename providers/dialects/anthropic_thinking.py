@@ -41,7 +41,7 @@ def add_reasoning(body: dict[str, Any], given: dict[str, Any], claude: Claude, f
         if claude.can_rest:
             body["thinking"] = {"type": "disabled"}
         else:
-            drop("reasoning.effort", "the model cannot be kept from reasoning")
+            drop("reasoning.effort", "the model always reasons")
     elif claude.thinking == "adaptive":
         body["thinking"] = {"type": "adaptive", "display": "summarized" if summary else "omitted"}
         if effort is not None:

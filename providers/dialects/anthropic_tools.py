@@ -21,6 +21,7 @@ from ...pipeline.errors import InvalidParameter
 from ...pipeline.params import CreateParams
 from ...pipeline.request import Drop
 from ...pipeline.wire import embed
+from ...pipeline.wording import quoted
 from .anthropic_format import fitted
 from .anthropic_models import Claude
 from .chat_tools import each_tool, flat_name, name_of, text_parameters
@@ -114,7 +115,11 @@ class Tools:
             return
         on_wire = str(sent.get("name"))
         if on_wire in self._places:
-            raise InvalidParameter(f"{where} and {self._places[on_wire]} are both named {on_wire!r}", param="tools")
+            raise InvalidParameter(
+                f"{where} and {self._places[on_wire]} are both named {quoted(on_wire)}",
+                param="tools",
+                hint="rename one of them",
+            )
         self._places[on_wire] = where
         self._offers.append(_Offer(kind, name if isinstance(name, str) else on_wire, sent))
 
@@ -209,7 +214,9 @@ class Tools:
     def _mode(self, mode: str) -> dict[str, Any] | None:
         if mode not in _CHOICES:
             raise InvalidParameter(
-                f"tool_choice is {mode!r}", param="tool_choice", hint=f"known: {', '.join(_CHOICES)}, or an object"
+                f"tool_choice is {quoted(mode)}",
+                param="tool_choice",
+                hint=f"known: {', '.join(_CHOICES)}, or an object",
             )
         if not self._offers and mode == "required" and "mcp_servers" not in self.fields:
             self._drop("tool_choice", "a call is required, and there is no tool to call")
@@ -221,7 +228,7 @@ class Tools:
             if offer.kind == kind and choice.get("name") in (None, offer.name):
                 return offer
         raise InvalidParameter(
-            f"tool_choice names the {kind} {choice.get('name') or 'tool'!r}, which is not among the tools",
+            f"tool_choice names the {kind} {quoted(choice.get('name') or 'tool')}, which is not among the tools",
             param="tool_choice",
             hint=f"offered: {', '.join(offer.name for offer in self._offers) or 'none'}",
         )

@@ -121,7 +121,7 @@ class _Writer:
             for block in turn.blocks:
                 if block.value.get("type") not in _TEXTS:
                     raise unsupported(
-                        self._target, block, f"takes only text in {turn.role} messages", "send it as the user"
+                        self._target, block, f"takes only text in {turn.role} messages", "send it in a user message"
                     )
             self.system(turn.role, self._content(turn.blocks))
 
@@ -234,7 +234,9 @@ class _Writer:
                 call = self._call(block)
                 calls.append({**call, "extra_content": signed.pop("call")} if "call" in signed else call)
             else:
-                raise unsupported(self._target, block, "takes only text from the assistant", "send it as the user")
+                raise unsupported(
+                    self._target, block, "takes only text from the assistant", "send it in a user message"
+                )
         content = "".join(texts)
         message: dict[str, Any] = {"role": "assistant", "content": content or (None if calls or refusals else "")}
         if refusals:

@@ -18,6 +18,7 @@ from ...pipeline.errors import InvalidParameter
 from ...pipeline.params import CreateParams
 from ...pipeline.request import Drop, Target
 from ...pipeline.wire import embed
+from ...pipeline.wording import quoted
 from ..rows import ChatFlags
 from .turns import plain
 
@@ -162,7 +163,9 @@ def _offers(body: dict[str, Any], tools: list[Any], target: Target, flags: ChatF
         name = name_of(where, tool)
         flat = flat_name(name, namespace)
         if flat in places:
-            raise InvalidParameter(f"{where} and {places[flat]} are both named {flat!r}", param="tools")
+            raise InvalidParameter(
+                f"{where} and {places[flat]} are both named {quoted(flat)}", param="tools", hint="rename one of them"
+            )
         places[flat] = where
         write = _function if kind == "function" else _custom
         offers.append(_Offer(kind, name, write(where, flat, tool, flags, drop)))
@@ -238,7 +241,9 @@ def _choose(
     if isinstance(given, str):
         if given not in _CHOICES:
             raise InvalidParameter(
-                f"tool_choice is {given!r}", param="tool_choice", hint=f"known: {', '.join(_CHOICES)}, or an object"
+                f"tool_choice is {quoted(given)}",
+                param="tool_choice",
+                hint=f"known: {', '.join(_CHOICES)}, or an object",
             )
         return _set_mode(body, given, offers, flags, drop)
     choice = plain(given, "tool_choice")
@@ -263,7 +268,7 @@ def _set_mode(body: dict[str, Any], mode: str, offers: list[_Offer], flags: Chat
     elif mode == "none":
         return []  # what is not offered cannot be called
     elif mode != "auto":  # which is what every host does anyway
-        drop("tool_choice", f"the host does not take {mode!r}")
+        drop("tool_choice", f"the host does not take {quoted(mode)}")
     return offers
 
 
@@ -295,7 +300,7 @@ def offered(choice: dict[str, Any], offers: list[AnOffer]) -> AnOffer:
         if offer.name == choice.get("name") and offer.kind == choice["type"]:
             return offer
     raise InvalidParameter(
-        f"tool_choice names the {choice['type']} {choice.get('name')!r}, which is not among the tools",
+        f"tool_choice names the {choice['type']} {quoted(choice.get('name'))}, which is not among the tools",
         param="tool_choice",
         hint=f"offered: {', '.join(offer.name for offer in offers) or 'none'}",
     )

@@ -78,7 +78,7 @@ class Messages:
         for block in turn.blocks:
             if block.value.get("type") not in _TEXTS:
                 raise unsupported(
-                    self._target, block, f"takes only text in {turn.role} messages", "send it as the user"
+                    self._target, block, f"takes only text in {turn.role} messages", "send it in a user message"
                 )
         self.messages.append({"role": "system", "content": _content([self._text(block) for block in turn.blocks])})
 
@@ -184,7 +184,9 @@ class Messages:
             elif kind in ("function_call", "custom_tool_call"):
                 calls.append(self._call(block))
             else:
-                raise unsupported(self._target, block, "takes only text from the assistant", "send it as the user")
+                raise unsupported(
+                    self._target, block, "takes only text from the assistant", "send it in a user message"
+                )
         message: dict[str, Any] = {"role": "assistant"}
         if content:
             message["content"] = _content(content)

@@ -40,7 +40,7 @@ def add_tools(body: dict[str, Any], params: CreateParams, target: Target, drop: 
     add_chat_tools(body, _with_named_choice(params), target, flags, report)
     parallel = body.pop("parallel_tool_calls", params.parallel_tool_calls)
     if parallel is False:
-        drop("parallel_tool_calls", "the host cannot be kept from calling several tools at once")
+        drop("parallel_tool_calls", "the model cannot be told to call one tool at a time")
     for tool in body.get("tools", ()):
         tool["function"].pop("strict", None)
     if are_strict and body.get("tools"):

@@ -140,7 +140,7 @@ class Messages:
         for block in turn.blocks:
             if block.value.get("type") not in _TEXTS:
                 raise unsupported(
-                    self._target, block, f"takes only text in {turn.role} messages", "send it as the user"
+                    self._target, block, f"takes only text in {turn.role} messages", "send it in a user message"
                 )
         blocks = self._parts(turn.blocks)
         if not self.messages:
@@ -275,7 +275,7 @@ class Messages:
             return [self._call(block)]
         if kind in HOSTED:
             return list(own_blocks(item, self._target) or ())
-        raise unsupported(self._target, block, "takes only text from the assistant", "send it as the user")
+        raise unsupported(self._target, block, "takes only text from the assistant", "send it in a user message")
 
     def _call(self, block: Block) -> dict[str, Any]:
         item = block.value

@@ -21,6 +21,7 @@ from ...pipeline.errors import InvalidParameter
 from ...pipeline.params import CreateParams
 from ...pipeline.request import Drop
 from ...pipeline.wire import embed
+from ...pipeline.wording import quoted
 from .anthropic_format import fitted
 from .chat_tools import each_tool, flat_name, name_of, text_parameters
 from .converse_messages import cache_point
@@ -74,7 +75,9 @@ class Tools:
                 continue
             if offer.wire_name in places:
                 raise InvalidParameter(
-                    f"{where} and {places[offer.wire_name]} are both named {offer.wire_name!r}", param="tools"
+                    f"{where} and {places[offer.wire_name]} are both named {quoted(offer.wire_name)}",
+                    param="tools",
+                    hint="rename one of them",
                 )
             places[offer.wire_name] = where
             self._offers.append(offer)
@@ -118,7 +121,7 @@ class Tools:
             self.is_forced = True
         if self._params.parallel_tool_calls is False:
             if self._model.claude is None:
-                self._drop("parallel_tool_calls", "the model cannot be kept from calling several tools at once")
+                self._drop("parallel_tool_calls", "the model cannot be told to call one tool at a time")
             else:
                 kind = next(iter(choice))
                 self.extra["tool_choice"] = {"type": kind, **choice[kind], "disable_parallel_tool_use": True}
@@ -182,7 +185,9 @@ class Tools:
     def _mode(self, mode: str) -> dict[str, Any]:
         if mode not in _CHOICES:
             raise InvalidParameter(
-                f"tool_choice is {mode!r}", param="tool_choice", hint=f"known: {', '.join(_CHOICES)}, or an object"
+                f"tool_choice is {quoted(mode)}",
+                param="tool_choice",
+                hint=f"known: {', '.join(_CHOICES)}, or an object",
             )
         if not self._offers and mode == "required":
             self._drop("tool_choice", "a call is required, and there is no tool to call")
@@ -194,7 +199,7 @@ class Tools:
             if offer.kind == kind and choice.get("name") in (None, offer.name):
                 return offer
         raise InvalidParameter(
-            f"tool_choice names the {kind} {choice.get('name') or 'tool'!r}, which is not among the tools",
+            f"tool_choice names the {kind} {quoted(choice.get('name') or 'tool')}, which is not among the tools",
             param="tool_choice",
             hint=f"offered: {', '.join(offer.name for offer in self._offers) or 'none'}",
         )

@@ -68,7 +68,7 @@ class _Writer:
             for block in turn.blocks:
                 if block.value.get("type") not in TEXTS:
                     what = f"takes only text in {turn.role} messages"
-                    raise unsupported(self._target, block, what, "send it as the user")
+                    raise unsupported(self._target, block, what, "send it in a user message")
             self.system([self._parts.part(block) for block in turn.blocks])
 
     def system(self, parts: list[dict[str, Any]]) -> None:
@@ -101,7 +101,9 @@ class _Writer:
             elif kind == "inline_data":
                 signer.other({"inlineData": {"mimeType": block.value["mime"], "data": block.value["data"]}})
             else:
-                raise unsupported(self._target, block, "takes only text from the assistant", "send it as the user")
+                raise unsupported(
+                    self._target, block, "takes only text from the assistant", "send it in a user message"
+                )
         if parts := signer.finish():
             self.contents.append({"role": "model", "parts": parts})
 

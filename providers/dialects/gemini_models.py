@@ -68,6 +68,6 @@ def _budget(asked: str, is_pro: bool, drop: Drop) -> int:
         drop("reasoning.effort", f"{asked} is unknown: the model decides")
         return -1
     if is_pro and asked == "none":
-        drop("reasoning.effort", f"none is sent as {_PRO_LEAST} tokens: the model cannot be kept from reasoning")
+        drop("reasoning.effort", f"none is sent as {_PRO_LEAST} tokens: the model always reasons")
         return _PRO_LEAST
     return _PRO_MOST if is_pro and asked in ("xhigh", "max") else _BUDGETS[asked]

@@ -18,6 +18,7 @@ from ...pipeline.errors import InvalidParameter
 from ...pipeline.params import CreateParams
 from ...pipeline.request import Drop, Target
 from ...pipeline.wire import embed
+from ...pipeline.wording import quoted
 from .chat_tools import each_tool, flat_name, name_of, offered, text_parameters
 from .gemini_models import generation
 from .turns import plain
@@ -63,7 +64,7 @@ def add_tools(body: dict[str, Any], params: CreateParams, target: Target, drop: 
     if found:
         body["toolConfig"] = found
     if params.parallel_tool_calls is False and offers:
-        drop("parallel_tool_calls", "the model cannot be kept from calling several functions at once")
+        drop("parallel_tool_calls", "the model cannot be told to call one function at a time")
 
 
 def _offers(tools: list[Any], drop: Drop) -> tuple[list[Offer], list[dict[str, Any]]]:
@@ -78,7 +79,9 @@ def _offers(tools: list[Any], drop: Drop) -> tuple[list[Offer], list[dict[str, A
         name = name_of(where, tool)
         flat = flat_name(name, namespace)
         if flat in places:
-            raise InvalidParameter(f"{where} and {places[flat]} are both named {flat!r}", param="tools")
+            raise InvalidParameter(
+                f"{where} and {places[flat]} are both named {quoted(flat)}", param="tools", hint="rename one of them"
+            )
         places[flat] = where
         sent = _declaration(where, flat, tool, drop)
         offers.append(Offer(where, kind, name, kind == "function" and tool.get("strict") is True, sent))
@@ -163,7 +166,7 @@ def _choose(given: str | dict[str, Any] | None, offers: list[Offer], model: str,
             allowed.append(offered(tool, offers).sent["name"])
     mode = choice.get("mode") or "auto"
     if mode not in ("auto", "required"):
-        raise InvalidParameter(f"tool_choice.mode is {mode!r}", param="tool_choice", hint="known: auto, required")
+        raise InvalidParameter(f"tool_choice.mode is {quoted(mode)}", param="tool_choice", hint="known: auto, required")
     if mode == "auto" and generation(model) < (2, 5):
         offers[:] = [offer for offer in offers if offer.sent["name"] in allowed]  # AUTO takes no names
         return {}
@@ -173,7 +176,7 @@ def _choose(given: str | dict[str, Any] | None, offers: list[Offer], model: str,
 def _mode(given: str, offers: list[Offer], drop: Drop) -> dict[str, Any]:
     if given not in _MODES:
         hint = f"known: {', '.join(_MODES)}, or an object"
-        raise InvalidParameter(f"tool_choice is {given!r}", param="tool_choice", hint=hint)
+        raise InvalidParameter(f"tool_choice is {quoted(given)}", param="tool_choice", hint=hint)
     if offers:
         return {"mode": _MODES[given]} if given != "auto" else {}
     if given == "required":

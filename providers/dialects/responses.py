@@ -241,7 +241,7 @@ def _no_response(body: bytes, request: Request) -> APIResponseError:
     found = loads(body)
     hint = None
     if isinstance(found, dict) and "choices" in found:
-        hint = "the host answered in the chat-completions format; it may not serve the Responses API"
+        hint = 'the host answered with a chat completion: pass dialect="chat"'
     return APIResponseError(f"the answer is no response object; its keys: {keys_of(found, request)}", hint=hint)
 
 

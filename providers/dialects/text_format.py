@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ...pipeline.errors import UnsupportedParameter
+from ...pipeline.wording import quoted
 from .turns import json_text, plain
 
 _KINDS: Final = ("text", "json_object", "json_schema")
@@ -25,7 +26,7 @@ def read_format(given: object, who: str) -> dict[str, Any] | None:
     kind = form.get("type")
     if kind not in _KINDS:
         raise UnsupportedParameter(
-            f"text.format has type {kind!r}, which {who} not have",
+            f"text.format has type {quoted(kind)}, which {who} not have",
             param="text",
             hint=f"known: {', '.join(_KINDS)}",
         )

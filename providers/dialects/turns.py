@@ -24,6 +24,7 @@ import msgspec
 from ...pipeline.errors import InvalidParameter, UnsupportedParameter
 from ...pipeline.request import Drop, Target
 from ...pipeline.wire import Raw, encode, loads
+from ...pipeline.wording import quoted
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 
@@ -146,7 +147,7 @@ def plain(value: object, where: str) -> dict[str, Any]:
 def unsupported(target: Target, block: Block, what: str, hint: str) -> UnsupportedParameter:
     """Return the error of a block that a host does not take; `what` goes on behind the host's name."""
     return UnsupportedParameter(
-        f"{block.where} is {block.value.get('type')!r}: {target.provider} {what}",
+        f"{block.where} is {quoted(block.value.get('type'))}: {target.provider} {what}",
         provider=target.provider,
         model=target.model,
         param="input",
@@ -234,7 +235,7 @@ class _Reader:
         elif kind in _DROPPED:
             self._drop(f"input[{at}] ({kind})", _DROPPED[kind])
         else:
-            what = f"input[{at}] has type {kind!r}" if kind else f"input[{at}] has no type and is no message"
+            what = f"input[{at}] has type {quoted(kind)}" if kind else f"input[{at}] has no type and is no message"
             hint = _REFUSED.get(kind, "leave it out, or call a host that serves the Responses API itself")
             raise UnsupportedParameter(f"{what}, which cannot be sent in this format", param="input", hint=hint)
 
@@ -265,7 +266,7 @@ class _Reader:
             self._turns.append(Turn(role, blocks))
         else:
             raise InvalidParameter(
-                f"input[{at}].role is {role!r}", param="input", hint="known: user, assistant, system, developer"
+                f"input[{at}].role is {quoted(role)}", param="input", hint="known: user, assistant, system, developer"
             )
         if isinstance(content, str):
             kind = "output_text" if role == "assistant" else "input_text"
@@ -293,7 +294,7 @@ class _Reader:
         known = self._calls.get(call_id)
         if known is not None and not known.is_answered:
             raise InvalidParameter(
-                f"input[{at}] and input[{known.item}] are calls with the same call_id {call_id!r}",
+                f"input[{at}] and input[{known.item}] are calls with the same call_id {quoted(call_id)}",
                 param="input",
                 hint="an id may be used again once its call is answered",
             )
@@ -307,12 +308,12 @@ class _Reader:
         call = self._calls.get(call_id) if isinstance(call_id, str) else None
         if call is None:
             raise InvalidParameter(
-                f"input[{at}] ({item['type']}) answers {call_id!r}, and no item before it makes that call",
+                f"input[{at}] ({item['type']}) answers {quoted(call_id)}, and no item before it makes that call",
                 param="input",
                 hint="send the item with the call too, as the model gave it",
             )
         if call.is_answered:
-            raise InvalidParameter(f"input[{at}] answers {call_id!r} a second time", param="input")
+            raise InvalidParameter(f"input[{at}] answers {quoted(call_id)} a second time", param="input")
         call.is_answered = True
         self._assistant = -1
         answers = self._answers.get(call.turn)

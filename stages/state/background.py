@@ -154,7 +154,9 @@ class Worker:
             except StopAsyncIteration:
                 raise StreamInterrupted("the stream ended before its terminal event", response_started=True) from None
             if self._lost:
-                raise StreamInterrupted("somebody else has written the end of the response", response_started=True)
+                raise StreamInterrupted(
+                    "another worker has written the end of this background response", response_started=True
+                )
             if isinstance(event, (ev.ResponseCompleted, ev.ResponseIncomplete)):
                 return self._change(event.response)
             self._take(event)  # after `response.failed` and `error` the next step raises

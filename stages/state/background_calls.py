@@ -223,7 +223,12 @@ async def cancel(desk: Desk, ref: str, found: Found) -> Response:
     while True:
         record, response = found.record, found.record.reply()
         if not response.background:
-            raise BadRequestError("only a background response can be cancelled", status=400, param="response_id")
+            raise BadRequestError(
+                "only a background response can be cancelled",
+                status=400,
+                param="response_id",
+                hint="make it with background=True; a stream is ended by closing it",
+            )
         if record.is_settled:
             return response
         cancelled = response.replace(status="cancelled")

@@ -62,7 +62,11 @@ class EventLog:
                 self._is_over = True
                 return [self._last(record)]
             if self._runtime.now() >= self._end_at:
-                raise APITimeoutError("the call's time is over, and the background response goes on", limit="total")
+                raise APITimeoutError(
+                    "the call's time is over, and the background response goes on",
+                    limit="total",
+                    hint="ask for it again by get_responses(id), or give that call more time: timeout=",
+                )
             await self._runtime.sleep(look_s)
             look_s = min(look_s * 1.5, _LONGEST_LOOK_S)
         return []

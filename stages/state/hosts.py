@@ -9,6 +9,7 @@ import msgspec
 
 from ...pipeline.errors import InvalidParameter, SetupError
 from ...pipeline.request import Request, Target
+from ...pipeline.wording import quoted
 from ...providers import catalog
 from ...providers.response_ids import GIVEN, GivenId, deployment_of, is_hosts_conversation, is_kept
 
@@ -82,5 +83,5 @@ def conversation_of(given: Any, host: Host) -> str:
     if not isinstance(name, str) or not name:
         return ""
     if not name.isascii() and any("\ud800" <= letter <= "\udfff" for letter in name):
-        raise InvalidParameter(f"conversation {name!r} holds half a character", param="conversation")
+        raise InvalidParameter(f"conversation {quoted(name)} holds half of a surrogate pair", param="conversation")
     return "" if host.has_conversations and is_hosts_conversation(name) else name

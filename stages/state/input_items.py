@@ -10,6 +10,7 @@ from ...pipeline.errors import InvalidParameter
 from ...pipeline.params import ListInputItemsParams
 from ...pipeline.response import ItemPage
 from ...pipeline.wire import Raw, loads, merge
+from ...pipeline.wording import quoted
 
 _PREFIXES: Final = {
     "message": "msg",
@@ -77,7 +78,7 @@ def _place(items: list[tuple[str, Raw]], item_id: str, param: str) -> int:
         if each == item_id:
             return at
     raise InvalidParameter(
-        f"{param} is {item_id!r}, which is no item of this response",
+        f"{param} is {quoted(item_id)}, which is no item of this response",
         param=param,
         hint="pass the id of an item of a former page",
     )

@@ -138,7 +138,10 @@ def _read_odd(data: bytes, kind: type[R], what: str) -> R:
             found["run"]["call"] = Raw(encode(found["run"].get("call")))
         return msgspec.convert(found, kind)
     except (msgspec.DecodeError, TypeError, AttributeError) as error:
-        raise StoreUnreadable(f"what is kept of {what} is no record: {error}", hint="delete it") from None
+        raise StoreUnreadable(
+            f"what is kept of {what} is no record: {error}",
+            hint="delete it from the store, and send the conversation as input",
+        ) from None
 
 
 def _newer(version: int, what: str) -> StoreSchemaNewer:

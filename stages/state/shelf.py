@@ -191,7 +191,7 @@ def not_kept(ref: str, *, after: str | None = None, param: str = "response_id") 
         f"response {shown(ref)}{whose} is not kept here: it was never stored, was deleted, or has expired",
         status=404,
         param=param,
-        hint=None
+        hint="use the state_store= and tenant= of the call that made it; without a store it ends with its process"
         if param == "response_id"
         else "send the conversation as input, or go on from a response that is kept",
     )

@@ -13,6 +13,7 @@ import msgspec
 
 from ...mcp.types import ToolInfo
 from ...pipeline.errors import InvalidParameter
+from ...pipeline.wording import quoted
 
 
 class ApprovalRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +52,7 @@ def needs_approval(require: Any, tool: ToolInfo, where: str) -> bool:
         return False
     if not isinstance(require, Mapping) or not require.keys() <= {"always", "never"}:
         raise InvalidParameter(
-            f'{where}.require_approval is {require!r}; "always", "never" or filters for them are expected',
+            f'{where}.require_approval is {quoted(require)}; "always", "never" or filters for them are expected',
             param="tools",
         )
     always, never = require.get("always"), require.get("never")
@@ -78,7 +79,7 @@ def matches(given: Any, tool: ToolInfo, where: str) -> bool:
     """Tell whether a filter, {"tool_names": [...], "read_only": bool}, fits a tool; an empty one fits none."""
     if not isinstance(given, Mapping) or not given.keys() <= {"tool_names", "read_only"}:
         raise InvalidParameter(
-            f"{where} is {given!r}; a filter with tool_names and read_only is expected", param="tools"
+            f"{where} is {quoted(given)}; a filter with tool_names and read_only is expected", param="tools"
         )
     names, read_only = given.get("tool_names"), given.get("read_only")
     if names is None and read_only is None:

@@ -223,10 +223,16 @@ class Running:
         call: Call = job.tag
         try:
             if job.error is not None and not isinstance(job.error, Exception):
-                raise SetupError(f"the client was closed while {call.name} ran")
+                raise SetupError(
+                    f"the client was closed while the tool {call.name} ran", hint="close the client after its calls"
+                )
             if isinstance(job.error, TimeoutError) and not self._context.time_left():
                 limit_s = self._context.timeouts.total
-                raise APITimeoutError(f"{call.name} ran when the call's {limit_s:g} s were over", limit_s=limit_s)
+                raise APITimeoutError(
+                    f"the tool {call.name} was running when the call's {limit_s:g} s were over",
+                    limit_s=limit_s,
+                    hint="raise it with timeout=Timeouts(total=…), or give the tool a shorter timeout_s",
+                )
             said = call.said = self._runner.said(job)
         except Exception as error:
             outcome = "timeout" if isinstance(error, TimeoutError) else "failed"

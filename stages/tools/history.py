@@ -20,6 +20,7 @@ import msgspec
 
 from ...pipeline.errors import InvalidParameter
 from ...pipeline.wire import Wire, encode, loads
+from ...pipeline.wording import quoted
 from .mcp_results import error_text, shown_parts
 
 NOT_APPROVED = "The user did not approve this call, so it was not made."
@@ -238,7 +239,7 @@ def _answer(
         return [item]  # the host may have asked itself
     else:
         raise InvalidParameter(
-            f"input[{at}] answers the approval request {request_id!r}, which is not known here",
+            f"input[{at}] answers the approval request {quoted(request_id)}, which is not known here",
             param="input",
             hint="send the response's items too, the mcp_approval_request among them",
         )

@@ -20,6 +20,7 @@ from ...mcp.types import ToolInfo
 from ...pipeline.context import CallContext
 from ...pipeline.errors import AntiphonError, InvalidParameter
 from ...pipeline.tool_function import ToolFunction, tool_function
+from ...pipeline.wording import quoted
 from .approvals import is_allowed, named, needs_approval
 from .history import plain
 from .names import public_names
@@ -226,7 +227,7 @@ def _entry(at: int, tool: dict[str, Any], registry: McpServers) -> Entry:
     servers = registry.find(tool)
     if not servers:
         raise InvalidParameter(
-            f"{where} names no MCP server: {tool.get('server_url') or tool.get('server_label')!r}",
+            f"{where} names no MCP server: {quoted(tool.get('server_url') or tool.get('server_label'))}",
             param="tools",
             hint='give a URL as server_url, or "antiphon/NAME" for a server of Client(mcp_servers={...})',
         )
@@ -398,6 +399,8 @@ def _names(given: Mapping[str, Any], offered: list[list[McpTool]]) -> list[str]:
     ]
     if not names:
         raise InvalidParameter(
-            f'tool_choice asks for {name or "a tool"} of server "{label}", which is not offered', param="tool_choice"
+            f'tool_choice asks for {name or "a tool"} of server "{label}", which is not offered',
+            param="tool_choice",
+            hint="offer it in tools, or leave tool_choice out",
         )
     return names

@@ -28,6 +28,7 @@ from ...pipeline.reply import Outcome
 from ...pipeline.request import Handler, Request
 from ...pipeline.response import Response
 from ...pipeline.wire import Raw
+from ...pipeline.wording import quoted
 from .calls import Running
 from .history import History, Ids, Memory, Slot, chained_pair, public_name
 from .mcp_results import Said, refused, without_images
@@ -352,7 +353,7 @@ class Rounds:
         """Return why a call is not made at all."""
         if call.tool is None:
             known = ", ".join(sorted(self._offer.by_name)) or "none"
-            return f"there is no tool {call.item.name!r}; known: {known}"
+            return f"there is no tool {quoted(call.item.name)}; known: {known}"
         if self._is_last_round:
             return "no more tools may be called in this response"
         limit = self._params.max_tool_calls
@@ -400,7 +401,7 @@ class Rounds:
             if pending.id in self._done:
                 call.said = self._done[pending.id]
             elif call.tool is None:
-                call.said = refused(f"server {pending.label!r} offers no tool {pending.name!r}", "failed")
+                call.said = refused(f"server {quoted(pending.label)} offers no tool {quoted(pending.name)}", "failed")
             else:
                 self._executed += 1
                 self._running.add(call)

@@ -15,6 +15,7 @@ from ...pipeline.reply import Reply
 from ...pipeline.request import Handler, Request, Target
 from ...pipeline.secret import Secret
 from ...pipeline.stage import Option, Scope, Stage
+from ...pipeline.wording import quoted
 from ...providers import catalog
 
 if TYPE_CHECKING:
@@ -214,7 +215,7 @@ class Tools(Stage, frozen=True):
         execute: Execute = request.options.get("mcp_execute", self.mcp_execute)
         if execute not in ("auto", "local", "native"):
             raise InvalidParameter(
-                f'mcp_execute is {execute!r}; "auto", "local" or "native" is expected',
+                f'mcp_execute is {quoted(execute)}; "auto", "local" or "native" is expected',
                 param="mcp_execute",
             )
         return execute

@@ -46,7 +46,7 @@ def test_every_command_has_help_with_examples_of_itself(name: str) -> None:
         (["run", "Hi"], 2, "error: no model is given"),
         (["run", "-m", "scripted/echo"], 2, "error: there is no prompt"),
         (["run", "Hi", "-m", "scripted/echo", "--set", "temprature=1"], 2, 'did you mean "temperature"?'),
-        (["run", "Hi", "-m", "scripted/echo", "--set", "temperature"], 2, "error: --set without a name and a value"),
+        (["run", "Hi", "-m", "scripted/echo", "--set", "temperature"], 2, "error: --set needs a name and a value"),
         (["run", "Hi", "-m", "scripted/echo", "--set", "stream=true"], 2, "error: --set stream: answers are streamed"),
         (["run", "Hi", "-m", "scripted/echo", "--set", "user=a", "--set", "user.x=1"], 2, "user is no object"),
         (["run", "Hi", "-m", "openai/gpt-5"], 2, "OPENAI_API_KEY"),

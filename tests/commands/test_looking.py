@@ -56,7 +56,7 @@ def test_check_says_all_that_is_wrong_with_a_file(tmp_path: Path) -> None:
         (
             f'{bad}: chain "bad", stages[1] retry has no setting "atempts"; did you mean "attempts"?',
             f'{bad}: chain "bad", stages[2]: unknown stage "retyr"; did you mean "retry"?',
-            f"{bad}: chain \"bad\", stages[3] retry: attempts='five': Expected `int`, got `str`",
+            f'{bad}: chain "bad", stages[3] retry: attempts is "five"; int is expected',
             f'{bad}: chain "inner", stages[0]: unknown stage "dispach"; did you mean "dispatch"?',
             f'{order}: chain "chain": dispatch needs request.target, which no stage before it sets\n  hint: add ',
             f'{order}: "modle" is neither a parameter of the API nor an option',
@@ -120,7 +120,8 @@ def test_the_tools_of_a_server_are_listed_and_called(tmp_path: Path) -> None:
     assert (whole["content"][0]["type"], whole["isError"]) == ("text", False)
     assert (unknown.status, unknown.err) == (
         2,
-        'error: there is no tool "get_wether"; did you mean "get_weather"?\n  hint: known: get_weather\n',
+        'error: there is no tool "get_wether"; did you mean "get_weather"?\n  hint: known: get_weather\n'
+        "  see: docs/errors.md#invalidparameter\n",
     )
     assert (no_json.status, no_json.err[:34]) == (2, "error: the arguments are no JSON: ")
 
@@ -144,7 +145,10 @@ def test_recorded_exchanges_are_shown_and_served(tmp_path: Path, monkeypatch: py
     ]
     assert "authorization: ***" in whole.out
     assert '"delta":"Hello"' in whole.out
-    assert (none.status, none.err) == (2, f"error: there is no exchange 2 in {tape}; it has 1\n")
+    assert (none.status, none.err) == (
+        2,
+        f"error: {tape} has no exchange 2; it has 1\n  see: docs/errors.md#invalidparameter\n",
+    )
     assert json.loads(run("replay", tape, "--json").out)[0]["status"] == 200
 
     process = subprocess.Popen(

@@ -40,6 +40,7 @@ DOCTESTED = (
     "pipeline.function_stages",
     "pipeline.stores.store",
     "pipeline.tool_function",
+    "pipeline.wording",
     "serve.application",
     "testing.scripted_client",
 )

@@ -1,4 +1,7 @@
-"""The tree and the facts in docs/errors.md are made from the classes; `make pages` writes them. Causes are by hand."""
+"""The tree and the facts in docs/errors.md are made from the classes; `make pages` writes them.
+
+Causes are by hand, and every class has a row of them, to which its errors lead.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,14 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from doc_tables import explained, names, ruled
 
 from antiphon import errors
 from antiphon.mcp import errors as mcp_errors
 
-PAGE = Path(__file__).parents[2] / "docs" / "errors.md"
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "errors.md"
 BEGIN, END = "<!-- made from the classes -->", "<!-- end -->"
 HOMES = (errors.__name__, mcp_errors.__name__)
 
@@ -72,6 +77,24 @@ def test_every_class_is_in_the_tree_that_the_module_draws() -> None:
         *drawn,
         "AntiphonError",
     } == set()
+
+
+@pytest.mark.parametrize("kind", kinds(errors.AntiphonError), ids=lambda kind: kind.__name__)
+def test_every_error_leads_to_its_row(kind: type[errors.AntiphonError]) -> None:
+    page, _, anchor = kind("what").docs.partition("#")
+
+    rows = re.findall(r'^\| <a id="(\w+)"></a>`(\w+)` \| \S', (ROOT / page).read_text("utf-8"), re.MULTILINE)
+    assert [name for place, name in rows if place == anchor] == [kind.__name__]
+
+
+def test_an_error_class_of_a_user_leads_to_the_row_of_its_nearest_base() -> None:
+    class Mine: ...
+
+    class NoCredit(Mine, errors.BillingError): ...
+
+    class NoCreditHere(NoCredit): ...
+
+    assert NoCreditHere("x").docs == "docs/errors.md#billingerror"
 
 
 if __name__ == "__main__":

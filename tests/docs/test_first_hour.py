@@ -200,7 +200,7 @@ MISTAKES: dict[str, tuple[Any, dict[str, Any], list[str]]] = {
     "nobody there": (
         None,
         {"model": "openai/gpt-5", "api_base": "http://127.0.0.1:9/v1", "num_retries": 0},
-        ["cannot connect to 127.0.0.1:9", "check base_url"],
+        ["cannot connect to 127.0.0.1:9", "check the address (api_base=)"],
     ),
 }
 
@@ -231,7 +231,7 @@ FILE = (
     [
         ('"resolve"', '"resolv"', ["stages[2]", 'unknown stage "resolv"', 'did you mean "resolve"?', "stages=[...]"]),
         ("attempts", "atempts", ["stages[3] retry", '"atempts"', 'did you mean "attempts"?', "its settings: attempts"]),
-        ("= 5", '= "five"', ["stages[3] retry", "attempts='five'", "Expected `int`"]),
+        ("= 5", '= "five"', ["stages[3] retry", 'attempts is "five"; int is expected']),
         ("= 5", "= 0", ["stages[3] retry", "attempts", ">= 1"]),
         ('"resolve", ', "", ["needs request.target", "add Resolve() before it"]),
         (', "dispatch"', "", ["has no terminal stage", "end it with Dispatch()"]),

@@ -123,7 +123,7 @@ OFFLINE["picture"] = [
 
 OFFLINE["stage_test"] = [
     r"^the stage keeps the contract$",
-    r"^a stage that forgets streams: the streamed answer is 'Hello there\.', the plain one 'HELLO THERE\.'$",
+    r"^a stage that forgets streams: the streamed answer is \"Hello there\.\", the plain one \"HELLO THERE\.\"$",
     r"^SAY HELLO\.$",
 ]
 

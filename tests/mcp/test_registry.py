@@ -111,7 +111,7 @@ def test_addresses_of_calls_obey_the_policy(servers: McpServers, url: str) -> No
 
 
 def test_addresses_of_calls_can_be_forbidden() -> None:
-    with pytest.raises(UnknownMcpServer, match=r"may not bring the address of a\.example"):
+    with pytest.raises(UnknownMcpServer, match=r"may not bring the address a\.example"):
         McpServers(urls=False).find(tool(server_url="https://a.example/mcp"))
     some = McpServers(urls=["a.example"], allow_loopback=False)
     assert some.find(tool(server_url="https://a.example/mcp"))
@@ -132,13 +132,13 @@ def test_a_tool_that_cannot_be_read_is_an_error(servers: McpServers, wrong: dict
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        ("npx some-server --flag", "'npx' is no address"),
+        ("npx some-server --flag", '"npx" is no address'),
         ({"comand": "npx"}, 'did you mean "command"'),
         ({}, "has no address"),
         ({"url": DOCS, "command": "npx"}, "has url and command"),
         ({"url": "file:///etc/passwd"}, r"http\(s\)"),
-        ({"url": DOCS, "type": "websocket"}, "the type of an MCP server is 'websocket'"),
-        ({"url": DOCS, "protocol": "2020-01-01"}, "protocol is '2020-01-01'"),
+        ({"url": DOCS, "type": "websocket"}, 'the type of an MCP server is "websocket"'),
+        ({"url": DOCS, "protocol": "2020-01-01"}, 'protocol is "2020-01-01"'),
         ({"url": DOCS, "timeout_s": 0}, "timeout_s of an MCP server is 0"),
         (7, "a int is no MCP server"),
     ],

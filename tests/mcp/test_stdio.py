@@ -173,7 +173,7 @@ def test_a_dead_server_fails_the_call_at_once_and_is_started_again(mode: Mode, r
 
             assert time.monotonic() - began < 5
             assert caught.value.sent
-            assert "its last words: I am dying" in str(caught.value)
+            assert "the last line that it printed: I am dying" in str(caught.value)
             assert await server.add() == "3"
 
     run(body)

@@ -862,7 +862,7 @@ def test_input_that_nobody_can_give_is_an_error(mode: Mode, run: Any) -> None:
     async def body() -> None:
         with scripted_mcp({"tools/call": ask}, modern=True) as host:
             async with connected(mode, host.url) as server:
-                with pytest.raises(McpProtocolError, match=r"asks for elicitation/create .* no handler"):
+                with pytest.raises(McpProtocolError, match=r"asks for elicitation/create .* nothing here answers that"):
                     await server.call("add")
 
     run(body)
@@ -873,7 +873,7 @@ def test_input_that_nobody_can_give_is_an_error(mode: Mode, run: Any) -> None:
     [
         ({"resultType": "input_required", "requestState": "again"}, "asked for more input 10 times"),
         ({"resultType": "input_required"}, "did not say for which"),
-        ({"resultType": "task"}, "a result of type 'task'"),
+        ({"resultType": "task"}, 'a result of type "task"'),
     ],
 )
 def test_results_that_lead_nowhere_are_errors(mode: Mode, run: Any, result: dict[str, Any], text: str) -> None:

@@ -29,6 +29,7 @@ from antiphon.pipeline.function_stages import stage
 from antiphon.pipeline.reply import Reply
 from antiphon.pipeline.request import Handler, Request
 from antiphon.pipeline.stage import Stage
+from antiphon.pipeline.wording import quoted
 from antiphon.stages.dispatch import Dispatch
 from antiphon.stages.log import Log
 from antiphon.stages.resolve import Resolve
@@ -123,7 +124,7 @@ def test_surgery_leaves_the_chain_as_it_was() -> None:
 def test_the_stages_of_a_nested_chain_are_changed_in_the_nested_chain() -> None:
     outer = Chain([Chain([Retry()], name="inner"), host()])
 
-    with pytest.raises(ChainError, match='"inner" is a nested chain; change it, then use replace'):
+    with pytest.raises(ChainError, match='"inner" is a chain, which has no settings'):
         outer.with_(inner={"attempts": 5})
 
 
@@ -215,7 +216,7 @@ def test_what_is_no_stage_is_refused_with_its_place(item: Any) -> None:
     with pytest.raises(ChainError) as caught:
         Chain([audit, item], name="mine")
 
-    assert f'chain "mine", stages[1]: {item!r} is no stage' in str(caught.value)
+    assert f'chain "mine", stages[1]: {quoted(item)} is no stage' in str(caught.value)
 
 
 @pytest.mark.parametrize("stages", [Retry(), bare, audit])

@@ -466,7 +466,7 @@ def test_a_closed_client_runs_no_further_call(mode: Mode) -> None:
 
 
 def test_an_unknown_way_of_blocking_is_refused() -> None:
-    with pytest.raises(SetupError, match='blocking is \'thread\'; "step" or "portal" is expected'):
+    with pytest.raises(SetupError, match='blocking is "thread"; "step" or "portal" is expected'):
         Client(blocking="thread")  # type: ignore[arg-type]
 
 

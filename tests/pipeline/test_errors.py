@@ -22,6 +22,7 @@ from antiphon.pipeline.errors import (
     APITimeoutError,
     BadRequestError,
     InvalidParameter,
+    OutputRefused,
     RateLimitError,
     StreamInterrupted,
     UnknownKeyword,
@@ -94,8 +95,15 @@ def test_the_text_has_what_where_and_the_next_move() -> None:
     error = RateLimitError("too fast", provider="openai", model="m", status=429, code="rate", request_id="req_1")
     error.hint = "wait"
 
-    assert str(error) == "too fast [provider=openai model=m status=429 code=rate request_id=req_1]\n  hint: wait"
-    assert str(AntiphonError("bare")) == "bare"
+    assert str(error) == (
+        "too fast [provider=openai model=m status=429 code=rate request_id=req_1]\n"
+        "  hint: wait\n"
+        "  see: docs/errors.md#ratelimiterror"
+    )
+    assert str(AntiphonError("bare")) == "bare\n  see: docs/errors.md#antiphonerror"
+    assert str(OutputRefused("no", refusal="It is rude.", hint="ask for something else")) == (
+        "no\n  hint: ask for something else\n  refusal: It is rude.\n  see: docs/errors.md#outputrefused"
+    )
 
 
 def test_attempts_are_those_of_the_call() -> None:
@@ -155,4 +163,4 @@ def test_suggestions_are_made_when_something_is_close(name: str, known: list[str
 def test_no_error_needs_more_than_a_message() -> None:
     made: list[Any] = [cls("x") for cls in CLASSES]
 
-    assert {str(error) for error in made} == {"x"}
+    assert {str(error) for error in made} == {f"x\n  see: {error.docs}" for error in made}

@@ -298,7 +298,7 @@ def test_an_error_shows_what_there_was_of_the_answer() -> None:
     from hand_made import answer
 
     assert read(APIConnectionError("cut", response=answer("So far"))).text.endswith("the answer so farSo far")
-    assert read(AntiphonError("only this")).text == "AntiphonErroronly this"
+    assert read(AntiphonError("only this")).text == "AntiphonErroronly thisseedocs/errors.md#antiphonerror"
 
 
 def test_a_dry_run_is_a_page() -> None:

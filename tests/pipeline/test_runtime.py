@@ -94,7 +94,7 @@ def test_a_sync_call_names_the_stage_that_suspends(make: Any, library: str, arou
         assert "stage sleepy awaited something other than the runtime's methods in a sync call" in str(caught.value)
         assert "request.context.runtime" in str(caught.value)
         assert "async twin" in str(caught.value)
-        assert "blocking='portal'" in str(caught.value)
+        assert 'blocking="portal"' in str(caught.value)
 
     async def inside() -> None:
         call()

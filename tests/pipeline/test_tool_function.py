@@ -224,7 +224,7 @@ def test_methods_partials_and_objects_are_tools_too() -> None:
 @pytest.mark.parametrize(
     ("fn", "words"),
     [
-        (lambda: None, "a tool is called '<lambda>'"),
+        (lambda: None, 'a tool is called "<lambda>"'),
         (functools.partial(print), "partial without a name"),
     ],
 )

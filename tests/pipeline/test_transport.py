@@ -678,7 +678,7 @@ def test_a_small_bomb_does_not_fill_the_memory(run: Run[Any], make: Make) -> Non
     [
         ("gzip", gzip.compress(b"hello" * 100, mtime=0)[:-9], "cut"),
         ("gzip", b"not gzip at all", "not valid gzip"),
-        ("br", b"x", "'br', which was not asked for"),
+        ("br", b"x", '"br", which was not asked for'),
     ],
 )
 def test_answers_that_cannot_be_decoded(coding: str, sent: bytes, text: str) -> None:

@@ -141,7 +141,7 @@ def sized(total: int, headers: int) -> bytes:
         (sized((1 << 32) - 1, 0), "of payload"),
         (sized(16 + 128 * 1024 + 1, 128 * 1024 + 1), "bytes of headers"),
         (message(header("x", 10, b"")), "type 10 is not known"),
-        (message(text_header("x", "1") * 2), "two are named 'x'"),
+        (message(text_header("x", "1") * 2), 'two are named "x"'),
         (message(header("x", 7, b"\0\5abc")), "one is cut"),
         (message(header("x", 5, b"\0\1")), "cannot be read"),
         (message(b"\x05ab"), "one is cut"),

@@ -240,7 +240,7 @@ def test_an_address_of_amazons_in_another_region_gets_them() -> None:
 
 
 def test_credentials_of_aws_are_nothing_for_other_hosts(mode: Mode) -> None:
-    with replaying(OK) as server, pytest.raises(MissingKey, match="openai takes no credentials of AWS"):
+    with replaying(OK) as server, pytest.raises(MissingKey, match="openai takes no AWS credentials"):
         mode.run(lambda: ask(mode, server.url, "openai/m", api_key=OWN))
 
     assert server.requests == []
@@ -271,7 +271,7 @@ def test_without_a_region_the_error_says_how_to_name_it() -> None:
 
 
 def test_a_signature_for_an_address_of_ones_own_needs_a_region(mode: Mode) -> None:
-    with replaying(OK) as server, pytest.raises(InvalidParameter, match="names a region"):
+    with replaying(OK) as server, pytest.raises(InvalidParameter, match="are signed for a region"):
         mode.run(lambda: ask(mode, server.url, MODEL, **WHO))
 
     assert server.requests == []

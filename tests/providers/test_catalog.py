@@ -110,7 +110,7 @@ def test_an_unknown_provider_is_named_with_what_is_close(
     if suggested:
         assert f'did you mean "{suggested}"?' in str(caught.value)
     hint = caught.value.hint or ""
-    assert all(row.name in hint for row in catalog.rows())
+    assert "docs/providers.md" in hint
     assert "api_base=" in hint
     assert 'dialect="chat"' in hint
 

@@ -87,7 +87,7 @@ def test_every_kind_of_part_of_a_user_is_sent_or_an_error_that_names_it(kind: st
     if kind in SENT_PARTS:
         assert Sent(PLAIN, input=given).messages[0]["content"] == [text("Look:"), SENT_PARTS[kind]]
     else:
-        with pytest.raises(UnsupportedParameter, match=rf"input\[0\]\.content\[1\] is '{kind}'") as caught:
+        with pytest.raises(UnsupportedParameter, match=rf'input\[0\]\.content\[1\] is "{kind}"') as caught:
             Sent(PLAIN, input=given)
         assert caught.value.hint
 
@@ -100,7 +100,7 @@ def test_every_kind_of_part_of_an_assistant_is_text_or_an_error(kind: str) -> No
         content = "No." if kind == "refusal" else "a"
         assert Sent(PLAIN, input=given).messages == [{"role": "assistant", "content": content}]
     else:
-        with pytest.raises(UnsupportedParameter, match=rf"input\[0\]\.content\[0\] is '{kind}'"):
+        with pytest.raises(UnsupportedParameter, match=rf'input\[0\]\.content\[0\] is "{kind}"'):
             Sent(PLAIN, input=given)
 
 
@@ -296,7 +296,7 @@ def test_media_of_a_result_follow_in_a_message_of_the_user() -> None:
 
 
 def test_parts_of_a_result_that_cannot_be_sent_are_errors_that_name_them() -> None:
-    with pytest.raises(UnsupportedParameter, match=r"input\[1\]\.output\[0\] is 'input_image'"):
+    with pytest.raises(UnsupportedParameter, match=r'input\[1\]\.output\[0\] is "input_image"'):
         Sent(BARE, input=[call(), output(given=[{"type": "input_image", "image_url": "data:,"}])])
     with pytest.raises(InvalidParameter, match=r"input\[1\]\.output is NoneType"):
         Sent(PLAIN, input=[call(), output(given=None)])

@@ -130,7 +130,7 @@ def test_long_names_are_cut_and_stay_distinct() -> None:
 
 
 def test_two_tools_of_one_name_are_an_error() -> None:
-    with pytest.raises(InvalidParameter, match=r"tools\[1\].tools\[0\] and tools\[0\] are both named 'n__f'"):
+    with pytest.raises(InvalidParameter, match=r'tools\[1\].tools\[0\] and tools\[0\] are both named "n__f"'):
         Sent(PLAIN, tools=[function("n__f"), {"type": "namespace", "name": "n", "tools": [function()]}])
 
 

@@ -314,7 +314,7 @@ def test_a_tool_that_nobody_has_is_an_error(kind: str) -> None:
 
 
 def test_two_tools_of_one_name_are_an_error() -> None:
-    with pytest.raises(InvalidParameter, match="both named 'f'"):
+    with pytest.raises(InvalidParameter, match='both named "f"'):
         Sent(tools=[function(), function()])
 
 

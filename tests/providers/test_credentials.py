@@ -144,7 +144,8 @@ def test_a_missing_key_says_what_to_do(environ: dict[str, str]) -> None:
     assert str(caught.value) == (
         "no API key for openai [provider=openai]\n"
         "  hint: set OPENAI_API_KEY, or pass api_key=; "
-        'model="scripted/echo" answers offline, "local/smollm2" on this machine'
+        'model="scripted/echo" answers offline, "local/smollm2" on this machine\n'
+        "  see: docs/errors.md#missingkey"
     )
 
 

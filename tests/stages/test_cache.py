@@ -93,7 +93,7 @@ def test_a_call_may_pass_by_or_ask_anew(mode: Mode) -> None:
     async def body() -> list[str]:
         found = [(await ask(mode, client.chain)).output_text]
         found += [(await ask(mode, client.chain, use_cache=use)).output_text for use in (False, "refresh", True)]
-        with pytest.raises(InvalidParameter, match="use_cache is 'yes'"):
+        with pytest.raises(InvalidParameter, match='use_cache is "yes"'):
             await ask(mode, client.chain, use_cache="yes")
         return found
 

@@ -168,7 +168,7 @@ def test_prices_that_are_not_there_are_refused_when_the_chain_is_built(monkeypat
     monkeypatch.setitem(__import__("sys").modules, "genai_prices", None)
     client = scripted(answer(), chain=presets.responses.with_(cost={"prices": "genai-prices"}))
 
-    with pytest.raises(MissingExtra, match="extra `cost`"):
+    with pytest.raises(MissingExtra, match="genai-prices, which is not installed"):
         client.responses("Hi", "openai/m")
 
 

@@ -418,7 +418,7 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry", None)
     client = scripted("Hello.", chain=presets.responses.before(0, OpenTelemetry()))
 
-    with pytest.raises(MissingExtra, match="extra `otel`"):
+    with pytest.raises(MissingExtra, match="OpenTelemetry needs opentelemetry-api"):
         client.responses("Hi", "openai/m")
 
 

@@ -396,7 +396,7 @@ def test_a_failure_of_the_host_stays_what_it_is(mode: Mode, streamed: bool) -> N
     [
         ({"text_format": list[int]}, "an object is expected"),
         ({"text_format": "City"}, "has no JSON schema"),
-        ({"output_mode": "magic"}, "output_mode is 'magic'"),
+        ({"output_mode": "magic"}, 'output_mode is "magic"'),
     ],
 )
 def test_wrong_settings_are_refused_before_anything_is_sent(mode: Mode, given: dict[str, Any], says: str) -> None:

@@ -161,5 +161,5 @@ def test_without_text_format_it_does_nothing(mode: Mode, streamed: bool) -> None
 
 def test_its_setting_is_checked() -> None:
     assert repr(Reask(2)) == "Reask(max=2)"
-    with pytest.raises(StageError, match="max=-1"):
+    with pytest.raises(StageError, match="max is -1"):
         Reask(-1)

@@ -245,9 +245,9 @@ def test_errors_and_stored_responses_pass(mode: Mode) -> None:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"kinds": ("emial",)}, 'no kind "emial"; did you mean "email"'),
-        ({"params": ("inptu",)}, 'no params "inptu"; did you mean "input"'),
-        ({"patterns": {"odd": "("}}, r'patterns\["odd"\]=.*missing \)'),
+        ({"kinds": ("emial",)}, 'kinds has "emial", which is not known; did you mean "email"'),
+        ({"params": ("inptu",)}, 'params has "inptu", which is not known; did you mean "input"'),
+        ({"patterns": {"odd": "("}}, r'patterns\["odd"\] is .*missing \)'),
     ],
 )
 def test_wrong_settings_are_refused_when_the_chain_is_built(wrong: dict[str, Any], said: str) -> None:

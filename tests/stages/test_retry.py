@@ -235,7 +235,7 @@ def test_nothing_is_repeated_beyond_the_total_limit(mode: Mode) -> None:
 
 @pytest.mark.parametrize("settings", [{"attempts": 0}, {"base_delay_s": -1}, {"attempts": 2.5}])
 def test_senseless_settings_are_refused(settings: dict[str, Any]) -> None:
-    with pytest.raises(StageError, match=f"stage Retry: {next(iter(settings))}="):
+    with pytest.raises(StageError, match=f"stage Retry: {next(iter(settings))} is "):
         Retry(**settings)
 
 

@@ -104,7 +104,7 @@ def test_a_function_may_choose(mode: Mode) -> None:
 def test_a_function_chooses_among_the_targets() -> None:
     chain = Client(chain_with(*PAIR, choose=lambda request, names: "openai/c"), transport=answering({})).chain
 
-    with pytest.raises(StageError, match="choose returned 'openai/c', which is none of the targets"):
+    with pytest.raises(StageError, match='choose returned "openai/c", which is none of the targets'):
         chain.invoke("Hi")
 
 

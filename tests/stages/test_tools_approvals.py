@@ -165,7 +165,7 @@ def test_the_answer_alone_is_enough_where_the_host_keeps_the_conversation(mode: 
 def test_an_answer_to_an_unknown_question_is_refused(mode: Mode) -> None:
     async def body() -> None:
         call = docs("never", shelf=Shelf(find))
-        with pytest.raises(InvalidParameter, match=r"input\[0\] answers the approval request 'mcpr_1'"):
+        with pytest.raises(InvalidParameter, match=r'input\[0\] answers the approval request "mcpr_1"'):
             await call(
                 mode,
                 [{"type": "mcp_approval_response", "approval_request_id": "mcpr_1", "approve": True}],

@@ -455,7 +455,7 @@ def test_a_name_that_nobody_has_is_told_to_the_model(mode: Mode, streamed: bool)
         response = await call(mode, streamed=streamed, tools=[add])
 
         assert response.output_text == "sorry"
-        assert outputs(call.requests[1]) == ["Error: there is no tool 'sub'; known: add"]
+        assert outputs(call.requests[1]) == ['Error: there is no tool "sub"; known: add']
 
     mode.run(body)
 
@@ -700,11 +700,11 @@ def test_background_and_tools_of_ours_exclude_each_other() -> None:
 
 def test_settings_are_checked() -> None:
     assert repr(Tools(3)) == "Tools(max_rounds=3)"
-    with pytest.raises(StageError, match="max_rounds=0"):
+    with pytest.raises(StageError, match="max_rounds is 0"):
         Tools(0)
     with pytest.raises(InvalidParameter, match="max_tool_rounds is 0"):
         scripted("x").responses("Hi", "openai/m", tools=[add], max_tool_rounds=0)
-    with pytest.raises(InvalidParameter, match="mcp_execute is 'me'"):
+    with pytest.raises(InvalidParameter, match='mcp_execute is "me"'):
         scripted("x").responses("Hi", "openai/m", tools=[{"type": "mcp", "server_label": "a"}], mcp_execute="me")  # type: ignore[call-overload]
 
 

@@ -90,7 +90,7 @@ def test_it_may_be_ignored(mode: Mode) -> None:
 
 def test_another_policy_is_refused(mode: Mode) -> None:
     async def body() -> None:
-        with pytest.raises(InvalidParameter, match="drop is 'quietly'"):
+        with pytest.raises(InvalidParameter, match='drop is "quietly"'):
             await call(mode, user="me", drop="quietly")
 
     mode.run(body)

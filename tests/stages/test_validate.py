@@ -19,11 +19,11 @@ from antiphon.testing import message, scripted
         ({"top_p": -float("inf")}, "top_p is -inf; a finite number is expected", "top_p"),
         ({"max_output_tokens": 1.5}, "max_output_tokens is float; int is expected", "max_output_tokens"),
         ({"max_output_tokens": 0}, "max_output_tokens is 0; at least 1 is expected", "max_output_tokens"),
-        ({"metadata": "x"}, "metadata is str; object is expected", "metadata"),
+        ({"metadata": "x"}, "metadata is str; an object is expected", "metadata"),
         ({"include": ["a", 3]}, "include[1] is int; str is expected", "include"),
         ({"store": "yes"}, "store is str; bool is expected", "store"),
         ({"stream_options": {}}, "stream_options is given without stream=True", "stream_options"),
-        ({"previous_response_id": "a", "conversation": "b"}, "they exclude each other", "conversation"),
+        ({"previous_response_id": "a", "conversation": "b"}, "exclude each other", "conversation"),
     ],
 )
 def test_a_wrong_parameter_is_named(mode: Mode, given: dict[str, Any], said: str, param: str) -> None:

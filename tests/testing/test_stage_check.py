@@ -49,7 +49,7 @@ def test_a_stage_that_changes_plain_answers_only_is_found() -> None:
         reply = await call_next(request)
         return reply.replace(output=[message("changed")]) if isinstance(reply, Response) else reply
 
-    assert found(half) == {"streamed: the streamed answer is 'Hello there.', the plain one 'changed'": EVERY}
+    assert found(half) == {'streamed: the streamed answer is "Hello there.", the plain one "changed"': EVERY}
 
 
 def test_a_stage_that_leaves_a_stream_open_is_found() -> None:

@@ -332,7 +332,7 @@ def test_a_closed_client_ends_its_batches(mode: Mode) -> None:
 
         await mode.close(client)
 
-        with pytest.raises(SetupError, match="stopped from outside"):
+        with pytest.raises(SetupError, match="its client was closed"):
             await step(mode, rows)
 
     mode.run(body)

@@ -69,9 +69,9 @@ def test_three_slashes_are_a_relative_file_and_four_an_absolute_one(
     ("url", "says"),
     [
         ("rdis://localhost", 'did you mean "redis"'),
-        ("state.db", "a store's URL is expected"),
-        ("host=h password=hunter2secret", "a store's URL is expected"),
-        ("", "a store's URL is expected"),
+        ("state.db", "the store's URL has no ://"),
+        ("host=h password=hunter2secret", "the store's URL has no ://"),
+        ("", "the store's URL has no ://"),
         ("sqlite://state.db", "names no file"),
         ("sqlite:///:memory:", "memory://"),
         ("redis://localhost:hunter2secret/0", "cannot be read"),
