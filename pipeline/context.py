@@ -115,14 +115,15 @@ class CallContext(msgspec.Struct, kw_only=True, eq=False):
 
     def state_of(self, stage: object, kind: type[T]) -> T:
         """Return what `stage.setup(scope)` made for this client and this position of the chain."""
-        state = self.states.get(id(stage))
+        state: Any = self.states.get(id(stage))
         if state.__class__ is not kind and not isinstance(state, kind):
             raise StageError(
                 f"stage {type(stage).__name__} asks for a state of type {kind.__name__}; "
                 f"its setup returned {'None' if state is None else type(state).__name__}",
                 hint="return it from setup(self, scope)",
             )
-        return state
+        found: T = state
+        return found
 
     def waiting(self, host: Awaitable[T]) -> Awaitable[T]:
         """Await the host's part of a call through this, so that a traced call counts it as no stage's own time."""

@@ -16,7 +16,9 @@ _WORDS = "auth|key|token|secret|passw|credential|signature"
 _SECRET_NAME = re.compile(f"{_WORDS}|cookie", re.IGNORECASE)
 _QUERY = re.compile(f"([?&][^=&#]*(?:{_WORDS})[^=&#]*=)[^&#]*", re.IGNORECASE)
 MASK = "***"
-_SHORTEST = 5  # characters of a secret
+_SHORT = 4  # shorter ones are masked as whole words only, since they are a part of many
+# What people give where a host wants no key; in the text of others it means what it says.
+_NO_KEYS = frozenset({"none", "null", "empty", "dummy", "unused", "not-needed", "no-key"})
 
 
 class Secret:
@@ -87,11 +89,15 @@ class FromEnv:
 def mask(text: str, secrets: Iterable[Secret | str | None] = ()) -> str:
     """Return `text` without the given secrets and without anything that looks like a vendor's key.
 
-    What is too short to be a secret stays: a key that means nothing, such as "none", is a part of many words.
+    A key that means that there is none, such as "none", stays.
     """
     for secret in secrets:
         value = secret.reveal() if isinstance(secret, Secret) else secret
-        if value and len(value) >= _SHORTEST:
+        if not value or value.lower() in _NO_KEYS:
+            continue
+        if len(value) < _SHORT:
+            text = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", MASK, text)
+        else:
             text = text.replace(value, MASK)
     return _SHAPES.sub(MASK, text)
 

@@ -34,12 +34,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return cls(**own), {name: value for name, value in given.items() if name not in own}
 
     def __post_init__(self) -> None:
-        for name, number in (("concurrency", self.concurrency), ("chunk_size", self.chunk_size)):
+        for name in ("concurrency", "chunk_size"):
+            number = getattr(self, name)
             if number is not None and (not isinstance(number, int) or isinstance(number, bool)):
                 raise InvalidParameter(f"{name} is {type(number).__name__}; int is expected", param=name)
         if self.concurrency < 1:
             raise InvalidParameter(f"concurrency is {self.concurrency}; at least 1 is expected", param="concurrency")
-        if self.checkpoint is not None and (not self.checkpoint or not isinstance(self.checkpoint, str | os.PathLike)):
+        path: Any = self.checkpoint
+        if path is not None and (not path or not isinstance(path, str | os.PathLike)):
             raise InvalidParameter(
                 f"checkpoint is {self.checkpoint!r}; the path of a file is expected", param="checkpoint"
             )

@@ -9,7 +9,7 @@ authoritative where the SSE event name is missing (OpenRouter, transformers) or 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 from urllib.parse import quote
 
 import msgspec
@@ -78,7 +78,7 @@ class ResponsesDialect(msgspec.Struct, frozen=True):
     typed_input: bool = False
     scoped_calls: bool = False
 
-    name: ClassVar[str] = "responses"
+    name = "responses"
 
     def encode(self, request: Request, target: Target, drop: Drop) -> HttpRequest:
         options, params, route = request.options, request.params, _ROUTES[request.operation]

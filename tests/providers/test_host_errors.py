@@ -385,7 +385,7 @@ def test_minimax_says_in_a_200_what_went_wrong(
         (b'"hello"', "application/json", "hello", "api_base"),
         (b'{"output": [', "application/json", "output", "api_base"),
         (b"pong", "text/plain", "pong", "api_base"),
-        (b'{"id":"c","object":"chat.completion","choices":[]}', "application/json", "choices", "chat-completions"),
+        (b'{"id":"c","object":"chat.completion","choices":[]}', "application/json", "choices", 'dialect="chat"'),
         (b'{"data":[],"object":"list"}', "application/json", "keys: data, object", ""),
         (b'{"status":"error","reason":"x"}', "application/json", "keys: status, reason", ""),
         (b'{"status":500}', "application/json", "keys: status", ""),

@@ -205,7 +205,7 @@ def test_a_last_event_without_output_gets_the_items_that_were_closed(status: str
     """As ChatGPT's backend for Codex sends it: else a plain call, and tools, would see nothing."""
     items = [{**ITEM, "id": f"msg_{at}", "content": [{"type": "output_text", "text": str(at)}]} for at in range(2)]
     end = {"type": f"response.{status}", "sequence_number": 5, "response": {"id": "resp_1", "status": status, **output}}
-    sent = [CREATED]
+    sent: list[Any] = [CREATED]
     for at, item in enumerate(items):
         sent.append({**ADDED, "sequence_number": 2 * at + 1, "output_index": at, "item": {**item, "content": []}})
         done = {"type": "response.output_item.done", "sequence_number": 2 * at + 2, "output_index": at, "item": item}

@@ -8,7 +8,22 @@ import pytest
 from conftest import Mode
 from hand_made import streamed_body, text_events
 
-from antiphon import Chain, Client, Dispatch, Fallback, FromEnv, Resolve, Retry, Secret, Transform, presets
+from antiphon import (
+    Chain,
+    Client,
+    Dispatch,
+    Fallback,
+    FromEnv,
+    Handler,
+    Reply,
+    Request,
+    Resolve,
+    Retry,
+    Secret,
+    Transform,
+    presets,
+    stage,
+)
 from antiphon.pipeline import events as ev
 from antiphon.pipeline.errors import (
     BadRequestError,
@@ -248,12 +263,20 @@ def test_what_only_its_host_knows_goes_nowhere_else(mode: Mode, given: dict[str,
 
 
 def test_no_target_is_asked_when_the_time_is_over(mode: Mode) -> None:
+    @stage
+    async def takes_all_the_time(request: Request, call_next: Handler) -> Reply:
+        try:
+            return await call_next(request)
+        finally:
+            request.context.ends_at = request.context.runtime.now()
+
     host = ScriptedHost([BUSY, "Never."])
-    chain = client_of(host, chain_with("xai/grok")).chain
+    chain = client_of(host, chain_with("xai/grok").before("resolve", takes_all_the_time)).chain
 
     async def body() -> None:
         with pytest.raises(RateLimitError):
-            await mode.call(chain, "Hi", model="openai/gpt-5", timeout=1e-9)
+            await mode.call(chain, "Hi", model="openai/gpt-5")
+        assert len(host.requests) == 1
 
     mode.run(body)
 
