@@ -199,6 +199,10 @@ def cases(loop: asyncio.AbstractEventLoop, deltas: int) -> dict[str, Body]:
     large_chat_reads = pieces(b"".join(one_read_a_chunk))
     chat = antiphon.Client(transport=Canned(lambda: large_chat_reads))
     dripped_chat = antiphon.Client(transport=Canned(lambda: one_read_a_chunk))
+    seven = [
+        *(antiphon.Log(), antiphon.Observe(), antiphon.Validate(), antiphon.Resolve()),
+        *(antiphon.Retry(), antiphon.Transform(), antiphon.Dispatch()),
+    ]
     given = {"api_base": "http://127.0.0.1:8000/v1", "api_key": "sk-mock"}
     stateless = {"custom_llm_provider": "groq", "api_key": "sk-mock"}
     return {
@@ -206,6 +210,7 @@ def cases(loop: asyncio.AbstractEventLoop, deltas: int) -> dict[str, Body]:
         "own encode + decode": own_codec,
         "msgspec by hand": hand_written,
         "call": calls(stock, store=False),
+        "call, seven stages": calls(antiphon.Client(antiphon.Chain(seven), transport=burst), store=False),
         "call, kept": calls(stock),
         "call, stateless": calls(stock, store=False, **stateless),
         "call, stateless, kept": calls(stock, **stateless),
@@ -239,6 +244,7 @@ def figures(deltas: int) -> list[Figure]:
         Figure("a call", "call", codec, target=20),
         Figure("a call, async", "acall", codec, target=20),
         Figure("a call", "call", "msgspec by hand"),
+        Figure("a call through seven stages", "call, seven stages", codec, target=20),
         Figure("a call, key and address given", "call, key and address given", codec),
         Figure("its response kept, a copy", "call, kept", "call", target=50),
         Figure("its response kept, of a host without state", "call, stateless, kept", "call, stateless", target=50),

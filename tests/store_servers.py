@@ -61,6 +61,9 @@ class ServerProcess:
         fsync: off, tests are faster, and only a crash of the machine would lose what was acknowledged.
     """
 
+    # What ends the server at once, by a handler of its own: what a shell runs in the background ignores SIGQUIT.
+    ends_at_once = signal.SIGTERM
+
     def __init__(self, *, fsync: bool = False) -> None:
         self.fsync = fsync
         self.folder = Path(tempfile.mkdtemp(prefix="antiphon-"))
@@ -106,7 +109,7 @@ class ServerProcess:
         self.stop(signal.SIGKILL)
 
     def remove(self) -> None:
-        self.stop(signal.SIGQUIT)
+        self.stop(self.ends_at_once)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -147,6 +150,8 @@ class RedisServer(ServerProcess):
 
 class PostgresServer(ServerProcess):
     """Initialised when made. It refuses to run as root, so then it runs as somebody else."""
+
+    ends_at_once = signal.SIGQUIT
 
     def __init__(self, *, fsync: bool = False) -> None:
         initdb = binary("initdb")
