@@ -58,10 +58,6 @@ class Returned(Wire, _BesideSlot, frozen=True, kw_only=True):
         set_cache(self, {})  # shared with all copies, so that each nested object is decoded once
         return self
 
-    def with_text(self, name: str, text: str) -> Self:
-        """Return a copy with one text field changed. Its JSON is written when it is first looked at."""
-        return self.with_scalars(**{name: text})
-
     def with_scalars(self, **fields: str | float | bool) -> Self:
         """Return a copy with these fields set, as `replace` does; its JSON is written when it is first looked at."""
         copy = msgspec.structs.replace(self, **fields)

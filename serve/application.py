@@ -205,9 +205,9 @@ class Application:
 
 def client_for_callers(chain: Chain, servers: Mapping[str, McpServer] = {}, store: str | None = None) -> Client:
     """Return a client for the calls of strangers: what they name as a server of tools cannot lead to this machine."""
-    registry = McpServers(servers, allow_loopback=False)
-    client = Client(chain, mcp_servers=registry, state_store=store)
-    client.engine.shared("mcp_servers", lambda: registry)  # so that it is closed with the client
+    tools = McpServers(servers, allow_loopback=False)
+    client = Client(chain, mcp_servers=tools, state_store=store)
+    client.engine.shared("mcp_servers", lambda: tools)  # so that it is closed with the client
     return client
 
 

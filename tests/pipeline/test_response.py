@@ -224,12 +224,12 @@ def test_what_is_no_object_is_an_error(data: bytes) -> None:
 def test_one_text_is_changed_wherever_it_stands(data: bytes, told: bytes) -> None:
     old = Response.from_json(data)
 
-    new = old.with_text("id", "b")
+    new = old.with_scalars(id="b")
 
     assert new.id == "b"
     assert old.raw == data
     assert new.raw == new.raw == told
-    assert new.with_text("id", "c").with_meta(None).raw == told.replace(b'"b"', b'"c"')
+    assert new.with_scalars(id="c").with_meta(None).raw == told.replace(b'"b"', b'"c"')
     assert pickle.loads(pickle.dumps(new)) == new
 
 
@@ -258,7 +258,7 @@ def test_a_flag_is_changed_wherever_it_stands(data: bytes, told: bytes) -> None:
 def test_copies_share_what_is_decoded(full: Response) -> None:
     stamped = full.stamp(Meta(call_id="call"))
 
-    copied = stamped.with_text("id", "resp_2")
+    copied = stamped.with_scalars(id="resp_2")
 
     assert copied.output is stamped.output
     assert copied.meta is stamped.meta

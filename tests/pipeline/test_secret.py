@@ -85,6 +85,10 @@ def test_a_key_that_means_nothing_is_left_in_words() -> None:
     assert mask("none of the monkeys", [Secret("none"), "k", "key"]) == "none of the monkeys"
 
 
+def test_a_short_key_is_masked_as_a_word() -> None:
+    assert mask("the key k, or 'key'; hushed hush", ["k", "key", "hush"]) == "the *** ***, or '***'; ***ed ***"
+
+
 def test_ordinary_text_stays() -> None:
     assert mask("ask-me about sk-1 and task-force-member") == "ask-me about sk-1 and task-force-member"
 

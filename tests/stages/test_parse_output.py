@@ -547,7 +547,7 @@ def test_stages_outside_see_the_value_and_copies_keep_it(mode: Mode, streamed: b
         assert seen == [PARSED]
         assert response.metadata == {"a": "b"}
         assert response.output_parsed is seen[0]
-        assert response.with_text("id", "resp_other").output_parsed is seen[0]
+        assert response.with_scalars(id="resp_other").output_parsed is seen[0]
         assert response.with_meta(None).output_parsed is seen[0]
         assert copy.copy(response).output_parsed is seen[0]
         assert copy.deepcopy(response).output_parsed is seen[0]
