@@ -50,8 +50,8 @@ if TYPE_CHECKING:
     from .pipeline.batches.rows import AsyncRows as AsyncRows
     from .pipeline.batches.rows import Rows as Rows
     from .pipeline.chain import Chain as Chain
-    from .pipeline.engine import aclose as aclose
-    from .pipeline.engine import close as close
+    from .pipeline.default_engine import aclose as aclose
+    from .pipeline.default_engine import close as close
     from .pipeline.errors import *  # noqa: F403
     from .pipeline.event_stream import EventStream as EventStream
     from .pipeline.event_stream import finally_ as finally_
@@ -176,7 +176,7 @@ _HOMES = {
     "pipeline.batches.row": ["Row"],
     "pipeline.batches.rows": ["AsyncRows", "Rows"],
     "pipeline.chain": ["Chain"],
-    "pipeline.engine": ["aclose", "close"],
+    "pipeline.default_engine": ["aclose", "close"],
     "pipeline.event_stream": ["EventStream", "finally_"],
     "pipeline.explain": ["Explanation"],
     "pipeline.grammar": ["check_grammar"],

@@ -86,10 +86,16 @@ def chain_named(name: str, allow_imports: list[str]) -> Chain:
 
     Raises:
         ChainError: the file describes none.
-        InvalidParameter: there is neither a file nor a stock chain of this name.
+        InvalidParameter: there is neither a file nor a stock chain of this name, or a stock chain shall import.
     """
     known = stock_chains()
     if name in known:
+        if allow_imports:
+            raise InvalidParameter(
+                f'the stock chain "{name}" imports nothing, and "{allow_imports[0]}" is allowed to be imported',
+                param="allow_imports",
+                hint="name the chain file that needs it, or leave it out",
+            )
         chain: Chain = getattr(presets, name)
         return chain
     path = Path(name)

@@ -16,6 +16,7 @@ from . import terminal
 EXAMPLES = """\
   antiphon run "Hello." -m openai/gpt-5 --trace run.jsonl
   antiphon trace run.jsonl -o run.html
+  antiphon trace run.jsonl -o - > run.html
   antiphon trace run.jsonl --follow
 """
 
@@ -23,14 +24,19 @@ EXAMPLES = """\
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, help="what antiphon.Trace wrote")
     parser.add_argument(
-        "-o", "--output", type=Path, metavar="PAGE", help="the page to write (default: the file's name with .html)"
+        "-o",
+        "--output",
+        type=Path,
+        metavar="PAGE",
+        help="the page to write, - for standard output (default: the file's name with .html)",
     )
     parser.add_argument("--follow", action="store_true", help="print each call as it ends, until Ctrl-C")
 
 
 def run(options: argparse.Namespace) -> int:
     output: Path = options.output or options.file.with_suffix(".html")
-    if not options.follow:
+    is_piped = str(output) == "-"
+    if not options.follow and not is_piped:
         check_folder(output, f"page {output}", "output")
     with _opened(options.file) as file:
         if options.follow:
@@ -38,7 +44,11 @@ def run(options: argparse.Namespace) -> int:
                 for call in read_trace([line]):
                     print(trace_line(call, colour=terminal.has_colours(sys.stdout)), flush=True)
         calls = read_trace(file)
-    output.write_bytes(render_trace(calls, title=options.file.name))
+    page = render_trace(calls, title=options.file.name)
+    if is_piped:
+        sys.stdout.buffer.write(page)
+        return 0
+    output.write_bytes(page)
     print(f"{output}: {terminal.counted(len(calls), 'call')}")
     return 0
 

@@ -33,7 +33,7 @@ PAGES = {
         "Calls and clients",
         "The functions of one call, and the clients. See [Quick start](../quickstart.md); what may be given by name is "
         "in [LiteLLM's keywords](../keywords.md).",
-        ("prebuilt", "client", "openai_client", "pipeline.engine", "pipeline.timeouts", "pipeline.secret"),
+        ("prebuilt", "client", "openai_client", "pipeline.default_engine", "pipeline.timeouts", "pipeline.secret"),
     ),
     "replies.md": Page(
         "Replies and their facts",

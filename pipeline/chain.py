@@ -440,7 +440,7 @@ class Chain(Batches):
         """What runs the chain: that of the client it is bound to, else the process's default one."""
         if self._engine is not None:
             return self._engine
-        from .engine import default_engine
+        from .default_engine import default_engine
 
         return default_engine()
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
+from .call_options import split_keywords
 from .chain_file import read_file, read_stage
-from .engine import split_keywords
 from .errors import AntiphonError, ChainError
 from .stage_names import StageNames
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import inspect
 import itertools
 import os
@@ -14,13 +13,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from .async_runtime import AsyncRuntime
 from .build import Built
+from .call_options import split_keywords
 from .caller import NOBODY, Caller
 from .context import CallContext
 from .driver import Portal, drive
-from .errors import AntiphonError, CallError, InvalidParameter, SetupError, UnknownKeyword, did_you_mean
+from .errors import AntiphonError, InvalidParameter, SetupError
 from .event_stream import EventStream
 from .hook_queue import FLUSH_S, Hook, HookQueue, runs_in_place, wants_stage_times
-from .params import NAMES, NULL, PARAMS, Operation, Params
+from .params import Operation
 from .reply import Dropped, Reply
 from .request import Handler, Request
 from .runtime import Runtime
@@ -40,16 +40,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _CLOSE_WAIT_S = 5.0  # for threads of ours to end, whose connections have been shut
-
-ENGINE_OPTIONS = {
-    option.name: option
-    for option in (
-        Option("timeout", (object,), "seconds for the whole call, or antiphon.Timeouts"),
-        Option("hooks", (list, tuple), "functions that get this call's signals"),
-        Option("trace", (bool,), "note the time spent in each stage on reply.meta.stages"),
-    )
-}
-"""Call options that every chain accepts, since the engine itself reads them."""
 
 
 class Engine:
@@ -117,6 +107,11 @@ class Engine:
         # Fresh ones, each of a random part of this engine and a running number.
         self.call_ids: Iterator[str] = map(f"call_{os.urandom(6).hex()}%06x".__mod__, itertools.count(1))
         self._closed = False
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it runs no more calls."""
+        return self._closed
 
     # --- running ---------------------------------------------------------------------------------------------------
 
@@ -407,50 +402,6 @@ def _checked_hooks(hooks: Iterable[Hook]) -> tuple[Hook, ...]:
     return found
 
 
-def split_keywords(
-    operation: Operation, keywords: dict[str, Any], known: dict[str, Option], chain: str
-) -> tuple[Params, dict[str, Any]]:
-    """Split a call's keywords into API parameters and call options; None means "not given" for both.
-
-    Raises:
-        UnknownKeyword: neither the API nor a stage of the chain knows it.
-        InvalidParameter: an option of the wrong type.
-    """
-    names = NAMES[operation]
-    params: dict[str, Any] = {}
-    options: dict[str, Any] = {}
-    nulls: dict[str, None] = {}
-    for name, value in keywords.items():
-        if name in names:
-            if value is NULL:
-                nulls[name] = None
-            elif value is not None:
-                params[name] = value
-            continue
-        if value is None:
-            if name in known or name in ENGINE_OPTIONS:
-                continue
-        elif (option := known.get(name) or ENGINE_OPTIONS.get(name)) is not None:
-            option.check(value)
-            options[name] = option.masked(value)
-            continue
-        raise _unknown_keyword(name, [*names, *known, *ENGINE_OPTIONS], chain)
-    if nulls:
-        if "extra_body" not in known:
-            raise CallError('NULL needs a chain whose stages read "extra_body"', hint="keep Transform in the chain")
-        options["extra_body"] = {**nulls, **options.get("extra_body", {})}
-    return PARAMS[operation](**params), options
-
-
-def _unknown_keyword(name: str, known: list[str], chain: str) -> UnknownKeyword:
-    return UnknownKeyword(
-        f'"{name}" is neither a parameter of the API nor an option of a stage in chain "{chain}"'
-        f"{did_you_mean(name, known)}",
-        param=name,
-        hint=f'a parameter that is newer than this library goes into extra_body={{"{name}": ...}}',
-    )
-
-
 class _Scope:
     """One position of one chain on one engine."""
 
@@ -463,46 +414,3 @@ class _Scope:
         self.resources: Mapping[str, object] = engine.resources
         self.shared = engine.shared
         self.on_close = engine.on_close
-
-
-class _Default:
-    """The engine behind the one-call functions: one per process, made when first needed."""
-
-    def __init__(self) -> None:
-        self._engine: Engine | None = None
-        self._pid = 0
-        self._lock = threading.Lock()
-
-    def get(self) -> Engine:
-        engine = self._engine
-        if engine is not None and self._pid == os.getpid() and not engine._closed:
-            return engine
-        with self._lock:
-            if self._engine is None or self._pid != os.getpid() or self._engine._closed:
-                # After a fork the parent's sockets are the parent's: forget them, touch nothing.
-                self._engine, self._pid = Engine(), os.getpid()
-                atexit.register(self._engine.close)
-            return self._engine
-
-    def take(self) -> Engine | None:
-        with self._lock:
-            engine, self._engine = self._engine, None
-            return engine if self._pid == os.getpid() else None
-
-
-_default = _Default()
-default_engine = _default.get
-
-
-def close() -> None:
-    """Close the client behind the one-call functions; the next call makes a new one."""
-    if (engine := _default.take()) is not None:
-        atexit.unregister(engine.close)
-        engine.close()
-
-
-async def aclose() -> None:
-    """Close the client behind the one-call functions, the running event loop's connections included."""
-    if (engine := _default.take()) is not None:
-        atexit.unregister(engine.close)
-        await engine.aclose()

@@ -8,8 +8,8 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from ..pipeline.call_options import ENGINE_OPTIONS
 from ..pipeline.chain import Chain
-from ..pipeline.engine import ENGINE_OPTIONS
 from ..pipeline.errors import InvalidParameter, NotFoundError, SetupError, UnknownKeyword, did_you_mean
 from ..pipeline.params import NAMES, Operation
 from ..pipeline.wire import loads

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, get_args
 
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from ..pipeline.errors import InvalidParameter, SetupError, UnsupportedOperation, UnsupportedParameter
+from ..pipeline.http import HttpRequest
 from ..pipeline.params import HAPPENS_ANYWAY
 from ..pipeline.reply import Reply
-from ..pipeline.request import Handler, Request, Target
+from ..pipeline.request import Drop, Handler, Request, Target
 from ..pipeline.secret import Secret
 from ..pipeline.stage import Option, Stage
 from ..pipeline.wording import quoted
@@ -38,7 +40,8 @@ class Transform(Stage, frozen=True):
     Raises:
         UnsupportedParameter: with "error", or when the call makes no sense without the parameter.
         UnsupportedOperation: a call of the API that the host does not serve.
-        InvalidParameter: it goes on from a response that another provider or address keeps.
+        InvalidParameter: it goes on from a response that another provider or address keeps, or holds what JSON has no
+            form for.
     """
 
     options = (
@@ -71,7 +74,7 @@ class Transform(Stage, frozen=True):
                     drop(name, target.unsupported[name])
             if refused:
                 request = request.with_params(**dict.fromkeys(refused))
-        return await call_next(replace(request, wire=target.dialect.encode(request, target, drop)))
+        return await call_next(replace(request, wire=_encoded(request, target, drop)))
 
 
 def _without_target(request: Request) -> Exception:
@@ -81,6 +84,43 @@ def _without_target(request: Request) -> Exception:
             hint="place Remember after Resolve",
         )
     return SetupError("Transform got a request without a target", hint="place Resolve before Transform")
+
+
+def _encoded(request: Request, target: Target, drop: Drop) -> HttpRequest:
+    try:
+        wire = target.dialect.encode(request, target, drop)
+        if wire.body is not None and b"null" in wire.body:
+            _check_numbers(request)
+    except RecursionError:
+        raise InvalidParameter(
+            "the call holds a value that is nested too deeply, or holds itself",
+            hint="pass plain data, a few levels deep",
+        ) from None
+    return wire
+
+
+def _check_numbers(request: Request) -> None:
+    """Refuse numbers that JSON has no form for: they would be sent as null."""
+    for name, value in {**asdict(request.params), "extra_body": request.options.get("extra_body")}.items():
+        if (found := _not_finite(value)) is not None:
+            raise InvalidParameter(
+                f"{name}{found}; a finite number is expected", param=name, hint="JSON has no form for NaN and infinity"
+            )
+
+
+def _not_finite(value: object) -> str | None:
+    """Return where in a value a number that is not finite stands, and which, e.g. "[0].x is nan"; None for none."""
+    members: Iterable[tuple[object, object]] = ()
+    if isinstance(value, float):
+        return None if math.isfinite(value) else f" is {value}"
+    if isinstance(value, dict):
+        members = value.items()
+    elif isinstance(value, list | tuple):
+        members = enumerate(value)
+    for key, member in members:
+        if (found := _not_finite(member)) is not None:
+            return f"[{key}]{found}" if isinstance(key, int) else f".{key}{found}"
+    return None
 
 
 def _check_served(request: Request, target: Target) -> None:

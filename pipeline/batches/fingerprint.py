@@ -33,7 +33,7 @@ class Fingerprint:
     """
 
     def __init__(self, chain: Chain, common: Mapping[str, Any]) -> None:
-        from ..engine import ENGINE_OPTIONS
+        from ..call_options import ENGINE_OPTIONS
 
         options = chain.options
         self._left_out = {*ENGINE_OPTIONS, "stream", *(name for name, option in options.items() if option.secret)}

@@ -44,3 +44,10 @@ def test_an_error_has_its_move_in_the_shell_and_its_place(tmp_path: Path) -> Non
             "  shell: --allow-import shop_stages",
             "  see: docs/errors.md#chainerror",
         ]
+
+
+def test_a_stock_chain_that_shall_import_is_refused() -> None:
+    ran = run("run", "Hi", "-m", "scripted/echo", "--allow-import", "shop_stages")
+
+    assert ran.status == 2
+    assert 'the stock chain "responses" imports nothing' in ran.err

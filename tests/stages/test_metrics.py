@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from conftest import Mode
 
-from antiphon import Observe, presets
+from antiphon import Cache, Observe, presets
 from antiphon.pipeline.errors import RateLimitError
 from antiphon.pipeline.reply import Dropped
 from antiphon.pipeline.signals import CacheHit, FallbackScheduled, ParameterDropped, ResponseSettled, ToolEnded
@@ -54,6 +54,22 @@ def test_calls_attempts_tokens_and_dollars_are_counted(mode: Mode, streamed: boo
         assert found[f'antiphon_call_duration_seconds_bucket{{operation="create",{target},le="+Inf"}}'] == 2
         assert found[f'antiphon_call_duration_seconds_count{{operation="create",{target}}}'] == 2
         assert (f"antiphon_first_event_seconds_count{{{target}}}" in found) is streamed
+
+    mode.run(body)
+
+
+def test_tokens_of_an_answer_from_the_cache_are_counted_once(mode: Mode, streamed: bool) -> None:
+    async def body() -> None:
+        metrics = Metrics()
+        usage = {"input_tokens": 10, "output_tokens": 1, "total_tokens": 11}
+        client = scripted({"usage": usage}, chain=presets.responses.after("resolve", Cache()), hooks=[metrics])
+        for _ in range(3):
+            response = await mode.response(client.chain, model="openai/m", streamed=streamed)
+            assert response.usage.input_tokens == 10
+
+        found = samples(metrics)
+        assert found['antiphon_cache_total{result="hit"}'] == 2
+        assert [count for name, count in found.items() if name.startswith("antiphon_tokens_total")] == [10, 1]
 
     mode.run(body)
 

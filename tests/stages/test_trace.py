@@ -181,6 +181,9 @@ def test_the_command_writes_the_page(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "const calls = [{" in (tmp_path / "run.html").read_text()
     assert main(["trace", str(path), "-o", str(tmp_path / "other.html")]) == 0
     assert (tmp_path / "other.html").read_bytes() == (tmp_path / "run.html").read_bytes()
+    capsys.readouterr()
+    assert main(["trace", str(path), "-o", "-"]) == 0
+    assert capsys.readouterr().out == (tmp_path / "run.html").read_text()
 
 
 def test_the_command_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

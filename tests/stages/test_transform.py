@@ -227,3 +227,46 @@ def test_half_a_character_of_the_caller_is_sent_as_the_escape_that_it_is(dialect
     assert explanation.request is not None
     assert json.dumps(explanation.request.body).count(r"half \ud83d") == 1
     assert r"half \ud83d" in str(explanation)
+
+
+LOOPED: dict[str, Any] = {"role": "user", "content": []}
+LOOPED["content"].append(LOOPED)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (
+            {"input": [{"role": "user", "content": [{"type": "input_text", "text": "Hi", "at": float("nan")}]}]},
+            r"input\[0\].content\[0\].at is nan",
+        ),
+        ({"tools": [{"type": "function", "name": "f", "parameters": {"maximum": float("inf")}}]}, "maximum is inf"),
+        ({"extra_body": {"seed": {"by": (1.0, float("-inf"))}}}, r"extra_body.seed.by\[1\] is -inf"),
+        ({"input": [LOOPED]}, "holds itself"),
+        ({"metadata": {"all": LOOPED}}, "holds itself"),
+    ],
+    ids=["input", "tools", "extra", "looped input", "looped metadata"],
+)
+def test_what_json_cannot_say_is_refused_and_not_sent_as_null(
+    mode: Mode, given: dict[str, Any], said: str, streamed: bool
+) -> None:
+    async def body() -> None:
+        client = scripted("Hello.")
+
+        with pytest.raises(InvalidParameter, match=said) as caught:
+            await mode.response(client.chain, model="openai/m", streamed=streamed, **given)
+
+        assert client.requests == []
+        if "holds itself" not in said:
+            assert caught.value.param == next(iter(given))
+
+    mode.run(body)
+
+
+def test_a_null_that_the_caller_means_is_sent(mode: Mode) -> None:
+    async def body() -> None:
+        _, sent = await call(mode, metadata={"a": None}, extra_body={"seed": None, "at": [1.5]})
+
+        assert (sent["metadata"], sent["seed"], sent["at"]) == ({"a": None}, None, [1.5])
+
+    mode.run(body)
