@@ -16,7 +16,6 @@ from . import terminal
 EXAMPLES = """\
   antiphon run "Hello." -m openai/gpt-5 --trace run.jsonl
   antiphon trace run.jsonl -o run.html
-  antiphon trace run.jsonl -o - > run.html
   antiphon trace run.jsonl --follow
 """
 

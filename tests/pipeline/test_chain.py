@@ -296,11 +296,11 @@ def test_a_pipe_keeps_what_is_bound_on_either_side(mode: Mode) -> None:
 
 
 def test_a_chain_without_client_runs_on_the_default_one(mode: Mode, streamed: bool) -> None:
-    from antiphon.pipeline import engine
+    from antiphon.pipeline import default_engine
 
     async def body() -> None:
         response = await mode.response(Chain([host()]), streamed=streamed)
-        await mode.either(engine.close, engine.aclose)
+        await mode.either(default_engine.close, default_engine.aclose)
         again = await mode.response(Chain([host()]), streamed=streamed)  # a new one is made
 
         assert response.output_text == again.output_text == "Hello there."

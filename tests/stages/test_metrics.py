@@ -65,6 +65,7 @@ def test_tokens_of_an_answer_from_the_cache_are_counted_once(mode: Mode, streame
         client = scripted({"usage": usage}, chain=presets.responses.after("resolve", Cache()), hooks=[metrics])
         for _ in range(3):
             response = await mode.response(client.chain, model="openai/m", streamed=streamed)
+            assert response.usage is not None
             assert response.usage.input_tokens == 10
 
         found = samples(metrics)
