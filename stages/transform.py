@@ -87,6 +87,7 @@ def _without_target(request: Request) -> Exception:
 
 
 def _encoded(request: Request, target: Target, drop: Drop) -> HttpRequest:
+    """Return the call in the target's format; refuse values that JSON has no form for."""
     try:
         wire = target.dialect.encode(request, target, drop)
         if wire.body is not None and b"null" in wire.body:
@@ -110,9 +111,9 @@ def _check_numbers(request: Request) -> None:
 
 def _not_finite(value: object) -> str | None:
     """Return where in a value a number that is not finite stands, and which, e.g. "[0].x is nan"; None for none."""
-    members: Iterable[tuple[object, object]] = ()
     if isinstance(value, float):
         return None if math.isfinite(value) else f" is {value}"
+    members: Iterable[tuple[object, object]] = ()
     if isinstance(value, dict):
         members = value.items()
     elif isinstance(value, list | tuple):
