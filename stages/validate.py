@@ -80,6 +80,12 @@ def _check_create(params: CreateParams) -> None:
             param="stream_options",
             hint="leave it out, or pass stream=True",
         )
+    if isinstance(params.reasoning, Mapping) and not isinstance(effort := params.reasoning.get("effort"), str | None):
+        raise InvalidParameter(
+            f"reasoning.effort is {type(effort).__name__}; text is expected",
+            param="reasoning",
+            hint='e.g. reasoning={"effort": "low"}',
+        )
     if params.temperature is not None or params.top_p is not None:
         _check_finite(temperature=params.temperature, top_p=params.top_p)
     if params.max_output_tokens is not None and params.max_output_tokens < 1:

@@ -24,8 +24,8 @@ from ...pipeline.wire import embed
 from ...pipeline.wording import quoted
 from .anthropic_format import fitted
 from .anthropic_models import Claude
-from .chat_tools import each_tool, flat_name, name_of, text_parameters
-from .turns import plain
+from .chat_tools import each_tool, flat_name, mode_of, name_of, text_parameters
+from .turns import listed, plain
 
 MCP_BETA: Final = "mcp-client-2025-04-04"
 
@@ -191,7 +191,8 @@ class Tools:
         allowed = tool.get("allowed_tools")
         names = allowed.get("tool_names") if isinstance(allowed, Mapping) else allowed
         if names is not None:
-            server["tool_configuration"] = {"enabled": True, "allowed_tools": list(names)}
+            allowed = listed(names, f"{where}.allowed_tools")
+            server["tool_configuration"] = {"enabled": True, "allowed_tools": allowed}
         if tool.get("headers"):
             self._drop("tools", f"{where} has headers of its own, which the host does not send; use authorization")
         self.fields.setdefault("mcp_servers", []).append(server)
@@ -205,10 +206,11 @@ class Tools:
         choice = plain(given, "tool_choice")
         kind = choice.get("type")
         if kind == "allowed_tools":
-            tools = [plain(each, f"tool_choice.tools[{at}]") for at, each in enumerate(choice.get("tools") or ())]
+            given_tools = listed(choice.get("tools"), "tool_choice.tools")
+            tools = [plain(each, f"tool_choice.tools[{at}]") for at, each in enumerate(given_tools)]
             allowed = [self._offered(tool) for tool in tools]
             self._offers = [offer for offer in self._offers if offer in allowed]
-            return self._mode(choice.get("mode") or "auto")
+            return self._mode(mode_of(choice))
         return {"type": "tool", "name": self._offered(choice).sent["name"]}
 
     def _mode(self, mode: str) -> dict[str, Any] | None:

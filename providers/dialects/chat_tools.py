@@ -20,7 +20,7 @@ from ...pipeline.request import Drop, Target
 from ...pipeline.wire import embed
 from ...pipeline.wording import quoted
 from ..rows import ChatFlags
-from .turns import plain
+from .turns import listed, plain
 
 _NAME_LENGTH: Final = 64  # of a function (OpenAI API reference, Chat › Create, read 2026-11)
 
@@ -127,7 +127,7 @@ def each_tool(tools: list[Any]) -> Iterator[tuple[str, dict[str, Any], str | Non
         if tool["type"] != "namespace":
             yield f"tools[{at}]", tool, None
             continue
-        for index, member in enumerate(tool.get("tools") or ()):
+        for index, member in enumerate(listed(tool.get("tools"), f"tools[{at}].tools")):
             where = f"tools[{at}].tools[{index}]"
             yield where, _typed(member, where), tool.get("name")
 
@@ -275,9 +275,9 @@ def _set_mode(body: dict[str, Any], mode: str, offers: list[_Offer], flags: Chat
 def _allow(
     body: dict[str, Any], choice: dict[str, Any], offers: list[_Offer], flags: ChatFlags, drop: Drop
 ) -> list[_Offer]:
-    mode = choice.get("mode") or "auto"
+    mode = mode_of(choice)
     allowed: list[_Offer] = []
-    for at, given in enumerate(choice.get("tools") or ()):
+    for at, given in enumerate(listed(choice.get("tools"), "tool_choice.tools")):
         tool = plain(given, f"tool_choice.tools[{at}]")
         if tool.get("type") not in ("function", "custom"):
             drop("tool_choice", f"{tool.get('type')} is no tool that chat completions have")
@@ -288,6 +288,18 @@ def _allow(
         body["tool_choice"] = {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": references}}
         return offers
     return _set_mode(body, mode, [offer for offer in offers if offer in allowed], flags, drop)
+
+
+def mode_of(choice: dict[str, Any]) -> str:
+    """Return the mode of a choice among allowed tools.
+
+    Raises:
+        InvalidParameter: it is no text.
+    """
+    mode = choice.get("mode") or "auto"
+    if not isinstance(mode, str):
+        raise InvalidParameter(f"tool_choice.mode is {type(mode).__name__}; text is expected", param="tool_choice")
+    return mode
 
 
 def offered(choice: dict[str, Any], offers: list[AnOffer]) -> AnOffer:

@@ -15,7 +15,7 @@ import msgspec
 from ...pipeline.request import Drop, Target
 from .envelope import Envelope, unseal
 from .gemini_models import NEWEST, generation
-from .turns import Block, plain
+from .turns import Block, item_of
 
 FORM: Final = "parts"
 DUMMY: Final = "skip_thought_signature_validator"
@@ -95,7 +95,7 @@ def restore_items(given: object, target: Target) -> object:
     items: list[Any] = []
     steps, image = False, False
     for at, found in enumerate(given):
-        item = found if type(found) is dict else plain(found, f"input[{at}]")
+        item = item_of(found, at)
         kind = item.get("type")
         if kind == "reasoning":
             blocks = own_blocks(item, target) or ()

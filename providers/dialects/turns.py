@@ -119,12 +119,25 @@ def to_turns(
         return [Turn("user", [Block({"type": "input_text", "text": given})])]
     reader = _Reader(drop, call_ids or CallIds())
     for at, each in enumerate(given if isinstance(given, list | tuple) else [given]):
-        item = each if type(each) is dict else plain(each, f"input[{at}]")
+        item = item_of(each, at)
         if is_own is not None and is_own(item):
             reader.own(at, item)
         else:
             reader.add(at, item)
     return reader.finish()
+
+
+def item_of(given: object, at: int) -> dict[str, Any]:
+    """Return the item at this place of an input as a dict.
+
+    Raises:
+        InvalidParameter: no object, or one whose type is no text.
+    """
+    item = given if type(given) is dict else plain(given, f"input[{at}]")
+    kind = item.get("type")
+    if kind is not None and not isinstance(kind, str):
+        raise InvalidParameter(f"input[{at}].type is {type(kind).__name__}; text is expected", param="input")
+    return item
 
 
 def plain(value: object, where: str) -> dict[str, Any]:
@@ -142,6 +155,20 @@ def plain(value: object, where: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise InvalidParameter(f"{where} is {type(value).__name__}; an object is expected", param=where)
     return found
+
+
+def listed(given: object, where: str) -> list[Any]:
+    """Return a list of a call, an empty one where it is not given.
+
+    Raises:
+        InvalidParameter: no list.
+    """
+    if given is None:
+        return []
+    if isinstance(given, list | tuple):
+        return list(given)
+    param = where.partition("[")[0].partition(".")[0]
+    raise InvalidParameter(f"{where} is {type(given).__name__}; a list is expected", param=param)
 
 
 def unsupported(target: Target, block: Block, what: str, hint: str) -> UnsupportedParameter:
