@@ -24,7 +24,7 @@ from ...pipeline.wire import embed
 from ...pipeline.wording import quoted
 from .anthropic_format import fitted
 from .anthropic_models import Claude
-from .chat_tools import each_tool, flat_name, mode_of, name_of, text_parameters
+from .chat_tools import allowed_tools, each_tool, flat_name, mode_of, name_of, text_parameters
 from .turns import listed, plain
 
 MCP_BETA: Final = "mcp-client-2025-04-04"
@@ -206,9 +206,7 @@ class Tools:
         choice = plain(given, "tool_choice")
         kind = choice.get("type")
         if kind == "allowed_tools":
-            given_tools = listed(choice.get("tools"), "tool_choice.tools")
-            tools = [plain(each, f"tool_choice.tools[{at}]") for at, each in enumerate(given_tools)]
-            allowed = [self._offered(tool) for tool in tools]
+            allowed = [self._offered(tool) for tool in allowed_tools(choice)]
             self._offers = [offer for offer in self._offers if offer in allowed]
             return self._mode(mode_of(choice))
         return {"type": "tool", "name": self._offered(choice).sent["name"]}

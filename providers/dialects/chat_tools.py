@@ -277,8 +277,7 @@ def _allow(
 ) -> list[_Offer]:
     mode = mode_of(choice)
     allowed: list[_Offer] = []
-    for at, given in enumerate(listed(choice.get("tools"), "tool_choice.tools")):
-        tool = plain(given, f"tool_choice.tools[{at}]")
+    for tool in allowed_tools(choice):
         if tool.get("type") not in ("function", "custom"):
             drop("tool_choice", f"{tool.get('type')} is no tool that chat completions have")
         else:
@@ -288,6 +287,16 @@ def _allow(
         body["tool_choice"] = {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": references}}
         return offers
     return _set_mode(body, mode, [offer for offer in offers if offer in allowed], flags, drop)
+
+
+def allowed_tools(choice: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the tools of a choice among allowed ones.
+
+    Raises:
+        InvalidParameter: they are no list of objects.
+    """
+    given = listed(choice.get("tools"), "tool_choice.tools")
+    return [plain(each, f"tool_choice.tools[{at}]") for at, each in enumerate(given)]
 
 
 def mode_of(choice: dict[str, Any]) -> str:

@@ -23,10 +23,10 @@ from ...pipeline.request import Drop
 from ...pipeline.wire import embed
 from ...pipeline.wording import quoted
 from .anthropic_format import fitted
-from .chat_tools import each_tool, flat_name, mode_of, name_of, text_parameters
+from .chat_tools import allowed_tools, each_tool, flat_name, mode_of, name_of, text_parameters
 from .converse_messages import cache_point
 from .converse_models import SYSTEM_TOOLS, Model
-from .turns import listed, plain
+from .turns import plain
 
 NO_CALLS: Final = "Do not call any tool now; answer in words."
 
@@ -176,9 +176,7 @@ class Tools:
             return self._mode(given)
         choice = plain(given, "tool_choice")
         if choice.get("type") == "allowed_tools":
-            given_tools = listed(choice.get("tools"), "tool_choice.tools")
-            tools = [plain(each, f"tool_choice.tools[{at}]") for at, each in enumerate(given_tools)]
-            allowed = [self._offered(tool) for tool in tools]
+            allowed = [self._offered(tool) for tool in allowed_tools(choice)]
             self._offers = [offer for offer in self._offers if offer in allowed]
             return self._mode(mode_of(choice))
         return {"tool": {"name": self._offered(choice).wire_name}}

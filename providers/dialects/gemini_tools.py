@@ -19,9 +19,9 @@ from ...pipeline.params import CreateParams
 from ...pipeline.request import Drop, Target
 from ...pipeline.wire import embed
 from ...pipeline.wording import quoted
-from .chat_tools import each_tool, flat_name, mode_of, name_of, offered, text_parameters
+from .chat_tools import allowed_tools, each_tool, flat_name, mode_of, name_of, offered, text_parameters
 from .gemini_models import generation
-from .turns import listed, plain
+from .turns import plain
 
 _EXTRAS: Final = ("output_schema", "allowed_callers", "async", "defer_loading")
 _MODES: Final = {"auto": "AUTO", "none": "NONE", "required": "ANY"}
@@ -158,8 +158,7 @@ def _choose(given: str | dict[str, Any] | None, offers: list[Offer], model: str,
         drop("tool_choice", f"Gemini cannot be told to use {kind}")
         return {}
     allowed: list[str] = []
-    for at, entry in enumerate(listed(choice.get("tools"), "tool_choice.tools")):
-        tool = plain(entry, f"tool_choice.tools[{at}]")
+    for tool in allowed_tools(choice):
         if tool.get("type") not in ("function", "custom"):
             drop("tool_choice", f"{tool.get('type')} cannot be chosen among Gemini's tools")
         else:
