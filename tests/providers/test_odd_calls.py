@@ -10,7 +10,7 @@ import pytest
 from antiphon import presets
 from antiphon.pipeline.errors import AntiphonError, InvalidParameter
 
-ODD = (None, 5, "x", [], ["x"], [5], {"a": 1}, True)
+ODD: tuple[Any, ...] = (None, 5, "x", [], ["x"], [5], {"a": 1}, True)
 
 TOOLS: list[dict[str, Any]] = [
     {"type": "function", "name": "f", "parameters": {"type": "object"}},
@@ -56,7 +56,8 @@ def odd_calls() -> Iterator[dict[str, Any]]:
         for tool in TOOLS:
             yield from ({"tools": [{**tool, field: odd}]} for field in tool)
         for choice in CHOICES:
-            yield from ({"tools": TOOLS[:1], "tool_choice": {**choice, field: odd}} for field in choice)
+            for field in choice:
+                yield {"tools": TOOLS[:1], "tool_choice": {**choice, field: odd}}
         for item in ITEMS:
             yield from ({"input": [{**item, field: odd}]} for field in item)
             if isinstance(content := item.get("content"), list):
@@ -68,7 +69,7 @@ def explained(dialect: str, model: str, **call: Any) -> None:
     presets.responses.explain(given.pop("input"), model=model, api_key="k", dialect=dialect, **given)
 
 
-HOSTS = [
+HOSTS: list[tuple[str, str]] = [
     ("responses", "openai/m"),
     ("chat", "openai/m"),
     ("anthropic", "anthropic/m"),
