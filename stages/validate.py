@@ -80,7 +80,7 @@ def _check_create(params: CreateParams) -> None:
             param="stream_options",
             hint="leave it out, or pass stream=True",
         )
-    if isinstance(params.reasoning, Mapping) and not isinstance(effort := params.reasoning.get("effort"), str | None):
+    if params.reasoning is not None and not isinstance(effort := params.reasoning.get("effort"), str | None):
         raise InvalidParameter(
             f"reasoning.effort is {type(effort).__name__}; text is expected",
             param="reasoning",
