@@ -90,6 +90,10 @@ class StageTime(msgspec.Struct, frozen=True):
         )
 
 
+FROM_CACHE = "answered from the cache"
+"""The note of `Meta.notes` by which a cache says that it answered."""
+
+
 class Meta(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
     """Facts of one call, on every reply and every error.
 
@@ -126,6 +130,11 @@ class Meta(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
     cost: float | None = None
     cost_source: str | None = None
     stages: tuple[StageTime, ...] = ()
+
+    @property
+    def is_from_cache(self) -> bool:
+        """Whether a cache gave the whole answer, so that its tokens were used, and counted, before."""
+        return not self.attempts and FROM_CACHE in self.notes
 
 
 class Outcome(msgspec.Struct, frozen=True):

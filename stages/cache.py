@@ -15,7 +15,7 @@ from ..pipeline.errors import InvalidParameter, StoreError
 from ..pipeline.event_stream import EventStream
 from ..pipeline.params import CreateParams
 from ..pipeline.replay import replay
-from ..pipeline.reply import Outcome, Reply
+from ..pipeline.reply import FROM_CACHE, Outcome, Reply
 from ..pipeline.request import Handler, Request, Target
 from ..pipeline.response import Response
 from ..pipeline.secret import Secret
@@ -141,7 +141,7 @@ class _Kept:
         if answer is None:
             context.emit(CacheMissed(**facts))
             return None
-        context.note("answered from the cache")
+        context.note(FROM_CACHE)
         context.emit(CacheHit(**facts, age_s=max(0.0, time.time() - answer.at)))
         return Response.from_json(bytes(answer.response))
 

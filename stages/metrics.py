@@ -103,7 +103,7 @@ class Metrics:
         self._observe("call_duration_seconds", meta.duration_s, operation=signal.operation, **target)
         if meta.first_event_s is not None:
             self._observe("first_event_seconds", meta.first_event_s, **target)
-        if usage is not None and meta.attempts:  # no host was asked for what a cache gave
+        if usage is not None and not meta.is_from_cache:
             self._add("tokens_total", usage.input_tokens, **target, direction="input")
             self._add("tokens_total", usage.output_tokens, **target, direction="output")
         if meta.cost is not None:

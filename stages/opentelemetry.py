@@ -256,7 +256,7 @@ class _CallSpan:
         metric = {**common, **self._instruments.named({"response_model": response.model if response else None})}
         self._instruments.record("duration", meta.duration_s, metric)
         self._instruments.record("first_chunk", meta.first_event_s, metric)
-        if usage is not None and meta.attempts:  # no host was asked for what a cache gave
+        if usage is not None and not meta.is_from_cache:
             self._record_tokens(usage, metric)
 
     def _record_tokens(self, usage: Usage, attributes: Attributes) -> None:

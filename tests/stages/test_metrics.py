@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from conftest import Mode
 
-from antiphon import Cache, Observe, presets
+from antiphon import Cache, Chain, Observe, presets, stage
 from antiphon.pipeline.errors import RateLimitError
-from antiphon.pipeline.reply import Dropped
+from antiphon.pipeline.reply import Dropped, Reply
+from antiphon.pipeline.request import Handler, Request
+from antiphon.pipeline.response import Response
 from antiphon.pipeline.signals import CacheHit, FallbackScheduled, ParameterDropped, ResponseSettled, ToolEnded
 from antiphon.stages.metrics import Metrics
 from antiphon.testing import scripted
@@ -71,6 +73,22 @@ def test_tokens_of_an_answer_from_the_cache_are_counted_once(mode: Mode, streame
         found = samples(metrics)
         assert found['antiphon_cache_total{result="hit"}'] == 2
         assert [count for name, count in found.items() if name.startswith("antiphon_tokens_total")] == [10, 1]
+
+    mode.run(body)
+
+
+def test_tokens_of_a_stage_that_answers_by_itself_are_counted(mode: Mode) -> None:
+    async def body() -> None:
+        @stage(terminal=True)
+        async def own(request: Request, call_next: Handler) -> Reply:
+            return Response.new(id="r", usage={"input_tokens": 10, "output_tokens": 1, "total_tokens": 11})
+
+        metrics = Metrics()
+        client = scripted("Unasked.", chain=Chain([own]), hooks=[metrics])
+        await mode.response(client.chain, model="openai/m", streamed=False)
+
+        tokens = [count for name, count in samples(metrics).items() if name.startswith("antiphon_tokens_total")]
+        assert tokens == [10, 1]
 
     mode.run(body)
 

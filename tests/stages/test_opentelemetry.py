@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
-from antiphon import presets
+from antiphon import Cache, presets
 from antiphon.pipeline.errors import APIStatusError, MissingExtra
 from antiphon.pipeline.event_stream import EventStream
 from antiphon.pipeline.events import Event
@@ -140,6 +140,19 @@ def test_metrics_count_duration_and_tokens(mode: Mode, streamed: bool, telemetry
         }
         assert tokens == {"input": 1, "output": 2}
         assert ("gen_ai.client.operation.time_to_first_chunk" in found) is streamed
+
+    mode.run(body)
+
+
+def test_tokens_of_an_answer_from_the_cache_are_counted_once(mode: Mode, streamed: bool, telemetry: Telemetry) -> None:
+    async def body() -> None:
+        chain = telemetry.client("Hello there.").chain.after("resolve", Cache())
+        for _ in range(3):
+            await mode.response(chain, model="openai/m", streamed=streamed)
+
+        found = telemetry.metrics()
+        assert [point.count for point in found["gen_ai.client.token.usage"]] == [1, 1]
+        assert sum(point.count for point in found["gen_ai.client.operation.duration"]) == 3
 
     mode.run(body)
 
