@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import httpcore
 
 from .address import Address, ProxyAddress
-from .link import LONGEST_WAIT_S, Head, Link, core_proxy, core_request, created
+from .link import LONGEST_WAIT_S, READ_BYTES, Head, Link, core_proxy, core_request, created, cut_off
 from .request_head import Pairs
 
 
@@ -29,29 +29,26 @@ class _BlockingStream(httpcore.NetworkStream):
         self._sock = sock
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._link.body.take_rest() or self._link.body.split(self.receive(max_bytes))
+
+    def receive(self, max_bytes: int) -> bytes:
+        """Read what comes next, b"" at the end. Raises one of httpcore's exceptions."""
         link = self._link
         # In this order: `BlockingLink.close_from_elsewhere` sets closed first and looks at busy then.
         link.busy = True
         try:
-            while data := link.took(self._receive(max_bytes, link.read_wait())):
-                if joined := link.joiner.feed(data):
-                    return joined
-            return b""
-        finally:
-            link.busy = False
-
-    def _receive(self, max_bytes: int, wait_s: float | None) -> bytes:
-        sock = self._sock
-        if sock is None:
-            return self._inner.read(max_bytes, wait_s)
-        try:
+            wait_s, sock = link.read_wait(), self._sock
+            if sock is None:
+                return link.took(self._inner.read(max_bytes, wait_s))
             if sock.gettimeout() != wait_s:  # setting it is a system call
                 sock.settimeout(wait_s)
-            return sock.recv(max_bytes)
+            return link.took(sock.recv(max_bytes))
         except TimeoutError as error:
             raise httpcore.ReadTimeout(error) from error
         except OSError as error:
             raise httpcore.ReadError(error) from error
+        finally:
+            link.busy = False
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         link = self._link
@@ -83,6 +80,7 @@ class BlockingLink(Link, httpcore.NetworkBackend):
         super().__init__(address, proxy)
         self.busy = False
         self._inner: httpcore.NetworkStream | None = None
+        self._reader: _BlockingStream | None = None  # the topmost: TLS where there is any
         self._stream: Any = None
         self._chunks: Iterator[bytes] = iter(())
         pool = httpcore.ConnectionPool(ssl_context=context, proxy=core_proxy(proxy, context), network_backend=self)
@@ -99,7 +97,8 @@ class BlockingLink(Link, httpcore.NetworkBackend):
         wait = self.connect_wait()
         self._inner = self._network.connect_tcp(host, port, wait, local_address, socket_options or ())
         self.connected()
-        return _BlockingStream(self, self._inner, self._inner.get_extra_info("socket"))
+        self._reader = _BlockingStream(self, self._inner, self._inner.get_extra_info("socket"))
+        return self._reader
 
     def secure(
         self, stream: httpcore.NetworkStream, context: ssl.SSLContext, server_hostname: str | None
@@ -110,7 +109,8 @@ class BlockingLink(Link, httpcore.NetworkBackend):
         nested = stream.get_extra_info("ssl_object") is not None
         self._inner = stream.start_tls(context, server_hostname, wait)
         self.connected()
-        return _BlockingStream(self, self._inner, None if nested else self._inner.get_extra_info("socket"))
+        self._reader = _BlockingStream(self, self._inner, None if nested else self._inner.get_extra_info("socket"))
+        return self._reader
 
     def has_expired(self) -> bool:
         return self._connection.has_expired()
@@ -119,14 +119,24 @@ class BlockingLink(Link, httpcore.NetworkBackend):
         response = self._connection.handle_request(core_request(method, address, head, (body,) if body else ()))
         self._stream = response.stream
         self._chunks = iter(self._stream)
-        return response.status, response.headers
+        return self.answered(method, response)
 
     async def chunk(self) -> bytes | None:
+        body = self.body
+        if body.ready:
+            return body.take_ready()
+        while body.is_open:
+            assert self._reader is not None
+            data = self._reader.receive(READ_BYTES)
+            if not data:
+                raise cut_off()
+            if piece := body.feed(data):
+                return piece
         return next(self._chunks, None)
 
     async def settle(self) -> bool:
         self._stream.close()
-        return self._connection.is_idle()
+        return self._connection.is_idle() and not self.body.has_rest
 
     def close(self) -> None:
         self._closed = True

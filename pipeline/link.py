@@ -19,7 +19,7 @@ from typing import Protocol, TypeVar
 import httpcore
 
 from .address import DEFAULT_PORTS, Address, ProxyAddress
-from .chunk_joining import ChunkJoiner
+from .chunked_body import ChunkedBody
 from .errors import MissingExtra
 from .request_head import Pairs
 from .timeouts import Pace
@@ -28,6 +28,7 @@ from .timeouts import Pace
 LONGEST_WAIT_S = 2_000_000.0
 _JOINED_BYTES = 64 * 1024
 _WRITE_BYTES = 256 * 1024
+READ_BYTES = 64 * 1024
 
 Connection = TypeVar("Connection")
 Head = tuple[int, list[tuple[bytes, bytes]]]
@@ -47,7 +48,7 @@ class Link:
         handshaking: whether TLS is or was being set up when the last wait began.
         aborted: whether its exchange was aborted; it is not read any more then.
         connect_s: how long connecting took, seconds.
-        joiner: frames the running exchange's answer anew.
+        body: takes the chunks of the running exchange's answer apart.
     """
 
     def __init__(self, address: Address, proxy: ProxyAddress | None) -> None:
@@ -67,14 +68,14 @@ class Link:
         self._closed = False
         self._joining = False
         self._held = b""
-        self.joiner = ChunkJoiner()
+        self.body = ChunkedBody()
 
     def start(self, pace: Pace, *, with_body: bool) -> None:
         """Prepare for the next exchange."""
         self.pace = pace
         self.received = False
         self._joining = with_body
-        self.joiner = ChunkJoiner()
+        self.body = ChunkedBody()
 
     def read_wait(self) -> float | None:
         """Return the seconds that the next read or write may take; None for any time.
@@ -111,7 +112,7 @@ class Link:
         """Say that one step of connecting is done. Raises as `connect_wait`."""
         self.connect_s = monotonic() - self._began
         self.handshaking = self._tunnelling = self.received = False
-        self.joiner = ChunkJoiner()  # what came until now was the proxy's
+        self.body = ChunkedBody()  # what came until now was the proxy's
         if self._closed or self.aborted:
             raise httpcore.ConnectError("the connection is closed")
 
@@ -133,6 +134,11 @@ class Link:
                 return (head, *_pieces(data))
             data = head + data
         return (data,) if len(data) <= _WRITE_BYTES else _pieces(data)
+
+    def answered(self, method: str, response: httpcore.Response) -> Head:
+        """Note and return the head of an answer."""
+        self.body.begin(method, response.status, response.headers)
+        return response.status, response.headers
 
     def took(self, data: bytes) -> bytes:
         """Note and return what a read returned.
@@ -198,6 +204,10 @@ class Waiter(Protocol):
     async def wait(self, seconds: float) -> bool:
         """Wait at most so long; tell whether `wake` was called."""
         ...
+
+
+def cut_off() -> httpcore.RemoteProtocolError:
+    return httpcore.RemoteProtocolError("it ended in the middle of its body")
 
 
 def core_request(

@@ -12,7 +12,7 @@ import httpcore
 
 from .address import Address, ProxyAddress
 from .event_loop import at_loop_end, poster, step
-from .link import Head, Link, core_proxy, core_request, created
+from .link import READ_BYTES, Head, Link, core_proxy, core_request, created, cut_off
 from .request_head import Pairs
 
 
@@ -22,11 +22,13 @@ class _LoopStream(httpcore.AsyncNetworkStream):
         self._inner = inner
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        body = self._link.body
+        return body.take_rest() or body.split(await self.receive(max_bytes))
+
+    async def receive(self, max_bytes: int) -> bytes:
+        """Read what comes next, b"" at the end. Raises one of httpcore's exceptions."""
         link = self._link
-        while data := link.took(await self._inner.read(max_bytes, link.read_wait())):
-            if joined := link.joiner.feed(data):
-                return joined
-        return b""
+        return link.took(await self._inner.read(max_bytes, link.read_wait()))
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         link = self._link
@@ -72,6 +74,7 @@ class LoopLink(Link, httpcore.AsyncNetworkBackend):
     def __init__(self, address: Address, context: ssl.SSLContext | None, proxy: ProxyAddress | None) -> None:
         super().__init__(address, proxy)
         self._raw: httpcore.AsyncNetworkStream | None = None
+        self._reader: _LoopStream | None = None  # the topmost: TLS where there is any
         self._stream: Any = None
         self._chunks: AsyncIterator[bytes] | None = None
         pool = httpcore.AsyncConnectionPool(ssl_context=context, proxy=core_proxy(proxy, context), network_backend=self)
@@ -89,7 +92,8 @@ class LoopLink(Link, httpcore.AsyncNetworkBackend):
         # Kept although TLS may be put on top: httpcore forgets it when a handshake is cancelled.
         self._raw = await self._network.connect_tcp(host, port, wait, local_address, socket_options)
         self.connected()
-        return _LoopStream(self, self._raw)
+        self._reader = _LoopStream(self, self._raw)
+        return self._reader
 
     async def secure(
         self, stream: httpcore.AsyncNetworkStream, context: ssl.SSLContext, server_hostname: str | None
@@ -99,7 +103,8 @@ class LoopLink(Link, httpcore.AsyncNetworkBackend):
         self.handshaking = True
         secured = await stream.start_tls(context, server_hostname, wait)
         self.connected()
-        return _LoopStream(self, secured)
+        self._reader = _LoopStream(self, secured)
+        return self._reader
 
     def has_expired(self) -> bool:
         return self._connection.has_expired()
@@ -108,9 +113,19 @@ class LoopLink(Link, httpcore.AsyncNetworkBackend):
         response = await self._connection.handle_async_request(core_request(method, address, head, _LoopBody(body)))
         self._stream = response.stream
         self._chunks = self._stream.__aiter__()
-        return response.status, response.headers
+        return self.answered(method, response)
 
     async def chunk(self) -> bytes | None:
+        body = self.body
+        if body.ready:
+            return body.take_ready()
+        while body.is_open:
+            assert self._reader is not None
+            data = await self._reader.receive(READ_BYTES)
+            if not data:
+                raise cut_off()
+            if piece := body.feed(data):
+                return piece
         assert self._chunks is not None
         try:
             return await self._chunks.__anext__()
@@ -119,7 +134,7 @@ class LoopLink(Link, httpcore.AsyncNetworkBackend):
 
     async def settle(self) -> bool:
         await self._stream.aclose()
-        return self._connection.is_idle()
+        return self._connection.is_idle() and not self.body.has_rest
 
     def close(self) -> None:
         self._closed = True
