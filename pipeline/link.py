@@ -11,6 +11,8 @@ Importing this module imports httpcore and anyio, which is slow; import it when 
 
 from __future__ import annotations
 
+import select
+import socket
 import ssl
 from collections.abc import AsyncIterable, Callable, Hashable, Iterable, Iterator
 from time import monotonic
@@ -204,6 +206,18 @@ class Waiter(Protocol):
     async def wait(self, seconds: float) -> bool:
         """Wait at most so long; tell whether `wake` was called."""
         ...
+
+
+def has_input(sock: socket.socket) -> bool:
+    """Tell whether a read of the socket would not wait: bytes are there, or its end."""
+    fd = sock.fileno()
+    if fd < 0:
+        return True
+    if not hasattr(select, "poll"):  # Windows
+        return bool(select.select([fd], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def cut_off() -> httpcore.RemoteProtocolError:

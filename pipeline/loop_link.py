@@ -5,21 +5,25 @@ from __future__ import annotations
 import contextlib
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterable
-from typing import Any, ClassVar, cast
+from typing import Any
 
 import anyio
 import httpcore
+from anyio.abc import ByteStream, SocketAttribute
+from anyio.streams.tls import TLSAttribute, TLSStream
 
 from .address import Address, ProxyAddress
 from .event_loop import at_loop_end, poster, step
-from .link import READ_BYTES, Head, Link, core_proxy, core_request, created, cut_off
+from .link import READ_BYTES, Head, Link, core_proxy, core_request, created, cut_off, has_input
 from .request_head import Pairs
 
 
 class _LoopStream(httpcore.AsyncNetworkStream):
-    def __init__(self, link: LoopLink, inner: httpcore.AsyncNetworkStream) -> None:
+    """A stream of a link, right on anyio's: httpcore's own takes two context managers more for every read."""
+
+    def __init__(self, link: LoopLink, stream: ByteStream) -> None:
         self._link = link
-        self._inner = inner
+        self._stream = stream
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         body = self._link.body
@@ -28,12 +32,25 @@ class _LoopStream(httpcore.AsyncNetworkStream):
     async def receive(self, max_bytes: int) -> bytes:
         """Read what comes next, b"" at the end. Raises one of httpcore's exceptions."""
         link = self._link
-        return link.took(await self._inner.read(max_bytes, link.read_wait()))
+        try:
+            with _within(link.read_wait()):
+                return link.took(await self._stream.receive(max_bytes))
+        except anyio.EndOfStream:
+            return b""
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
+            raise httpcore.ReadError(error) from error
+        raise httpcore.ReadTimeout
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         link = self._link
         for piece in link.outgoing(buffer):
-            await self._inner.write(piece, link.read_wait())  # type: ignore[arg-type]
+            try:
+                with _within(link.read_wait()) as scope:
+                    await self._stream.send(piece)  # type: ignore[arg-type]
+            except (anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
+                raise httpcore.WriteError(error) from error
+            if scope.cancelled_caught:
+                raise httpcore.WriteTimeout
 
     async def aclose(self) -> None:
         self._link.close()
@@ -41,10 +58,19 @@ class _LoopStream(httpcore.AsyncNetworkStream):
     async def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.AsyncNetworkStream:
-        return await self._link.secure(self._inner, ssl_context, server_hostname)
+        return await self._link.secure(self._stream, ssl_context, server_hostname)
 
     def get_extra_info(self, info: str) -> Any:
-        return self._inner.get_extra_info(info)
+        if info == "ssl_object":
+            return self._stream.extra(TLSAttribute.ssl_object, None)
+        sock = self._stream.extra(SocketAttribute.raw_socket, None)
+        if info == "is_readable":
+            return sock is None or has_input(sock)
+        return sock if info == "socket" else None
+
+
+def _within(wait_s: float | None) -> anyio.CancelScope:
+    return anyio.CancelScope() if wait_s is None else anyio.CancelScope(deadline=anyio.current_time() + wait_s)
 
 
 class _LoopBody:
@@ -68,12 +94,9 @@ class _LoopBody:
 class LoopLink(Link, httpcore.AsyncNetworkBackend):
     """A connection of one event loop, asyncio's or trio's."""
 
-    # Its own type names a parameter otherwise than its base.
-    _network: ClassVar[httpcore.AsyncNetworkBackend] = cast(httpcore.AsyncNetworkBackend, httpcore.AnyIOBackend())
-
     def __init__(self, address: Address, context: ssl.SSLContext | None, proxy: ProxyAddress | None) -> None:
         super().__init__(address, proxy)
-        self._raw: httpcore.AsyncNetworkStream | None = None
+        self._raw: ByteStream | None = None
         self._reader: _LoopStream | None = None  # the topmost: TLS where there is any
         self._stream: Any = None
         self._chunks: AsyncIterator[bytes] | None = None
@@ -88,20 +111,37 @@ class LoopLink(Link, httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        wait = self.connect_wait()
-        # Kept although TLS may be put on top: httpcore forgets it when a handshake is cancelled.
-        self._raw = await self._network.connect_tcp(host, port, wait, local_address, socket_options)
+        try:
+            with _within(self.connect_wait()) as scope:
+                # Kept although TLS may be put on top, whose handshake may be cancelled.
+                self._raw = await anyio.connect_tcp(host, port, local_host=local_address)
+        except (OSError, anyio.BrokenResourceError) as error:
+            raise httpcore.ConnectError(error) from error
+        if scope.cancelled_caught or self._raw is None:
+            raise httpcore.ConnectTimeout
+        sock = self._raw.extra(SocketAttribute.raw_socket)
+        for option in socket_options or ():
+            sock.setsockopt(*option)
         self.connected()
         self._reader = _LoopStream(self, self._raw)
         return self._reader
 
     async def secure(
-        self, stream: httpcore.AsyncNetworkStream, context: ssl.SSLContext, server_hostname: str | None
+        self, stream: ByteStream, context: ssl.SSLContext, server_hostname: str | None
     ) -> httpcore.AsyncNetworkStream:
         """Put TLS on top of `stream`."""
         wait = self.connect_wait()
         self.handshaking = True
-        secured = await stream.start_tls(context, server_hostname, wait)
+        secured: TLSStream | None = None
+        try:
+            with _within(wait):
+                secured = await TLSStream.wrap(
+                    stream, ssl_context=context, hostname=server_hostname, standard_compatible=False, server_side=False
+                )
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream, ssl.SSLError) as error:
+            raise httpcore.ConnectError(error) from error
+        if secured is None:
+            raise httpcore.ConnectTimeout
         self.connected()
         self._reader = _LoopStream(self, secured)
         return self._reader
