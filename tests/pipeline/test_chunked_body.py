@@ -35,7 +35,7 @@ class Answer(NamedTuple):
 
 
 def received(reads: list[bytes], method: str = "GET") -> Answer:
-    """Read an answer as a link does: its head by h11, its chunks past it, its end by h11. "" is the connection's end."""
+    """Read an answer as a link does: its head by h11, its chunks past it, its end by h11. b"" stands for a cut."""
     waiting, body = iter(reads), ChunkedBody()
     connection = h11.Connection(h11.CLIENT)
     connection.send(h11.Request(method=method, target="/", headers=[("host", "h")]))
