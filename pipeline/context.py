@@ -20,6 +20,9 @@ from .signals import ParameterDropped, Signal, Sink
 from .timeouts import Timeouts
 
 if TYPE_CHECKING:
+    from weakref import ReferenceType
+
+    from .event_stream import EventStream
     from .hook_queue import HookQueue
     from .request import Target
     from .runtime import Runtime
@@ -60,6 +63,7 @@ class CallContext(msgspec.Struct, kw_only=True, eq=False):
         parent_id: id of the watched call inside which this one was made.
         tenant: whose data stores keep apart.
         trace: headers that carry the trace of whoever asked; empty for calls of this process.
+        streams: those that were made for this call, each as long as somebody has it, in order.
         scratch: stages' own notes, by any key of theirs; take `lock` around read-then-write.
         cost, cost_source: what the attempts have cost so far, see `add_cost`.
         propagator: what knows the headers that carry a trace on, see `trace_headers`.
@@ -81,6 +85,7 @@ class CallContext(msgspec.Struct, kw_only=True, eq=False):
     parent_id: str | None = None
     lock: threading.Lock = msgspec.field(default_factory=threading.Lock)
     sinks: tuple[Sink, ...] = ()
+    streams: list[ReferenceType[EventStream]] = []
     scratch: dict[Any, Any] = {}
     attempts: list[Attempt] = []
     dropped: list[Dropped] = []

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Container, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
+from weakref import ref
 
 from . import events as ev
 from .context import CallContext
@@ -30,6 +31,9 @@ _CONCLUDED: frozenset[type[ev.Event]] = frozenset({ev.ResponseCompleted, ev.Resp
 _ENDS: frozenset[type[ev.Event]] = frozenset({*ev.TERMINAL, ev.ErrorEvent})
 # Events that show the user nothing: a repeat of the attempt behind them would go unnoticed.
 _PREAMBLE = frozenset({ev.ResponseCreated, ev.ResponseQueued, ev.ResponseInProgress})
+
+
+_ABANDONED = Outcome("abandoned")
 
 
 class EventStream:
@@ -102,6 +106,7 @@ class EventStream:
         self._content_seen = False
         self._for_sync: bool | None = None  # how its consumer may read it; None inside the chain: both ways
         self._meta: Meta | None = None
+        context.streams.append(ref(self))
 
     @classmethod
     def of(cls, events: AsyncIterator[ev.Event] | Iterable[ev.Event], context: CallContext) -> Self:
@@ -376,12 +381,15 @@ class EventStream:
 
     def drop(self) -> None:
         """Let go of the stream at once, where nothing can be awaited: its socket is shut, its end is told."""
+        further_in = self._further_in()
         if not self._closed:
             self._closed = self._ended = True
             self._source.abort()
         if self.outcome is None:
             self._ready.clear()
             self._settle(Outcome("abandoned", self._snapshot.response()))
+        for stream in further_in:
+            stream.drop()
 
     def __del__(self) -> None:
         if not getattr(self, "_closed", True):
@@ -511,8 +519,13 @@ class EventStream:
 
     async def _close(self) -> None:
         if not self._closed:
+            further_in = self._further_in()
             self._closed = True
-            await self._source.close()
+            try:
+                await self._source.close()
+            finally:
+                for stream in reversed(further_in):
+                    await stream._close()
 
     def _outcome(self) -> Outcome:
         """Return how a stream ends whose terminal event has come."""
@@ -537,12 +550,27 @@ class EventStream:
         self._settle(self._outcome())
         self._last = None
 
+    def _further_in(self) -> list[EventStream]:
+        """Return the call's other open streams, innermost first, when this is the one that has left the chain.
+
+        A stage whose own generator reads one has it in its hands only, and does not always get to its end.
+        """
+        if self._for_sync is None:
+            return []
+        known = [known() for known in self._context.streams]
+        return [stream for stream in known if stream is not None and stream is not self and not stream._closed]
+
     def _settle(self, outcome: Outcome) -> None:
         if self.outcome is not None:
             return
         self.outcome = outcome
         callbacks, self._callbacks = self._callbacks, []
         interrupt: BaseException | None = None
+        for stream in self._further_in():
+            try:
+                stream.end_with(outcome if outcome.kind == "cancelled" else _ABANDONED)
+            except BaseException as error:
+                interrupt = error
         for level, fn in callbacks:
             try:
                 fn(self._as_seen(level, outcome))

@@ -973,6 +973,57 @@ def test_a_spliced_generator_is_closed_with_its_stream(mode: Mode) -> None:
     mode.run(body)
 
 
+TRIO_WARNS = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of dropped generators
+
+
+@pytest.mark.parametrize("stages", [1, 2])
+@pytest.mark.parametrize("how", ["read", pytest.param("dropped", marks=TRIO_WARNS), "closed", "ended early", "raised"])
+def test_a_stream_that_a_generator_reads_ends_before_the_one_that_is_made_of_it(
+    mode: Mode, how: str, stages: int
+) -> None:
+    seen: list[str] = []
+
+    @stage
+    async def read_through(request: Request, call_next: Handler) -> Reply:
+        reply = await call_next(request)
+        assert isinstance(reply, EventStream)
+
+        async def events() -> AsyncIterator[Any]:
+            while batch := await reply.batch():
+                for event in batch:
+                    yield event
+                    if how == "raised":
+                        raise ValueError("of the stage")
+                    if how == "ended early":
+                        yield text_events("a")[-1]
+
+        return EventStream.of(events(), request.context)
+
+    def note(signal: Any) -> None:
+        if signal.name in ("attempt.end", "call.end"):
+            seen.append(f"{signal.name}:{signal.outcome.kind}")
+
+    async def body() -> None:
+        client = Client(Chain([read_through] * stages + [presets.responses]), hooks=[note], transport=scripted("a b c"))
+        stream = await mode.call(client.chain, model="scripted/echo", stream=True)
+        await mode.next(stream)
+        if how == "closed":
+            await mode.close(stream)
+        elif how == "raised":
+            with pytest.raises(ValueError, match="of the stage"):
+                await mode.events(stream)
+        elif how != "dropped":
+            await mode.events(stream)
+        del stream
+        gc.collect()
+
+    mode.run(body)
+
+    inner = "completed" if how == "read" else "abandoned"
+    outer = {"read": "completed", "ended early": "completed", "raised": "failed"}.get(how, "abandoned")
+    assert seen == [f"attempt.end:{inner}", f"call.end:{outer}"]
+
+
 def test_events_that_are_all_there_make_a_stream(mode: Mode) -> None:
     async def body() -> None:
         stream = await mode.call(Client(Chain([host("Hi you.")])).chain, stream=True)
