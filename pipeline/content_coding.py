@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import zlib
-from typing import Literal
-
 from .errors import APIResponseError
 from .wording import quoted
 
@@ -15,13 +13,13 @@ class Inflater:
     """Takes encoded bytes, gives decoded ones, at most `STEP_BYTES` at a time.
 
     Args:
-        coding: the content coding.
+        coding: the content coding; one that is not known fails when something is taken.
         limit: how many decoded bytes there may be in all.
     """
 
     __slots__ = ("_coding", "_limit", "_more", "_pending", "_total", "_zlib")
 
-    def __init__(self, coding: Literal["gzip", "deflate"], limit: int) -> None:
+    def __init__(self, coding: str, limit: int) -> None:
         self._coding = coding
         self._limit = limit
         self._zlib: zlib._Decompress | None = None
@@ -41,6 +39,10 @@ class Inflater:
         """
         while self._pending or self._more:
             if self._zlib is None or (self._zlib.eof and self._coding == "gzip"):
+                if self._coding not in _KNOWN.values():
+                    raise APIResponseError(
+                        f"the answer has the content-encoding {quoted(self._coding[:40])}, which was not asked for"
+                    )
                 # At the end of one gzip member another may follow.
                 self._zlib = zlib.decompressobj(self._window_bits())
             elif self._zlib.eof:
@@ -75,17 +77,10 @@ class Inflater:
         return zlib.MAX_WBITS if self._pending[0] & 0x0F == 8 else -zlib.MAX_WBITS
 
 
-def inflater_for(coding: str, limit: int) -> Inflater | None:
-    """Return what undoes a `content-encoding`, or None for none.
+_KNOWN = {"gzip": "gzip", "x-gzip": "gzip", "deflate": "deflate"}
 
-    Raises:
-        APIResponseError: a coding that was not asked for and is not known.
-    """
+
+def inflater_for(coding: str, limit: int) -> Inflater | None:
+    """Return what undoes a `content-encoding`, or None for none."""
     coding = coding.strip().lower()
-    if coding in ("", "identity"):
-        return None
-    if coding in ("gzip", "x-gzip"):
-        return Inflater("gzip", limit)
-    if coding == "deflate":
-        return Inflater("deflate", limit)
-    raise APIResponseError(f"the answer has the content-encoding {quoted(coding[:40])}, which was not asked for")
+    return None if coding in ("", "identity") else Inflater(_KNOWN.get(coding, coding), limit)

@@ -11,6 +11,7 @@ from ..pipeline.context import CallContext
 from ..pipeline.credential import Credential
 from ..pipeline.errors import (
     AntiphonError,
+    APIConnectionError,
     APIError,
     APIResponseError,
     APITimeoutError,
@@ -23,7 +24,7 @@ from ..pipeline.http import Exchange, HttpRequest
 from ..pipeline.http_events import HttpEvents
 from ..pipeline.replay import replay
 from ..pipeline.reply import Attempt, Outcome, Reply
-from ..pipeline.request import Handler, Request, Target
+from ..pipeline.request import Dialect, Handler, Request, Target
 from ..pipeline.response import Response
 from ..pipeline.signals import AttemptEnded, AttemptStarted
 from ..pipeline.stage import Stage
@@ -122,7 +123,7 @@ async def _exchange(request: Request, target: Target, wire: HttpRequest, attempt
         attempt.opened(exchange)
         headers = exchange.headers
         if not 200 <= exchange.status < 300:
-            raise dialect.error(exchange.status, headers, await context.waiting(exchange.read()), request)
+            raise await _refused(exchange, request, dialect)
         head, is_stream = b"", _is_event_stream(exchange)
         if wire.streamed and not is_stream:  # gateways made of a few lines hand a stream on under any type, or none
             head = await context.waiting(exchange.chunk())
@@ -142,6 +143,25 @@ async def _exchange(request: Request, target: Target, wire: HttpRequest, attempt
     if request.streamed and isinstance(reply, Response):
         return EventStream.of(replay(reply), context)
     return reply
+
+
+async def _refused(exchange: Exchange, request: Request, dialect: Dialect) -> APIError:
+    """Return what an answer with an error status means; the status tells, also where the body cannot be read."""
+    body, unread = b"", None
+    try:
+        body = await request.context.waiting(exchange.read())
+    except APIResponseError as error:
+        unread = error
+    except APIConnectionError as error:
+        if isinstance(error, APITimeoutError) or not error.retryable:  # the call is over, or was let go of
+            raise
+        unread = error
+    refusal = dialect.error(exchange.status, exchange.headers, body, request)
+    if unread is not None:
+        refusal.message = f"HTTP {exchange.status}, and {unread.message}"
+        refusal.args = (refusal.message,)
+        refusal.__cause__ = unread
+    return refusal
 
 
 def _traced(wire: HttpRequest, context: CallContext) -> HttpRequest:

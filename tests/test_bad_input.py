@@ -347,17 +347,49 @@ def test_a_200_without_a_response_is_an_error(fail: Fail, streamed: bool, body: 
     assert_facts(error, status=200, request_id="req_1")
 
 
-@pytest.mark.parametrize("status", [200, 400, 500])
-def test_a_truncated_body_is_a_connection_error(fail: Fail, streamed: bool, status: int) -> None:
-    cut = plain(b'{"id": "resp_1", "status": "completed"', status=b"%d Cut" % status, missing=100)
-
-    with answering(cut) as server:
+def test_a_truncated_body_is_a_connection_error(fail: Fail, streamed: bool) -> None:
+    with answering(plain(b'{"id": "resp_1", "status": "completed"', missing=100)) as server:
         error = fail(server.url, stream=streamed)
 
     assert type(error) is APIConnectionError
     assert error.response_started
     assert error.retryable
-    assert_facts(error, answered=status, request_id="req_1")
+    assert_facts(error, answered=200, request_id="req_1")
+
+
+def encoded(coding: bytes, body: bytes, status: bytes) -> bytes:
+    return plain(body, b"application/json\r\ncontent-encoding: " + coding, status)
+
+
+@pytest.mark.parametrize(
+    ("sent", "kind", "why"),
+    [
+        (plain(b'{"error": {"mess', status=b"400 Cut", missing=100), antiphon.BadRequestError, "cut or malformed"),
+        (plain(b"", status=b"429 Cut", missing=100), antiphon.RateLimitError, "cut or malformed"),
+        (plain(b'{"error": {"mess', status=b"500 Cut", missing=100), antiphon.InternalServerError, "cut or malformed"),
+        (encoded(b"br", b"\x0b\x02\x80", b"401 No"), antiphon.AuthenticationError, '"br", which was not asked for'),
+        (encoded(b"gzip", b"no gzip", b"404 No"), antiphon.NotFoundError, "not valid gzip"),
+    ],
+)
+def test_an_error_whose_body_cannot_be_read_is_one_of_its_status(
+    fail: Fail, streamed: bool, sent: bytes, kind: type[APIError], why: str
+) -> None:
+    status = int(sent.split()[1])
+    with answering(sent) as server:
+        error = fail(server.url, stream=streamed)
+
+    assert type(error) is kind
+    assert error.message.startswith(f"HTTP {status}, and the answer ")
+    assert why in error.message
+    assert_facts(error, status=status, request_id="req_1")
+
+
+def test_a_body_of_an_error_that_does_not_end_runs_into_the_limit(fail: Fail, streamed: bool) -> None:
+    endless = plain(b'{"error": ', status=b"503 Slow", missing=100)
+    with answering(endless, 30.0) as server:
+        error = fail(server.url, stream=streamed, timeout=0.3)
+
+    assert type(error) is APITimeoutError
 
 
 @pytest.mark.parametrize("then", ["close", "reset"])
