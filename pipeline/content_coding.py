@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+
 from .errors import APIResponseError
 from .wording import quoted
 

@@ -121,7 +121,6 @@ async def _exchange(request: Request, target: Target, wire: HttpRequest, attempt
     exchange = await context.waiting((target.transport or context.runtime).open(wire, pace))
     try:
         attempt.opened(exchange)
-        headers = exchange.headers
         if not 200 <= exchange.status < 300:
             raise await _refused(exchange, request, dialect)
         head, is_stream = b"", _is_event_stream(exchange)
