@@ -64,7 +64,8 @@ class StageTime(msgspec.Struct, frozen=True):
         name: the stage's name in the chain.
         own_s: seconds of the stage's own work, without the stages inside it and without waiting for others.
         calls: how often it was entered; more than once inside Retry.
-        waited_s: seconds in which this stage waited: Dispatch for an answer's head or whole, Retry for a stream's first
+        waited_s: seconds in which this stage waited: Dispatch for a key that a function gives, and for an answer's head
+            or whole, Resolve for the start of a model on this machine, Retry for a stream's first
             content or the time of the next attempt, ConcurrencyLimit for a place, Tools for its tools and their
             servers, and whoever has a store outside of this process for that. What the reader of a stream waits for
             afterwards belongs to no stage.

@@ -133,7 +133,6 @@ class SlotTransport:
             APIConnectionError: no answer came; `reused_connection` and `response_started` tell more. Nothing is
                 repeated here, since the host may have got the request.
             APITimeoutError: a limit of the pace ran out; limit "pool": while waiting for a free connection.
-            APIResponseError: the answer's content-encoding is not known.
             InvalidParameter: a header or URL that must not be sent.
             NetworkForbidden: a test forbids it.
         """

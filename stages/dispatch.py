@@ -73,7 +73,8 @@ class Dispatch(Stage, frozen=True):
 async def _asked(credential: Credential, context: CallContext, *, renew: bool = False) -> Any:
     """Ask for a proof within what is left of the call's time; a sync call waits for a function as long as it takes."""
     try:
-        return await context.runtime.within(context.time_left(), lambda: credential.ask(context.runtime, renew=renew))
+        asking = context.runtime.within(context.time_left(), lambda: credential.ask(context.runtime, renew=renew))
+        return await context.waiting(asking)
     except TimeoutError as error:
         if isinstance(error, AntiphonError) or context.time_left() > _CLOCKS_S:
             raise  # the function's own
@@ -146,7 +147,8 @@ async def _exchange(request: Request, target: Target, wire: HttpRequest, attempt
 
 async def _refused(exchange: Exchange, request: Request, dialect: Dialect) -> APIError:
     """Return what an answer with an error status means; the status tells, also where the body cannot be read."""
-    body, unread = b"", None
+    body = b""
+    unread: APIError | None = None
     try:
         body = await request.context.waiting(exchange.read())
     except APIResponseError as error:

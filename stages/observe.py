@@ -95,7 +95,7 @@ class Observe(Stage, frozen=True):
     async def __call__(self, request: Request, call_next: Handler) -> Reply:
         context = request.context
         sinks = context.state_of(self, _Sinks).of(context)
-        return await watch(request, call_next, sinks)
+        return await (watch(request, call_next, sinks) if sinks else call_next(request))
 
 
 class _Sinks:

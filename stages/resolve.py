@@ -175,7 +175,11 @@ class Resolve(Stage, frozen=True):
             if "api_key" in request.options:
                 context.drop("api_key", "a model on this machine takes none")
             models = around.local_models()
-            url = "http://127.0.0.1/v1" if context.dry else await context.runtime.call(models.url_for, model)
+            url = (
+                "http://127.0.0.1/v1"
+                if context.dry
+                else await context.waiting(context.runtime.call(models.url_for, model))
+            )
             return Access(clean_base(url, row.name), None)
         return self._usual(row, row.dialects[0], model, request, around, os.environ)
 

@@ -9,7 +9,7 @@ from typing import Any
 from ...pipeline.assembler import Assembler
 from ...pipeline.events import Event
 from ...pipeline.item_writers import CallWriter
-from .chat_tools import ToolName
+from .named_tools import ToolName
 
 
 class Answer:

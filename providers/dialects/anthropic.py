@@ -29,11 +29,11 @@ from .anthropic_answer import AnthropicAnswer
 from .anthropic_frames import InvokeFrames
 from .anthropic_request import Form, encode_body
 from .anthropic_wire import read_event, read_object
-from .chat_tools import FUNCTIONS_ONLY, tool_names
 from .echo import response_fields
 from .envelope import Envelope, seal
 from .failures import event_error, keys_of, reported, response_of, secrets_of, shown, status_error
 from .http_request import headers_of, query_of
+from .named_tools import FUNCTIONS_ONLY, tool_names
 
 VERSION = "2023-06-01"
 """Of the API, for the header `anthropic-version`."""

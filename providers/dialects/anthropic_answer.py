@@ -30,9 +30,9 @@ from .anthropic_citations import to_annotation
 from .anthropic_usage import end_of, usage_of
 from .anthropic_wire import Delta
 from .chat_call import close_call
-from .chat_tools import ToolName
 from .envelope import Seal
-from .turns import json_text
+from .named_tools import ToolName
+from .values import json_text
 
 # Fields of a message that are read, or that a response has by the same name.
 _KNOWN = frozenset(

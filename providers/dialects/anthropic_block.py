@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...pipeline.item_writers import CallWriter, ReasoningWriter
-from .turns import read_json
+from .values import read_json
 
 
 class OpenBlock:

@@ -14,7 +14,7 @@ from ...pipeline.request import Drop
 from ...pipeline.wire import embed
 from .anthropic_models import Claude
 from .text_format import in_words, read_format
-from .turns import json_text, plain
+from .values import json_text, plain
 
 # What the host refuses in a schema; it goes into the description, where the model still reads it.
 _REFUSED: Final = (

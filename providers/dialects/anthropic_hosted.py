@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any, Final, TypeAlias
 
 from ...pipeline import events as ev
-from .turns import json_text
+from .values import json_text
 
 Block: TypeAlias = dict[str, Any]
 OTHER: Final = "anthropic_blocks"

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from ...pipeline.errors import InvalidParameter
 from ...pipeline.request import Target
-from .turns import Block, string_of, unsupported
+from .blocks import Block, string_of, unsupported
 
 _PDF: Final = "application/pdf"
 _IMAGES: Final = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})

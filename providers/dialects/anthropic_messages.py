@@ -23,8 +23,11 @@ from .anthropic_citations import to_blocks
 from .anthropic_media import document, image
 from .anthropic_models import Claude
 from .anthropic_thinking import is_own, own_blocks, restored
-from .chat_tools import flat_name
-from .turns import Block, CallIds, ResultPart, Turn, arguments_of, plain, string_of, to_turns, unsupported
+from .blocks import Block, ResultPart, Turn, arguments_of, string_of, unsupported
+from .call_ids import CallIds
+from .named_tools import flat_name
+from .turns import to_turns
+from .values import plain
 
 _ID: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _TEXTS: Final = ("input_text", "output_text")

@@ -10,9 +10,10 @@ from typing import Any, Final
 
 from ...pipeline.request import Drop, Target
 from .anthropic_models import Claude, family_of
+from .blocks import Block
 from .chat_request import nearest_effort
 from .envelope import Envelope, unseal
-from .turns import Block, read_json
+from .values import read_json
 
 BUDGETS: Final = {"minimal": 1024, "low": 2048, "medium": 10_000, "high": 16_384, "xhigh": 32_768, "max": 63_999}
 """Tokens of thinking for models that take no effort (Pydantic AI's and LiteLLM's tables, read 2026-11; "max" is the

@@ -24,8 +24,9 @@ from ...pipeline.wire import embed
 from ...pipeline.wording import quoted
 from .anthropic_format import fitted
 from .anthropic_models import Claude
-from .chat_tools import allowed_tools, each_tool, flat_name, mode_of, name_of, text_parameters
-from .turns import listed, plain
+from .named_tools import each_tool, flat_name, name_of, text_parameters
+from .tool_choice import allowed_tools, mode_of
+from .values import listed, plain
 
 MCP_BETA: Final = "mcp-client-2025-04-04"
 

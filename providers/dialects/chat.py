@@ -25,12 +25,12 @@ from ..rows import ChatFlags
 from .answer_stream import AnswerStream
 from .chat_answer import ChatAnswer
 from .chat_request import encode_body, is_streamed
-from .chat_tools import tool_names
 from .chat_wire import Chunk, host_fields, read_chunk, read_odd, read_piece
 from .echo import response_fields
 from .envelope import Envelope, seal
 from .failures import event_error, keys_of, reported, response_of, secrets_of, shown, status_error
 from .http_request import headers_of, query_of
+from .named_tools import tool_names
 
 
 class ChatDialect(msgspec.Struct, frozen=True):

@@ -22,9 +22,9 @@ from ...pipeline.wire import encode
 from .answer import Answer
 from .chat_call import Call
 from .chat_thought import Seal, Thought, text_of
-from .chat_tools import ToolName
 from .chat_usage import end_of, usage_of
 from .chat_wire import Chunk, Delta, Piece, ToolCall
+from .named_tools import ToolName
 from .think_tags import ThinkTags
 
 

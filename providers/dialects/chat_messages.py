@@ -22,9 +22,12 @@ from ...pipeline.errors import InvalidParameter
 from ...pipeline.request import Drop, Target
 from ...pipeline.wire import embed
 from ..rows import ChatFlags
+from .blocks import Block, ResultPart, Turn, string_of, unsupported, written
+from .call_ids import CallIds
 from .chat_reasoning import add_reasoning, signatures
-from .chat_tools import flat_name
-from .turns import Block, CallIds, ResultPart, Turn, plain, string_of, to_turns, unsupported, written
+from .named_tools import flat_name
+from .turns import to_turns
+from .values import plain
 
 _NINE: Final = re.compile(r"[A-Za-z0-9]{9}")
 _FORTY: Final = re.compile(r".{1,40}", re.DOTALL)

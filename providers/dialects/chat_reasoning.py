@@ -12,8 +12,9 @@ from typing import Any, Final
 
 from ...pipeline.request import Drop, Target
 from ..rows import ChatFlags
+from .blocks import Block
 from .envelope import unseal
-from .turns import Block, plain
+from .values import plain
 
 _PLACEHOLDER: Final = " "
 """For hosts that refuse a call without reasoning: Moonshot and DeepSeek take no less (source of LiteLLM 1.109,

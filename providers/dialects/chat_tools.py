@@ -1,16 +1,12 @@
 """Tools and tool choices of a call, in the form of chat completions.
 
-Chat completions know functions, and at OpenAI custom tools. A namespace's tools become tools named
-`namespace__name`; a custom tool becomes a function with one string, `input`, where the host knows functions only.
-`tool_names` gives the way back. A hosted tool is an error, as the call would mean something else without it; only web
-search has a field of its own, for the models that search.
+Chat completions know functions, and at OpenAI custom tools; see `named_tools.py`. A hosted tool is an error, as the
+call would mean something else without it; only web search has a field of its own, for the models that search.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Mapping
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final
 
 import msgspec
 
@@ -20,9 +16,9 @@ from ...pipeline.request import Drop, Target
 from ...pipeline.wire import embed
 from ...pipeline.wording import quoted
 from ..rows import ChatFlags
-from .turns import listed, plain
-
-_NAME_LENGTH: Final = 64  # of a function (OpenAI API reference, Chat › Create, read 2026-11)
+from .named_tools import each_tool, flat_name, name_of, text_parameters
+from .tool_choice import allowed_tools, mode_of, offered
+from .values import plain
 
 # The models that search in the web, and take `web_search_options` (OpenAI API reference, Chat › Create, read 2026-11).
 _SEARCHING: Final = ("-search-preview", "-search-api")
@@ -31,60 +27,6 @@ _EXTRAS: Final = ("output_schema", "allowed_callers", "async", "defer_loading")
 """Fields of a tool that chat completions do not have."""
 
 _CHOICES: Final = ("auto", "none", "required")
-
-
-class ToolName(msgspec.Struct, frozen=True):
-    """What the call has for a function's name in chat completions.
-
-    Args:
-        name, namespace: the tool's own name, and that of its group.
-        custom: whether it is a custom tool, whose text is in the argument `input` if the host calls it as a function.
-    """
-
-    name: str
-    namespace: str | None = None
-    custom: bool = False
-
-
-_NO_NAMES: Final[Mapping[str, ToolName]] = {}
-
-
-def tool_names(tools: list[Any] | None, flags: ChatFlags) -> Mapping[str, ToolName]:
-    """Return, by the name that the host uses, the tools that the call knows as something else than that function."""
-    if not tools:
-        return _NO_NAMES
-    return {
-        flat_name(name, namespace): ToolName(name, namespace, tool["type"] == "custom")
-        for _, tool, namespace in each_tool(tools)
-        if (namespace or (tool.get("type") == "custom" and not flags.custom_tools))
-        and tool.get("type") in ("function", "custom")
-        and isinstance(name := tool.get("name"), str)
-    }
-
-
-def flat_name(name: str, namespace: str | None) -> str:
-    """Return the name of a tool in chat completions; a long one is cut, and made distinct by a digest."""
-    if not namespace:
-        return name
-    flat = f"{namespace}__{name}"
-    if len(flat) <= _NAME_LENGTH:
-        return flat
-    return f"{flat[: _NAME_LENGTH - 9]}_{hashlib.sha256(flat.encode()).hexdigest()[:8]}"
-
-
-class Offered(Protocol):
-    """What is offered to a model, as a choice names it."""
-
-    @property
-    def kind(self) -> str: ...
-    @property
-    def name(self) -> str: ...
-
-
-AnOffer = TypeVar("AnOffer", bound=Offered)
-
-FUNCTIONS_ONLY: Final = ChatFlags()
-"""For `tool_names`, where custom tools go out as functions."""
 
 
 class _Offer(msgspec.Struct, frozen=True):
@@ -114,42 +56,6 @@ def add_tools(body: dict[str, Any], params: CreateParams, target: Target, flags:
         body["tools"] = embed([offer.sent for offer in offers])
         if params.parallel_tool_calls is not None:
             body["parallel_tool_calls"] = params.parallel_tool_calls
-
-
-def each_tool(tools: list[Any]) -> Iterator[tuple[str, dict[str, Any], str | None]]:
-    """Yield each tool with its place in the call and the name of its namespace.
-
-    Raises:
-        InvalidParameter: one that is no object, or has no type.
-    """
-    for at, given in enumerate(tools):
-        tool = _typed(given, f"tools[{at}]")
-        if tool["type"] != "namespace":
-            yield f"tools[{at}]", tool, None
-            continue
-        for index, member in enumerate(listed(tool.get("tools"), f"tools[{at}].tools")):
-            where = f"tools[{at}].tools[{index}]"
-            yield where, _typed(member, where), tool.get("name")
-
-
-def _typed(given: Any, where: str) -> dict[str, Any]:
-    tool = plain(given, where)
-    if tool.get("type") is None:
-        raise InvalidParameter(f"{where} has no type", param="tools", hint='a function has "type": "function"')
-    return tool
-
-
-def name_of(where: str, tool: dict[str, Any]) -> str:
-    """Return the name of a function or a custom tool.
-
-    Raises:
-        InvalidParameter: it has none.
-    """
-    name = tool.get("name")
-    if isinstance(name, str) and name:
-        return name
-    hint = "fields of a function stand beside its type" if "function" in tool else None
-    raise InvalidParameter(f"{where} ({tool['type']}) has no name", param="tools", hint=hint)
 
 
 def _offers(body: dict[str, Any], tools: list[Any], target: Target, flags: ChatFlags, drop: Drop) -> list[_Offer]:
@@ -203,14 +109,6 @@ def _custom(where: str, name: str, tool: dict[str, Any], flags: ChatFlags, drop:
             custom["format"] = {"type": "grammar", "grammar": inner} if form.get("type") == "grammar" else form
         return {"type": "custom", "custom": custom}
     return {"type": "function", "function": {**custom, "parameters": text_parameters(where, tool, drop)}}
-
-
-def text_parameters(where: str, tool: dict[str, Any], drop: Drop) -> dict[str, Any]:
-    """Return the parameters of the function that stands for a custom tool: its text."""
-    form = None if tool.get("format") is None else plain(tool["format"], f"{where}.format")
-    if form is not None and form.get("type") != "text":
-        drop(f"{where}.format", "the host takes functions only, and their text cannot be bound to a grammar")
-    return {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
 
 
 def _hosted(body: dict[str, Any], where: str, tool: dict[str, Any], target: Target, drop: Drop) -> None:
@@ -287,41 +185,3 @@ def _allow(
         body["tool_choice"] = {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": references}}
         return offers
     return _set_mode(body, mode, [offer for offer in offers if offer in allowed], flags, drop)
-
-
-def allowed_tools(choice: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the tools of a choice among allowed ones.
-
-    Raises:
-        InvalidParameter: they are no list of objects.
-    """
-    given = listed(choice.get("tools"), "tool_choice.tools")
-    return [plain(each, f"tool_choice.tools[{at}]") for at, each in enumerate(given)]
-
-
-def mode_of(choice: dict[str, Any]) -> str:
-    """Return the mode of a choice among allowed tools.
-
-    Raises:
-        InvalidParameter: it is no text.
-    """
-    mode = choice.get("mode") or "auto"
-    if not isinstance(mode, str):
-        raise InvalidParameter(f"tool_choice.mode is {type(mode).__name__}; text is expected", param="tool_choice")
-    return mode
-
-
-def offered(choice: dict[str, Any], offers: list[AnOffer]) -> AnOffer:
-    """Return what is offered of the kind and name that a tool choice has.
-
-    Raises:
-        InvalidParameter: nothing is.
-    """
-    for offer in offers:
-        if offer.name == choice.get("name") and offer.kind == choice["type"]:
-            return offer
-    raise InvalidParameter(
-        f"tool_choice names the {choice['type']} {quoted(choice.get('name'))}, which is not among the tools",
-        param="tool_choice",
-        hint=f"offered: {', '.join(offer.name for offer in offers) or 'none'}",
-    )

@@ -22,7 +22,6 @@ from ...pipeline.wire import loads
 from ..host_errors import read_value
 from .answer_stream import AnswerStream
 from .anthropic_wire import read_object
-from .chat_tools import tool_names
 from .cohere_answer import CohereAnswer, tell_whole
 from .cohere_citations import DIALECT
 from .cohere_request import encode_body
@@ -32,6 +31,7 @@ from .echo import response_fields
 from .envelope import Envelope, seal
 from .failures import event_error, reported, response_of, secrets_of, shown, status_error
 from .http_request import headers_of, query_of
+from .named_tools import tool_names
 
 
 class CohereDialect(msgspec.Struct, frozen=True):

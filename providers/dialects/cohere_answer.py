@@ -22,11 +22,11 @@ from ...pipeline.item_writers import CallWriter, MessageWriter, ReasoningWriter
 from ...pipeline.response import Response
 from .answer import Answer
 from .chat_call import close_call
-from .chat_tools import ToolName
 from .cohere_citations import place_of, to_annotations
 from .cohere_usage import end_of, usage_of
 from .envelope import Seal
-from .turns import json_text
+from .named_tools import ToolName
+from .values import json_text
 
 _READ: Final = frozenset(
     {*Response.__struct_encode_fields__, "id", "message", "finish_reason", "usage", "delta", "type"}

@@ -17,12 +17,14 @@ from typing import Any, Final
 
 from ...pipeline.errors import InvalidParameter
 from ...pipeline.request import Drop, Target
+from .blocks import Block, ResultPart, Turn, string_of, unsupported, written
 from .chat_messages import tool_messages
-from .chat_tools import flat_name
 from .cohere_citations import DIALECT
 from .cohere_citations import restored as citations_of
 from .envelope import unseal
-from .turns import Block, ResultPart, Turn, plain, string_of, to_turns, unsupported, written
+from .named_tools import flat_name
+from .turns import to_turns
+from .values import plain
 
 _TEXTS: Final = ("input_text", "output_text")
 _SILENT: Final = ("command-r", "command-a-03", "command-a-vision", "command-a-translate", "command-light", "c4ai-aya")

@@ -16,8 +16,8 @@ from ...pipeline.params import CreateParams
 from ...pipeline.request import Drop, Target
 from ..rows import ChatFlags
 from .chat_tools import add_tools as add_chat_tools
-from .chat_tools import each_tool
-from .turns import plain
+from .named_tools import each_tool
+from .values import plain
 
 FLAGS: Final = ChatFlags(tool_choices=frozenset({"auto", "none", "required"}))
 _CHOICES: Final = {"none": "NONE", "required": "REQUIRED"}

@@ -26,7 +26,6 @@ from ..profiles import UNKNOWN, Profile
 from .amazon_event_stream import EXCEPTION, MEDIA_TYPE, FrameDecoder
 from .answer_stream import AnswerStream
 from .anthropic_wire import read_object
-from .chat_tools import FUNCTIONS_ONLY, tool_names
 from .converse_answer import ConverseAnswer
 from .converse_models import model_of
 from .converse_reasoning import DIALECT
@@ -36,6 +35,7 @@ from .echo import response_fields
 from .envelope import Envelope, seal
 from .failures import event_error, reported, response_of, secrets_of, shown, status_error
 from .http_request import headers_of, query_of
+from .named_tools import FUNCTIONS_ONLY, tool_names
 
 _REGION_OF_ARN: Final = re.compile(r"arn:aws[a-z-]*:bedrock:([a-z0-9-]+):")
 _AMAZONS: Final = re.compile(r"(https://bedrock-runtime(?:-fips)?\.)([a-z0-9-]+)(\.amazonaws\.com(?:\.cn)?)")

@@ -31,13 +31,13 @@ from . import converse_hosted as hosted
 from .answer import Answer
 from .anthropic_hosted import PREFIXES, end_step, steps_of
 from .chat_call import close_call
-from .chat_tools import ToolName
 from .converse_block import OpenBlock
 from .converse_citations import to_annotation
 from .converse_usage import end_of, usage_of
 from .converse_wire import Delta, Thought, ToolInput
 from .envelope import Seal
-from .turns import json_text
+from .named_tools import ToolName
+from .values import json_text
 
 _READ: Final = frozenset({*Response.__struct_encode_fields__, "output", "role", "stopReason", "usage", "serviceTier"})
 _SERVER: Final = "server_tool_use"

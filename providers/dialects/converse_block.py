@@ -9,7 +9,7 @@ from typing import Any
 
 from ...pipeline.item_writers import CallWriter, ReasoningWriter
 from .converse_wire import Thought
-from .turns import read_json
+from .values import read_json
 
 
 class OpenBlock:

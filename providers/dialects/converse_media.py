@@ -15,7 +15,8 @@ from typing import Any, Final
 
 from ...pipeline.errors import InvalidParameter
 from ...pipeline.request import Target
-from .turns import Block, plain, string_of, unsupported
+from .blocks import Block, string_of, unsupported
+from .values import plain
 
 _IMAGES: Final = {
     "image/png": "png",

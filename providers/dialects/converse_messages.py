@@ -21,12 +21,15 @@ from typing import Any, Final
 from ...pipeline.errors import InvalidParameter
 from ...pipeline.request import Drop, Target
 from ...pipeline.wire import embed
-from .chat_tools import flat_name
+from .blocks import Block, ResultPart, Turn, arguments_of, string_of, unsupported
+from .call_ids import CallIds
 from .converse_citations import to_blocks
 from .converse_media import Media
 from .converse_models import Model
 from .converse_reasoning import own_blocks, restored
-from .turns import Block, CallIds, ResultPart, Turn, arguments_of, plain, read_json, string_of, to_turns, unsupported
+from .named_tools import flat_name
+from .turns import to_turns
+from .values import plain, read_json
 
 _ID: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _NINE: Final = re.compile(r"[a-zA-Z0-9]{9}")

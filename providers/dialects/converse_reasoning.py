@@ -13,10 +13,11 @@ from typing import Any, Final
 
 from ...pipeline.request import Drop, Target
 from .anthropic_thinking import add_reasoning
+from .blocks import Block
 from .chat_request import nearest_effort
 from .converse_models import Model, family_of
 from .envelope import unseal
-from .turns import Block, read_json
+from .values import read_json
 
 DIALECT: Final = "converse"
 

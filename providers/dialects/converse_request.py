@@ -26,7 +26,7 @@ from .converse_reasoning import add_effort
 from .converse_tools import NO_CALLS, Tools
 from .http_request import merged
 from .text_format import in_words, read_format
-from .turns import json_text, plain
+from .values import json_text, plain
 
 _WRITTEN: Final = frozenset(
     {

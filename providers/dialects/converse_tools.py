@@ -23,10 +23,11 @@ from ...pipeline.request import Drop
 from ...pipeline.wire import embed
 from ...pipeline.wording import quoted
 from .anthropic_format import fitted
-from .chat_tools import allowed_tools, each_tool, flat_name, mode_of, name_of, text_parameters
 from .converse_messages import cache_point
 from .converse_models import SYSTEM_TOOLS, Model
-from .turns import plain
+from .named_tools import each_tool, flat_name, name_of, text_parameters
+from .tool_choice import allowed_tools, mode_of
+from .values import plain
 
 NO_CALLS: Final = "Do not call any tool now; answer in words."
 

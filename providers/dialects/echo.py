@@ -8,7 +8,7 @@ from ...pipeline.params import CreateParams
 from ...pipeline.request import Target
 from ...pipeline.tools import hide_credentials
 from ...pipeline.wire import embed
-from .turns import plain
+from .values import plain
 
 # Source: the required fields of a response in the types of OpenAI's Python package 3.54, read 2026-11.
 _DEFAULTS: dict[str, Any] = {

@@ -22,7 +22,6 @@ from ...pipeline.wire import loads
 from ..host_errors import read_value
 from ..profiles import UNKNOWN, Profile
 from .answer_stream import AnswerStream
-from .chat_tools import FUNCTIONS_ONLY, tool_names
 from .echo import response_fields
 from .envelope import Envelope, seal
 from .failures import event_error, reported, response_of, secrets_of, shown, status_error
@@ -31,6 +30,7 @@ from .gemini_request import encode_body
 from .gemini_signatures import FORM
 from .gemini_wire import Chunk, read_chunk, read_chunks
 from .http_request import headers_of, query_of
+from .named_tools import FUNCTIONS_ONLY, tool_names
 
 
 class GeminiDialect(msgspec.Struct, frozen=True):

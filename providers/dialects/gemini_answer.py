@@ -23,14 +23,14 @@ from typing import Any, TypeAlias
 
 from ...pipeline.item_writers import MessageWriter, ReasoningWriter
 from .answer import Answer
-from .chat_tools import ToolName
 from .envelope import Seal
 from .gemini_args import PartialCall
 from .gemini_grounding import annotations_of, logprobs_of, queries_of
 from .gemini_steps import Steps
 from .gemini_usage import end_of, reason_of, tier_of, usage_of
 from .gemini_wire import Candidate, Chunk
-from .turns import json_text
+from .named_tools import ToolName
+from .values import json_text
 
 Block: TypeAlias = dict[str, Any]
 

@@ -16,11 +16,13 @@ import msgspec
 from ...pipeline.errors import InvalidParameter
 from ...pipeline.request import Drop, Target
 from ...pipeline.wire import loads
-from .chat_tools import flat_name
+from .blocks import Block, ResultPart, Turn, string_of, unsupported, written
 from .gemini_models import generation
 from .gemini_parts import TEXTS, Parts
 from .gemini_signatures import Signer, restore_items
-from .turns import Block, ResultPart, Turn, plain, string_of, to_turns, unsupported, written
+from .named_tools import flat_name
+from .turns import to_turns
+from .values import plain
 
 # What the parts of a result may be (Gemini API documentation, Function calling › Multimodal responses, read 2026-11).
 _RESULT_MEDIA: Final = frozenset({"image/png", "image/jpeg", "image/webp", "application/pdf", "text/plain"})

@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from ...pipeline.request import Drop, Target
 from ...pipeline.wire import embed
-from .turns import Block, plain, string_of, unsupported
+from .blocks import Block, string_of, unsupported
+from .values import plain
 
 TEXTS: Final = ("input_text", "output_text")
 _KNOWN: Final = {

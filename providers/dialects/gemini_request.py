@@ -20,7 +20,7 @@ from .gemini_models import generation, thinking
 from .gemini_tools import add_tools
 from .http_request import merged
 from .text_format import in_words, read_format
-from .turns import plain
+from .values import plain
 
 _WRITTEN: Final = frozenset(
     {

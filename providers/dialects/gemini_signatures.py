@@ -13,9 +13,10 @@ from typing import Any, Final, Literal
 import msgspec
 
 from ...pipeline.request import Drop, Target
+from .blocks import Block
 from .envelope import Envelope, unseal
 from .gemini_models import NEWEST, generation
-from .turns import Block, item_of
+from .values import item_of
 
 FORM: Final = "parts"
 DUMMY: Final = "skip_thought_signature_validator"

@@ -19,9 +19,10 @@ from ...pipeline.params import CreateParams
 from ...pipeline.request import Drop, Target
 from ...pipeline.wire import embed
 from ...pipeline.wording import quoted
-from .chat_tools import allowed_tools, each_tool, flat_name, mode_of, name_of, offered, text_parameters
 from .gemini_models import generation
-from .turns import plain
+from .named_tools import each_tool, flat_name, name_of, text_parameters
+from .tool_choice import allowed_tools, mode_of, offered
+from .values import plain
 
 _EXTRAS: Final = ("output_schema", "allowed_callers", "async", "defer_loading")
 _MODES: Final = {"auto": "AUTO", "none": "NONE", "required": "ANY"}

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from ...pipeline.errors import UnsupportedParameter
 from ...pipeline.wording import quoted
-from .turns import json_text, plain
+from .values import json_text, plain
 
 _KINDS: Final = ("text", "json_object", "json_schema")
 _WORDS: Final = "Answer with one JSON object and nothing else, without a code fence."

@@ -15,85 +15,17 @@ left out, as no model saw it. The blocks of a turn are otherwise the API's own o
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 
 from ...pipeline.errors import InvalidParameter, UnsupportedParameter
-from ...pipeline.request import Drop, Target
-from ...pipeline.wire import Raw, encode, loads
+from ...pipeline.request import Drop
 from ...pipeline.wording import quoted
-
-Role = Literal["system", "developer", "user", "assistant", "tool"]
-
-
-class Block(msgspec.Struct, frozen=True):
-    """A content part of a message, or an item that is no message.
-
-    Args:
-        value: the object, as the API has it; a call and its results have the id that the host gets.
-        item: index of the item it came from; -1 when the whole input is text.
-        part: index among the parts of that item; -1 where it is no part.
-    """
-
-    value: dict[str, Any]
-    item: int = -1
-    part: int = -1
-
-    @property
-    def where(self) -> str:
-        """Its place in the call, for messages."""
-        place = "input" if self.item < 0 else f"input[{self.item}]"
-        return place if self.part < 0 else f"{place}.content[{self.part}]"
-
-
-class ResultPart(Block, frozen=True):
-    """A part of the output of an item, which is the result of a call."""
-
-    @property
-    def where(self) -> str:
-        return f"input[{self.item}].output[{self.part}]"
-
-
-class Turn(msgspec.Struct, frozen=True):
-    """What one side said. Blocks of two messages in an assistant's turn differ in `item`."""
-
-    role: Role
-    blocks: list[Block]
-
-
-class CallIds:
-    """Ids of calls as a host takes them, made for one request: two calls never get the same.
-
-    The same input gives the same ids, so that a growing conversation keeps its prefix in the host's cache.
-
-    Args:
-        fits: what an id may look like; None when anything may.
-        make: returns such an id for any text, mostly different ones for different texts.
-    """
-
-    __slots__ = ("_fits", "_make", "_taken", "_times")
-
-    def __init__(self, fits: re.Pattern[str] | None = None, make: Callable[[str], str] = str) -> None:
-        self._fits, self._make = fits, make
-        self._taken: set[str] = set()
-        self._times: dict[str, int] = {}
-
-    def new(self, call_id: str) -> str:
-        """Return the id for one more call, which had this id."""
-        times = self._times.get(call_id, 0)
-        while True:
-            times += 1
-            made = call_id if times == 1 else f"{call_id}_{times}"
-            if self._fits is not None and not self._fits.fullmatch(made):
-                made = self._make(made)
-            if made not in self._taken:
-                break
-        self._times[call_id] = times
-        self._taken.add(made)
-        return made
+from .blocks import Block, Turn
+from .call_ids import CallIds
+from .values import item_of, json_text, plain
 
 
 def to_turns(
@@ -125,113 +57,6 @@ def to_turns(
         else:
             reader.add(at, item)
     return reader.finish()
-
-
-def item_of(given: object, at: int) -> dict[str, Any]:
-    """Return the item at this place of an input as a dict.
-
-    Raises:
-        InvalidParameter: no object, or one whose type is no text.
-    """
-    item = given if type(given) is dict else plain(given, f"input[{at}]")
-    kind = item.get("type")
-    if kind is not None and not isinstance(kind, str):
-        raise InvalidParameter(f"input[{at}].type is {type(kind).__name__}; text is expected", param="input")
-    return item
-
-
-def plain(value: object, where: str) -> dict[str, Any]:
-    """Return an API object as a dict; wire objects and pydantic models are encoded and read again.
-
-    Raises:
-        InvalidParameter: no object.
-    """
-    if type(value) is dict:
-        return value
-    try:
-        found = loads(encode(value))
-    except TypeError as error:
-        raise InvalidParameter(f"{where} cannot be encoded: {error}", param=where) from None
-    if not isinstance(found, dict):
-        raise InvalidParameter(f"{where} is {type(value).__name__}; an object is expected", param=where)
-    return found
-
-
-def listed(given: object, where: str) -> list[Any]:
-    """Return a list of a call, an empty one where it is not given.
-
-    Raises:
-        InvalidParameter: no list.
-    """
-    if given is None:
-        return []
-    if isinstance(given, list | tuple):
-        return list(given)
-    param = where.partition("[")[0].partition(".")[0]
-    raise InvalidParameter(f"{where} is {type(given).__name__}; a list is expected", param=param)
-
-
-def unsupported(target: Target, block: Block, what: str, hint: str) -> UnsupportedParameter:
-    """Return the error of a block that a host does not take; `what` goes on behind the host's name."""
-    return UnsupportedParameter(
-        f"{block.where} is {quoted(block.value.get('type'))}: {target.provider} {what}",
-        provider=target.provider,
-        model=target.model,
-        param="input",
-        hint=hint,
-    )
-
-
-def string_of(block: Block, field: str) -> str:
-    """Return a field that must be text."""
-    found = block.value.get(field)
-    if isinstance(found, str):
-        return found
-    what = "missing" if found is None else type(found).__name__
-    raise InvalidParameter(f"{block.where}.{field} is {what}; text is expected", param="input")
-
-
-def json_text(value: object) -> str:
-    """Return a value as JSON text; half a character, as hosts cut them, stays one."""
-    return encode(value).decode()
-
-
-def read_json(text: str) -> Any:
-    """Return the value of JSON text; None for what is no JSON."""
-    try:
-        return loads(text.encode("utf-8", "surrogatepass"))
-    except msgspec.DecodeError:
-        return None
-
-
-def written(block: Block) -> str:
-    """Return what a call was made with, as JSON text; a custom tool's text is the one argument of a function's."""
-    if block.value["type"] == "custom_tool_call":
-        return json_text({"input": string_of(block, "input")})
-    given = block.value.get("arguments") or "{}"
-    text = given if isinstance(given, str) else json_text(given)
-    # Some hosts give no arguments as "" or null, and refuse it when it comes back.
-    return "{}" if text.strip() in ("", "null", '""') else text
-
-
-def arguments_of(block: Block) -> Any:
-    """Return the arguments of a function call as an object, for hosts that take no text; its text is kept as it is.
-
-    Raises:
-        InvalidParameter: they are no object.
-    """
-    text = written(block)
-    if not isinstance(found := read_json(text), dict):
-        what = "no JSON" if found is None else f"{type(found).__name__} instead of an object"
-        raise InvalidParameter(
-            f"{block.where}.arguments is {what}, and the host takes only objects",
-            param="input",
-            hint="the model's answer was cut, or the text was changed: leave the call out, with its output",
-        )
-    try:
-        return Raw(text.strip().encode())
-    except UnicodeEncodeError:  # half a character; the body is then encoded in another way
-        return found
 
 
 class _Call(msgspec.Struct):

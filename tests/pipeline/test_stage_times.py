@@ -36,6 +36,24 @@ def test_the_wait_for_the_host_is_no_stages_own_work(mode: Mode, streamed: bool)
     mode.run(body)
 
 
+def test_the_wait_for_a_key_is_no_stages_own_work(mode: Mode, streamed: bool) -> None:
+    def key() -> str:
+        time.sleep(0.1)
+        return "sk-given"
+
+    client = scripted("at last")
+
+    async def body() -> None:
+        response = await mode.response(client.chain, model="openai/gpt-5", streamed=streamed, trace=True, api_key=key)
+
+        times = {stage.name: stage for stage in response.meta.stages}
+        assert times["dispatch"].waited_s >= 0.1
+        assert max(stage.own_s for stage in times.values()) < 0.1
+        await mode.close(client)
+
+    mode.run(body)
+
+
 def test_the_time_until_the_next_attempt_is_waited_for(mode: Mode, streamed: bool) -> None:
     busy = {"status": 503, "headers": {"retry-after-ms": "20"}, "body": {"error": {"message": "busy"}}}
     client = scripted(busy, busy, "at last")

@@ -17,8 +17,8 @@ from antiphon.pipeline.params import CreateParams
 from antiphon.pipeline.response import Response
 from antiphon.providers.dialects.anthropic import AnthropicStream, sealed, tell_message
 from antiphon.providers.dialects.anthropic_answer import AnthropicAnswer
-from antiphon.providers.dialects.chat_tools import ToolName
 from antiphon.providers.dialects.envelope import unseal
+from antiphon.providers.dialects.named_tools import ToolName
 from antiphon.providers.dialects.responses import encode_body as encode_native
 
 NAMES = {"c": ToolName("c", custom=True), "n__f": ToolName("f", "n")}

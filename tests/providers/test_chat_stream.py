@@ -13,8 +13,8 @@ from antiphon.pipeline.grammar import check_grammar
 from antiphon.pipeline.response import Response
 from antiphon.providers.dialects.chat import ChatStream, read_answer
 from antiphon.providers.dialects.chat_answer import ChatAnswer
-from antiphon.providers.dialects.chat_tools import ToolName
 from antiphon.providers.dialects.envelope import Envelope, seal, unseal
+from antiphon.providers.dialects.named_tools import ToolName
 
 Delta = dict[str, Any]
 

@@ -11,7 +11,7 @@ from antiphon import presets
 from antiphon.pipeline.errors import CallError, InvalidParameter, UnsupportedParameter
 from antiphon.pipeline.tool_choices import TOOL_CHOICES
 from antiphon.pipeline.tools import TOOLS, FunctionTool
-from antiphon.providers.dialects.chat_tools import ToolName, tool_names
+from antiphon.providers.dialects.named_tools import ToolName, tool_names
 from antiphon.providers.rows import ChatFlags
 
 # --- tools

@@ -15,10 +15,10 @@ from antiphon.pipeline import events as ev
 from antiphon.pipeline.grammar import check_grammar
 from antiphon.pipeline.params import CreateParams
 from antiphon.pipeline.response import Response
-from antiphon.providers.dialects.chat_tools import ToolName
 from antiphon.providers.dialects.converse import ConverseStream, sealed, tell_whole
 from antiphon.providers.dialects.converse_answer import ConverseAnswer
 from antiphon.providers.dialects.envelope import unseal
+from antiphon.providers.dialects.named_tools import ToolName
 from antiphon.providers.dialects.responses import encode_body as encode_native
 
 NAMES = {"n__f": ToolName("f", "n"), "c": ToolName("c", custom=True)}

@@ -11,10 +11,10 @@ from gemini_calls import end_of, events_of, kept_by
 from antiphon.pipeline import events as ev
 from antiphon.pipeline.grammar import check_grammar
 from antiphon.pipeline.response import Response
-from antiphon.providers.dialects.chat_tools import ToolName
 from antiphon.providers.dialects.gemini import GeminiStream
 from antiphon.providers.dialects.gemini_answer import GeminiAnswer
 from antiphon.providers.dialects.gemini_usage import ENDS, usage_of
+from antiphon.providers.dialects.named_tools import ToolName
 
 
 def part(text: str = "", **fields: Any) -> dict[str, Any]:

@@ -15,7 +15,9 @@ from openai.types.responses import ResponseFunctionToolCall
 
 from antiphon.pipeline.errors import InvalidParameter, UnsupportedParameter
 from antiphon.pipeline.items import ITEMS, FunctionCall, read_item
-from antiphon.providers.dialects.turns import Block, CallIds, Turn, to_turns, written
+from antiphon.providers.dialects.blocks import Block, Turn, written
+from antiphon.providers.dialects.call_ids import CallIds
+from antiphon.providers.dialects.turns import to_turns
 
 FIXTURE: list[dict[str, Any]] = json.loads(
     (Path(__file__).parents[1] / "fixtures/responses/input_items.json").read_text()
