@@ -193,6 +193,11 @@ def is_exempt(address: Address, no_proxy: str) -> bool:
     return False
 
 
+def is_number(host: str) -> bool:
+    """Tell whether a host is an IP address already, so that there is no name to look up."""
+    return _number(host) is not None
+
+
 def _number(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         return ipaddress.ip_address(host)

@@ -18,14 +18,20 @@ def poster(loop: Any) -> Callable[[Callable[[], object]], object]:
     return post
 
 
+def is_trio() -> bool:
+    """Tell whether a task of trio runs here."""
+    trio: Any = sys.modules.get("trio")
+    return trio is not None and trio.lowlevel.in_trio_task()
+
+
 def running_loop() -> Any:
     """Return what stands for the running event loop: trio's token or the asyncio loop.
 
     Raises:
         SetupError: none runs in this thread.
     """
-    trio: Any = sys.modules.get("trio")
-    if trio is not None and trio.lowlevel.in_trio_task():
+    if is_trio():
+        trio: Any = sys.modules["trio"]
         return trio.lowlevel.current_trio_token()
     import asyncio
 

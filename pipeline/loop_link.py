@@ -4,53 +4,36 @@ from __future__ import annotations
 
 import contextlib
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Generator, Iterable
 from typing import Any
 
 import anyio
 import httpcore
-from anyio.abc import ByteStream, SocketAttribute
-from anyio.streams.tls import TLSAttribute, TLSStream
 
 from .address import Address, ProxyAddress
-from .event_loop import at_loop_end, poster, step
-from .link import READ_BYTES, Head, Link, core_proxy, core_request, created, cut_off, has_input
+from .anyio_stream import AnyioStream, within
+from .asyncio_stream import AsyncioStream
+from .event_loop import at_loop_end, is_trio, poster
+from .link import Head, Link, core_proxy, core_request, created, cut_off
 from .request_head import Pairs
+from .timeouts import Pace
 
 
 class _LoopStream(httpcore.AsyncNetworkStream):
-    """A stream of a link, right on anyio's: httpcore's own takes two context managers more for every read."""
+    """The stream of a link, as httpcore wants it."""
 
-    def __init__(self, link: LoopLink, stream: ByteStream) -> None:
+    def __init__(self, link: LoopLink, stream: AsyncioStream | AnyioStream) -> None:
         self._link = link
         self._stream = stream
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         body = self._link.body
-        return body.take_rest() or body.split(await self.receive(max_bytes))
-
-    async def receive(self, max_bytes: int) -> bytes:
-        """Read what comes next, b"" at the end. Raises one of httpcore's exceptions."""
-        link = self._link
-        try:
-            with _within(link.read_wait()):
-                return link.took(await self._stream.receive(max_bytes))
-        except anyio.EndOfStream:
-            return b""
-        except (anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
-            raise httpcore.ReadError(error) from error
-        raise httpcore.ReadTimeout
+        return body.take_rest() or body.split(await self._link.receive())
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         link = self._link
         for piece in link.outgoing(buffer):
-            try:
-                with _within(link.read_wait()) as scope:
-                    await self._stream.send(piece)  # type: ignore[arg-type]
-            except (anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
-                raise httpcore.WriteError(error) from error
-            if scope.cancelled_caught:
-                raise httpcore.WriteTimeout
+            await self._stream.send(piece, link.read_wait())
 
     async def aclose(self) -> None:
         self._link.close()
@@ -58,19 +41,11 @@ class _LoopStream(httpcore.AsyncNetworkStream):
     async def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.AsyncNetworkStream:
-        return await self._link.secure(self._stream, ssl_context, server_hostname)
+        await self._link.secure(ssl_context, server_hostname)
+        return self
 
     def get_extra_info(self, info: str) -> Any:
-        if info == "ssl_object":
-            return self._stream.extra(TLSAttribute.ssl_object, None)
-        sock = self._stream.extra(SocketAttribute.raw_socket, None)
-        if info == "is_readable":
-            return sock is None or has_input(sock)
-        return sock if info == "socket" else None
-
-
-def _within(wait_s: float | None) -> anyio.CancelScope:
-    return anyio.CancelScope() if wait_s is None else anyio.CancelScope(deadline=anyio.current_time() + wait_s)
+        return self._stream.has_input() if info == "is_readable" else self._stream.extra(info)
 
 
 class _LoopBody:
@@ -96,8 +71,7 @@ class LoopLink(Link, httpcore.AsyncNetworkBackend):
 
     def __init__(self, address: Address, context: ssl.SSLContext | None, proxy: ProxyAddress | None) -> None:
         super().__init__(address, proxy)
-        self._raw: ByteStream | None = None
-        self._reader: _LoopStream | None = None  # the topmost: TLS where there is any
+        self._socket: AsyncioStream | AnyioStream | None = None
         self._stream: Any = None
         self._chunks: AsyncIterator[bytes] | None = None
         pool = httpcore.AsyncConnectionPool(ssl_context=context, proxy=core_proxy(proxy, context), network_backend=self)
@@ -111,40 +85,35 @@ class LoopLink(Link, httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        try:
-            with _within(self.connect_wait()) as scope:
-                # Kept although TLS may be put on top, whose handshake may be cancelled.
-                self._raw = await anyio.connect_tcp(host, port, local_host=local_address)
-        except (OSError, anyio.BrokenResourceError) as error:
-            raise httpcore.ConnectError(error) from error
-        if scope.cancelled_caught or self._raw is None:
-            raise httpcore.ConnectTimeout
-        sock = self._raw.extra(SocketAttribute.raw_socket)
+        kind: type[AsyncioStream | AnyioStream] = AnyioStream if is_trio() else AsyncioStream
+        with _connecting(self.connect_wait()):
+            self._socket = await kind.connect(host, port, local_address)
+        assert self._socket is not None
+        sock = self._socket.extra("socket")
         for option in socket_options or ():
             sock.setsockopt(*option)
         self.connected()
-        self._reader = _LoopStream(self, self._raw)
-        return self._reader
+        return _LoopStream(self, self._socket)
 
-    async def secure(
-        self, stream: ByteStream, context: ssl.SSLContext, server_hostname: str | None
-    ) -> httpcore.AsyncNetworkStream:
-        """Put TLS on top of `stream`."""
+    async def secure(self, context: ssl.SSLContext, server_hostname: str | None) -> None:
+        """Put TLS on top of what there is."""
+        assert self._socket is not None
         wait = self.connect_wait()
         self.handshaking = True
-        secured: TLSStream | None = None
-        try:
-            with _within(wait):
-                secured = await TLSStream.wrap(
-                    stream, ssl_context=context, hostname=server_hostname, standard_compatible=False, server_side=False
-                )
-        except (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream, ssl.SSLError) as error:
-            raise httpcore.ConnectError(error) from error
-        if secured is None:
-            raise httpcore.ConnectTimeout
+        with _connecting(wait):
+            await self._socket.start_tls(context, server_hostname)
         self.connected()
-        self._reader = _LoopStream(self, secured)
-        return self._reader
+
+    def start(self, pace: Pace, *, with_body: bool) -> None:
+        super().start(pace, with_body=with_body)
+        if self._socket is not None:
+            self._socket.resume()
+
+    async def receive(self) -> bytes:
+        """Read what comes next, b"" at the end. Raises one of httpcore's exceptions."""
+        wait_s = self.read_wait()  # raises where it is closed
+        assert self._socket is not None
+        return self.took(await self._socket.receive(wait_s))
 
     def has_expired(self) -> bool:
         return self._connection.has_expired()
@@ -160,8 +129,7 @@ class LoopLink(Link, httpcore.AsyncNetworkBackend):
         if body.ready:
             return body.take_ready()
         while body.is_open:
-            assert self._reader is not None
-            data = await self._reader.receive(READ_BYTES)
+            data = await self.receive()
             if not data:
                 raise cut_off()
             if piece := body.feed(data):
@@ -174,19 +142,32 @@ class LoopLink(Link, httpcore.AsyncNetworkBackend):
 
     async def settle(self) -> bool:
         await self._stream.aclose()
-        return self._connection.is_idle() and not self.body.has_rest
+        if not self._connection.is_idle() or self.body.has_rest or self._socket is None:
+            return False
+        self._socket.pause()
+        return True
 
     def close(self) -> None:
         self._closed = True
-        raw, self._raw = self._raw, None
-        if raw is not None:
-            # anyio's streams close their socket before they first suspend (and suspend only to let others run),
-            # so one step is enough; and a close that does not wait cannot be cancelled.
-            with contextlib.suppress(OSError, RuntimeError):  # closed already, or its loop has ended
-                step(raw.aclose())
+        sock, self._socket = self._socket, None
+        if sock is not None:
+            with contextlib.suppress(RuntimeError):  # its loop has ended
+                sock.close()
 
     def close_from_elsewhere(self) -> None:
         self.close()
+
+
+@contextlib.contextmanager
+def _connecting(wait_s: float | None) -> Generator[None]:
+    """Bound a step of connecting. Raises one of httpcore's exceptions."""
+    try:
+        with within(wait_s) as scope:
+            yield
+    except OSError as error:
+        raise httpcore.ConnectError(error) from error
+    if scope.cancelled_caught:
+        raise httpcore.ConnectTimeout
 
 
 class _LoopWaiter:
