@@ -8,10 +8,14 @@ is a moment that one timer looks at now and then.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
+import socket
 import ssl
+from collections.abc import Awaitable, Callable
 from typing import Any
 
+import anyio
 import httpcore
 
 from .address import is_number
@@ -43,15 +47,18 @@ class AsyncioStream(asyncio.Protocol):
 
     @classmethod
     async def connect(cls, host: str, port: int, local_address: str | None) -> AsyncioStream:
-        """Connect to a host. Raises OSError."""
-        _, stream = await asyncio.get_running_loop().create_connection(
-            cls,
-            host,
-            port,
-            local_addr=(local_address, 0) if local_address else None,
-            happy_eyeballs_delay=None if is_number(host) else _STAGGER_S,
-        )
-        return stream
+        """Connect to a host, by whichever of its addresses answers first. Raises OSError."""
+        loop = asyncio.get_running_loop()
+
+        async def to(address: str) -> AsyncioStream:
+            local = (local_address, 0) if local_address else None
+            _, stream = await loop.create_connection(cls, address, port, local_addr=local)
+            return stream
+
+        if is_number(host):
+            return await to(host)
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        return await _first(to, _alternating(found))
 
     async def start_tls(self, context: ssl.SSLContext, server_hostname: str | None) -> None:
         """Go on in TLS. Raises OSError, of which TLS's own errors are."""
@@ -184,3 +191,49 @@ class AsyncioStream(asyncio.Protocol):
             waiter.set_result(False)
         else:
             self._timer = self._loop.call_at(self._ends_at, self._look)
+
+
+async def _first(connect: Callable[[str], Awaitable[AsyncioStream]], addresses: list[str]) -> AsyncioStream:
+    """Return the first connection that is made; an address gets a while before the next is tried beside it.
+
+    asyncio can do that by itself, but uvloop cannot.
+    """
+    made: list[AsyncioStream] = []
+    errors: list[OSError] = []
+
+    async def attempt(address: str, failed: anyio.Event) -> None:
+        try:
+            made.append(await connect(address))
+        except OSError as error:
+            errors.append(error)
+            failed.set()
+        else:
+            group.cancel_scope.cancel()
+
+    try:
+        async with anyio.create_task_group() as group:
+            for address in addresses:
+                failed = anyio.Event()
+                group.start_soon(attempt, address, failed)
+                with anyio.move_on_after(_STAGGER_S):
+                    await failed.wait()
+    except BaseException:
+        for stream in made:
+            stream.close()
+        raise
+    for stream in made[1:]:
+        stream.close()
+    if made:
+        return made[0]
+    if len(errors) == 1:
+        raise errors[0]
+    raise OSError("none of its addresses can be connected to") from ExceptionGroup("connecting", errors)
+
+
+def _alternating(found: list[Any]) -> list[str]:
+    """Return the addresses of a name in the order that was found, the families by turns (RFC 8305, 4)."""
+    families: dict[int, list[str]] = {}
+    for family, _, _, _, address in found:
+        families.setdefault(family, []).append(address[0])
+    rounds = itertools.zip_longest(*families.values())
+    return list(dict.fromkeys(address for row in rounds for address in row if address is not None))

@@ -31,12 +31,16 @@ settings.load_profile("any-machine")
 class Mode:
     """Runs a test's `async def` body in one mode, and calls chains in that mode from inside it."""
 
-    def __init__(self, name: Literal["sync", "asyncio", "trio"]) -> None:
+    def __init__(self, name: Literal["sync", "asyncio", "trio", "uvloop"]) -> None:
         self.name = name
         self.is_async = name != "sync"
 
     def run(self, body: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        return anyio.run(body, backend=self.name) if self.is_async else drive(body())
+        if not self.is_async:
+            return drive(body())
+        if self.name == "uvloop":
+            return anyio.run(body, backend="asyncio", backend_options={"use_uvloop": True})
+        return anyio.run(body, backend=self.name)
 
     async def call(self, chain: Chain, input: Any = "Hi", **keywords: Any) -> Any:
         """Run a chain: `ainvoke`, or `invoke` in sync mode."""
