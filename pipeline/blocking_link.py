@@ -79,6 +79,9 @@ class BlockingLink(Link, httpcore.NetworkBackend):
     def __init__(self, address: Address, context: ssl.SSLContext | None, proxy: ProxyAddress | None) -> None:
         super().__init__(address, proxy)
         self.busy = False
+        # Held while the socket is shut, closed or handed to TLS: its number must not be another's by then.
+        self._ending = threading.RLock()
+        self._handed_over = False
         self._inner: httpcore.NetworkStream | None = None
         self._reader: _BlockingStream | None = None  # the topmost: TLS where there is any
         self._stream: Any = None
@@ -107,7 +110,10 @@ class BlockingLink(Link, httpcore.NetworkBackend):
         wait = self.connect_wait()
         self.handshaking = True
         nested = stream.get_extra_info("ssl_object") is not None
+        with self._ending:
+            self._handed_over = not nested
         self._inner = stream.start_tls(context, server_hostname, wait)
+        self._handed_over = False
         self.connected()
         self._reader = _BlockingStream(self, self._inner, None if nested else self._inner.get_extra_info("socket"))
         return self._reader
@@ -140,18 +146,20 @@ class BlockingLink(Link, httpcore.NetworkBackend):
 
     def close(self) -> None:
         self._closed = True
-        inner, self._inner = self._inner, None
-        if inner is not None:
-            inner.close()
+        with self._ending:
+            inner, self._inner = self._inner, None
+            if inner is not None:
+                inner.close()
 
     def shutdown(self) -> None:
         """Make a wait in progress fail, from any thread; the descriptor stays with its owner, who closes it."""
         self.aborted = True
-        sock = None if self._inner is None else self._inner.get_extra_info("socket")
-        if sock is not None:
+        with self._ending:
+            if self._inner is None or self._handed_over:  # `connected` looks as soon as TLS is set up
+                return
             with contextlib.suppress(OSError):  # not connected any more
                 # Not SSLSocket's own: that one drops its TLS state, and a reader would get ciphertext.
-                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+                socket.socket.shutdown(self._inner.get_extra_info("socket"), socket.SHUT_RDWR)
 
     def close_from_elsewhere(self) -> None:
         """Close from another thread than the one that uses it, which closes it itself if it is waiting right now."""
