@@ -43,7 +43,7 @@ IO_MODULES = tuple(
     f"pipeline/{name}.py"
     for name in (
         *("sync_runtime", "async_runtime", "driver", "tasks", "event_loop"),
-        *("transport", "link", "blocking_link", "loop_link", "tls", "httpx_client"),
+        *("transport", "link", "blocking_link", "loop_link", "asyncio_stream", "anyio_stream", "tls", "httpx_client"),
     )
 )
 
