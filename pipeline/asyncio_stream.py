@@ -159,6 +159,8 @@ class AsyncioStream(asyncio.Protocol):
 
     async def _woken(self, wait_s: float | None) -> bool:
         """Wait until something has happened; False when that took too long."""
+        if self._waiter is not None:
+            raise RuntimeError("the connection is in use by another task")
         loop = self._loop
         self._waiter = waiter = loop.create_future()
         if wait_s is None:

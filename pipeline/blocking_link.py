@@ -34,7 +34,6 @@ class _BlockingStream(httpcore.NetworkStream):
     def receive(self, max_bytes: int) -> bytes:
         """Read what comes next, b"" at the end. Raises one of httpcore's exceptions."""
         link = self._link
-        # In this order: `BlockingLink.close_from_elsewhere` sets closed first and looks at busy then.
         link.busy = True
         try:
             wait_s, sock = link.read_wait(), self._sock
@@ -48,7 +47,7 @@ class _BlockingStream(httpcore.NetworkStream):
         except OSError as error:
             raise httpcore.ReadError(error) from error
         finally:
-            link.busy = False
+            link.rest()
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         link = self._link
@@ -57,7 +56,7 @@ class _BlockingStream(httpcore.NetworkStream):
             for piece in link.outgoing(buffer):
                 self._inner.write(piece, link.read_wait())  # type: ignore[arg-type]
         finally:
-            link.busy = False
+            link.rest()
 
     def close(self) -> None:
         self._link.close()
@@ -144,8 +143,18 @@ class BlockingLink(Link, httpcore.NetworkBackend):
         self._stream.close()
         return self._connection.is_idle() and not self.body.has_rest
 
+    def rest(self) -> None:
+        """Say that the thread that uses it waits no more."""
+        # In this order: `close` sets closed first and looks at busy then.
+        self.busy = False
+        if self._closed:
+            self.close()
+
     def close(self) -> None:
         self._closed = True
+        if self.busy:  # another thread waits for its bytes, and closes it once it is woken
+            self.shutdown()
+            return
         with self._ending:
             inner, self._inner = self._inner, None
             if inner is not None:
@@ -162,11 +171,8 @@ class BlockingLink(Link, httpcore.NetworkBackend):
                 socket.socket.shutdown(self._inner.get_extra_info("socket"), socket.SHUT_RDWR)
 
     def close_from_elsewhere(self) -> None:
-        """Close from another thread than the one that uses it, which closes it itself if it is waiting right now."""
         self.shutdown()
-        self._closed = True
-        if not self.busy:
-            self.close()
+        self.close()
 
 
 class _BlockingWaiter:

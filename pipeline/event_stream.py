@@ -68,6 +68,7 @@ class EventStream:
         "_error",
         "_error_of",
         "_for_sync",
+        "_is_read",
         "_last",
         "_maps",
         "_meta",
@@ -104,6 +105,7 @@ class EventStream:
         self._ended = False  # nothing more will come from the source
         self._closed = False
         self._content_seen = False
+        self._is_read = False  # right now
         self._for_sync: bool | None = None  # how its consumer may read it; None inside the chain: both ways
         self._meta: Meta | None = None
         context.streams.append(ref(self))
@@ -423,6 +425,12 @@ class EventStream:
 
     async def _advance(self) -> None:
         """Make at least one event ready, of a stream that has not ended."""
+        if self._is_read:
+            raise SetupError(
+                "this stream is being read already, by another task or thread",
+                hint="read it in one place, and hand its events on from there",
+            )
+        self._is_read = True
         try:
             batch = await self._context.waiting(self._source.pull())
             if batch:
@@ -435,6 +443,8 @@ class EventStream:
             if raised is error:
                 raise
             raise raised from error
+        finally:
+            self._is_read = False
         if self._ended and self._before_end:
             await self._prepare_end()
 

@@ -149,7 +149,7 @@ class Link:
             httpcore.ReadError: the connection was aborted meanwhile, so `data` may be anything.
         """
         if self.aborted:
-            raise httpcore.ReadError("aborted")
+            raise httpcore.ReadError("it was closed")
         if data:
             self.received = True
         return data
@@ -183,6 +183,8 @@ class Link:
 
         It also runs httpcore's generators to an end of theirs, which a loop would otherwise have to finish late.
         """
+        if self.body.is_open:  # its end has not come
+            return False
         self._silent = True
         try:
             while await self.chunk() is not None:

@@ -323,10 +323,12 @@ class SlotExchange:
 
     def _failed(self, error: BaseException) -> BaseException:
         """End the exchange; return what to raise for `error`: itself, or its meaning in our errors."""
-        situation = self._situation()
+        situation, ended_before = self._situation(), self._ended
         self._end(clean=False)
         if not isinstance(error, Exception):
             return error
+        if ended_before and not isinstance(error, AntiphonError):  # somebody has closed it while it was read
+            return self._closed_early()
         from .connection_faults import aborted, fault_of, kind_of  # late: the good path never needs it
 
         if self._aborted:

@@ -866,6 +866,28 @@ def test_a_cancelled_reader_is_told_once(backend: str) -> None:
     assert source.closed == 1
 
 
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_second_reader_is_refused_and_the_first_one_goes_on(backend: Any) -> None:
+    mode, source = Mode(backend), Waiting(text_events("a", end=False))
+
+    async def body() -> None:
+        stream = await ended(mode, [], source)
+        for _ in range(4):
+            await anext(stream)
+        with anyio.move_on_after(1):
+            async with anyio.create_task_group() as group:
+                group.start_soon(stream.__anext__)
+                await anyio.sleep(0.01)
+                with pytest.raises(SetupError, match="is being read already"):
+                    await anext(stream)
+                assert stream.outcome is None
+                group.cancel_scope.cancel()
+        with pytest.raises(StopAsyncIteration):  # the one that was cancelled has ended it
+            await anext(stream)
+
+    mode.run(body)
+
+
 def test_a_cancelled_task_of_asyncio_is_told_once() -> None:
     seen: list[str] = []
     source = Waiting(text_events("a", end=False))

@@ -14,6 +14,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
@@ -1046,6 +1047,45 @@ def test_abort_from_another_thread_ends_a_blocked_read(run: Run[Any], make: Make
         assert (pool_of(transport).free, len(pool_of(transport).live)) == (1000, 0)
 
     with serving(one_event, tls=server_context("127.0.0.1") if tls else None) as server:
+        run(body)
+
+
+def test_an_exchange_that_somebody_closes_while_it_is_read_ends(
+    run: Run[Any], mode: Mode, trusting: Make, serve: Serve
+) -> None:
+    def one_chunk(connection: Connection) -> None:
+        connection.request()
+        connection.begin_stream()
+        connection.send_chunk(b"one")
+        connection.wait_for_close()
+
+    async def body() -> None:
+        transport = trusting()
+        exchange = await open_stream(transport, server.url)
+        assert await exchange.chunk() == b"one"
+
+        async def read() -> None:
+            with pytest.raises(APIConnectionError, match="was closed before its end") as caught:
+                await exchange.chunk()
+            assert not caught.value.retryable
+
+        async def read_and_close() -> None:
+            async with anyio.create_task_group() as group:
+                group.start_soon(read)
+                await anyio.sleep(0.05)
+                await exchange.close()
+
+        def close_from_a_thread() -> None:
+            with ThreadPoolExecutor(1) as pool:
+                reading = pool.submit(drive, read())
+                time.sleep(0.05)
+                drive(exchange.close())
+                reading.result(5)
+
+        await mode.either(close_from_a_thread, read_and_close)
+        assert (pool_of(transport).free, len(pool_of(transport).live)) == (1000, 0)
+
+    with serve(one_chunk) as server:
         run(body)
 
 
