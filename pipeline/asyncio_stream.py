@@ -91,9 +91,9 @@ class AsyncioStream(asyncio.Protocol):
         """
         if not self._is_over:
             self._transport.write(data)
-        ends_at = math.inf if wait_s is None else self._loop.time() + wait_s
+        ends_at = None if wait_s is None else self._loop.time() + wait_s
         while self._is_full and not self._is_over:
-            if not await self._woken(ends_at - self._loop.time()):
+            if not await self._woken(None if ends_at is None else ends_at - self._loop.time()):
                 raise httpcore.WriteTimeout
         if self._is_over:
             raise httpcore.WriteError(self._error or "the host has closed it") from self._error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import gzip
+import math
 import os
 import signal
 import socket
@@ -293,6 +294,22 @@ def test_a_large_upload_arrives(run: Run[Any], trusting: Make, serve: Serve) -> 
 
     with serve(echo) as server:
         assert run(body) == sent
+
+
+def test_a_slow_upload_without_limits_arrives(run: Run[Any], trusting: Make, serve: Serve) -> None:
+    never = {"total": math.inf, "first_event": math.inf, "idle": math.inf}
+    sent = os.urandom(1 << 20) * 9
+
+    def slow(connection: Connection) -> None:
+        time.sleep(0.2)
+        received = connection.request()
+        connection.answer(b"%d" % len(received.body if received else b""))
+
+    async def body() -> None:
+        assert await call(trusting(), server.url, sent, pace=pace_of(**never)) == b"%d" % len(sent)
+
+    with serve(slow) as server:
+        run(body)
 
 
 def test_a_host_is_not_read_ahead_of_its_reader(run: Run[Any], mode: Mode, trusting: Make, serve: Serve) -> None:
