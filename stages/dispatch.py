@@ -227,10 +227,13 @@ class _Attempt:
                 context.request_id = request_id
                 break
         self._note(
-            status=exchange.status,
-            request_id=context.request_id,
-            queued_s=exchange.queued_s,
-            connect_s=exchange.connect_s,
+            replace(
+                self._record,
+                status=exchange.status,
+                request_id=context.request_id,
+                queued_s=exchange.queued_s,
+                connect_s=exchange.connect_s,
+            )
         )
 
     def end(self, outcome: Outcome) -> None:
@@ -241,10 +244,13 @@ class _Attempt:
         if error is not None:
             _with_facts(error, self._request, self._target)  # one that broke a stream has met none of them yet
         self._note(
-            outcome=outcome.kind,
-            error=None if error is None else type(error).__name__,
-            duration_s=now - self.started_at,
-            first_event_s=None if first_s is None else first_s + context.started_at - self.started_at,
+            replace(
+                self._record,
+                outcome=outcome.kind,
+                error=None if error is None else type(error).__name__,
+                duration_s=now - self.started_at,
+                first_event_s=None if first_s is None else first_s + context.started_at - self.started_at,
+            )
         )
         if context.sinks:
             context.emit(
@@ -257,9 +263,9 @@ class _Attempt:
                 )
             )
 
-    def _note(self, **facts: Any) -> None:
-        """Put a record with these facts in the place of the former one."""
-        self._record = record = replace(self._record, **facts)
+    def _note(self, record: Attempt) -> None:
+        """Put a record in the place of the former one."""
+        self._record = record
         self._context.attempts[record.number - 1] = record
 
 

@@ -166,10 +166,10 @@ def _call(request: Request, content: str, signal: CallEnded) -> _CallLine:
         input_tokens=None if usage is None else usage.input_tokens,
         output_tokens=None if usage is None else usage.output_tokens,
         cost=meta.cost,
-        request_id=meta.request_id,
-        parent_id=signal.parent_id,
-        dropped=[item.name for item in meta.dropped] if meta.dropped else None,
     )
+    line.request_id, line.parent_id = meta.request_id, signal.parent_id
+    if meta.dropped:
+        line.dropped = [item.name for item in meta.dropped]
     if error is not None:
         line.error = type(error).__name__
         line.message = mask(message_of(error), request.secrets())[:500] or None

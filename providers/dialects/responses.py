@@ -150,14 +150,13 @@ def encode_body(
     Raises:
         InvalidParameter: a value that has no JSON form.
     """
-    changes: dict[str, Any] = {"model": model}
     if not isinstance(params.input, str):
         given = _readable(params.input, drop) if isinstance(params.input, list | tuple) else params.input
-        changes["input"] = _typed(embed(given)) if typed_input else embed(given)
-    if getattr(params, "tools", None):
-        changes["tools"] = embed(getattr(params, "tools"))  # noqa: B009
+        params = msgspec.structs.replace(params, input=_typed(embed(given)) if typed_input else embed(given))
+    if tools := getattr(params, "tools", None):
+        params = msgspec.structs.replace(params, tools=embed(tools))
     try:
-        body = encode(msgspec.structs.replace(params, **changes))
+        body = encode(msgspec.structs.replace(params, model=model))
         return merge(body, extra) if extra else body
     except TypeError as error:
         raise InvalidParameter(f"the request cannot be encoded: {error}") from None
