@@ -7,6 +7,7 @@ the answer does not tell. That a model does not obey is unclear: it is no proof 
 from __future__ import annotations
 
 import base64
+import re
 import struct
 import zlib
 from collections.abc import Callable
@@ -203,7 +204,7 @@ def _tool_results(asker: Asker) -> Answer:
     response = asker.ask(said, tools=[_TOOL])
     text = response.output_text.lower()
     return (
-        "yes" if "hail" in text or "17" in text else "unclear"
+        "yes" if "hail" in text or re.search(r"\b17\b", text) else "unclear"
     ), f"told of hail at 17 degrees, got {_quoted(response)}"
 
 

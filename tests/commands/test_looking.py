@@ -208,7 +208,8 @@ def able(body: dict[str, Any]) -> Any:
 
 def deaf(body: dict[str, Any]) -> Any:
     """Answer as a host does that ignores all there is."""
-    return {"output": [message(f"{os.urandom(4).hex()} {'word ' * 99}")], "usage": {"output_tokens": 99}}
+    never_the_same = os.urandom(4).hex().translate(str.maketrans("0123456789", "ghijklmnop"))  # nor a number
+    return {"output": [message(f"{never_the_same} {'word ' * 99}")], "usage": {"output_tokens": 99}}
 
 
 def test_a_probe_says_what_a_host_honours_and_how_that_was_seen(monkeypatch: pytest.MonkeyPatch) -> None:
