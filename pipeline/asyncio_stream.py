@@ -1,8 +1,8 @@
 """A connection of an asyncio loop, as one task reads and writes it, each time with a limit.
 
-anyio's stream asks the selector anew for every read, and limits it by a cancel scope with a timer of its own, which
-together cost more than all else that a read does. Here the loop goes on reading while an exchange is on, and a limit
-is a moment that one timer looks at now and then.
+anyio's stream asks the selector anew for every read, and a limit there is a cancel scope with a timer of its own, which
+together make more function calls than all else that an event causes. Here the loop goes on reading while an exchange
+is on, and a limit is a moment that one timer looks at now and then.
 """
 
 from __future__ import annotations

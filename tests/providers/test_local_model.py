@@ -18,6 +18,7 @@ from typing import IO
 
 import pytest
 
+from antiphon import Client
 from antiphon.pipeline.errors import InvalidModel, MissingExtra, SetupError
 from antiphon.providers.local_model import LocalModels, LocalServer, find_model
 
@@ -184,6 +185,16 @@ def test_threads_that_ask_at_once_get_one_server() -> None:
     assert urls[0] == urls[1]
     assert len(pids) == 1
     assert is_gone(pids[0])
+
+
+@pytest.mark.local_model
+def test_the_start_of_a_server_is_a_wait_and_no_stages_own_work() -> None:
+    with Client() as client:
+        response = client.responses("Hi", "local/smollm2", max_output_tokens=4, trace=True)
+
+    resolve = next(stage for stage in response.meta.stages if stage.name == "resolve")
+    assert resolve.waited_s > 0.05
+    assert resolve.own_s < resolve.waited_s
 
 
 @pytest.mark.local_model
