@@ -91,7 +91,7 @@ def parse_url(url: str) -> Address:
             "the host's URL has a user name in it", hint="pass the key as api_key=, or in extra_headers="
         )
     try:
-        name = host if host.isascii() else host.encode("idna").decode("ascii")
+        name = host.encode("idna").decode("ascii")  # as looking it up would, which has no other error for such names
     except UnicodeError as error:
         raise InvalidParameter("the host's URL has a host that is no valid name") from error
     shown = f"[{name}]" if ":" in name else name

@@ -429,6 +429,8 @@ def test_headers_that_would_change_the_message_are_refused_unseen(name: str, val
         "http://host/\r\nx: y",
         "http://host:99999/",
         "http://[::1/",
+        "http://a..b/",
+        f"http://{'a' * 64}.test/",
     ],
 )
 def test_urls_that_cannot_be_called_are_refused_unseen(url: str) -> None:
