@@ -225,6 +225,7 @@ def test_a_stream_that_is_left_is_taken_up_again(mode: Mode, any_store: Store) -
         assert antiphon.check_grammar(first + rest) == []
         assert [event.raw for event in whole] == [event.raw for event in first + rest]
         assert rest[-1].response.output_text == "Hello there"  # type: ignore[attr-defined]
+        await here.until(lambda: here.settled)  # told once the store has the end, which the other client sees
         assert (here.settled, there.settled) == ([(stream.response.id, "completed")], [])
         await here.close()
         await there.close()
