@@ -99,6 +99,6 @@ def _body(exchange: Recorded) -> Any:
     if not isinstance(exchange.body, str):
         return exchange.body
     try:
-        return loads(exchange.body.encode())
+        return loads(exchange.body)
     except msgspec.DecodeError:
         return exchange.body

@@ -51,7 +51,14 @@ class Message(msgspec.Struct, frozen=True):
 
 _BOM = b"\xef\xbb\xbf"
 _decode = msgspec.json.Decoder(Message | list[Message]).decode
-_encode = msgspec.json.Encoder().encode
+_encoder = msgspec.json.Encoder().encode
+
+
+def _encode(message: object) -> bytes:
+    try:
+        return _encoder(message)
+    except UnicodeEncodeError:  # many servers read no half character, and could not even say whose request it was
+        return _encoder(whole_text(msgspec.to_builtins(message)))
 
 
 def decode(data: bytes) -> list[Message]:

@@ -278,7 +278,7 @@ def _json(body: str | dict[str, str] | None) -> Any:
     if not isinstance(body, str):
         return body
     try:
-        return loads(body.encode())
+        return loads(body)
     except msgspec.DecodeError:
         return body
 

@@ -130,7 +130,10 @@ def stage(
     def make(function: StageFunction) -> FunctionStage:
         name = _name_of(function)
         if not _is_async(function):
-            raise StageError(f"stage {name} is not async", hint="write `async def`, or use @before / @after")
+            raise StageError(
+                f"stage {name} is not async",
+                hint="write `async def`, or use @before / @after; a hook goes into hooks=[...]",
+            )
         if not takes(function, 2):
             raise StageError(
                 f"stage {name} does not take (request, call_next)", hint="write `async def stage(request, call_next)`"

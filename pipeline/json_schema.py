@@ -10,13 +10,14 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from .errors import InvalidParameter
-from .wire import loads
+from .wire import encode, loads, whole_text
 
+T = TypeVar("T")
 Schema = dict[str, Any]
 
 _MAPS: Final = ("properties", "$defs", "definitions")
@@ -35,7 +36,8 @@ class OutputType(msgspec.Struct, frozen=True, kw_only=True):
         schema: what to ask for, strict where it can be.
         strict: whether the host may hold the model to it.
         format: the API's `text.format`.
-        decode: JSON text → the value. Raises ValueError for text that is no JSON or does not fit.
+        decode: JSON text → the value. Raises ValueError for text that is no JSON or does not fit. Half characters are
+            replaced where the type cannot hold them.
     """
 
     name: str
@@ -118,7 +120,20 @@ def _of_type(kind: Any) -> OutputType:
     name, schema = schema_of(kind)
     decode: Callable[[str], Any] = kind.model_validate_json if _is_model(kind) else msgspec.json.Decoder(kind).decode
     strict = can_be_strict(schema)
-    return _made(name, strict_schema(schema) if strict else schema, strict, decode)
+    return _made(name, strict_schema(schema) if strict else schema, strict, functools.partial(read_typed, decode))
+
+
+def read_typed(decode: Callable[[str], T], text: str) -> T:
+    """Decode JSON text to a type; half characters, which decoders of types refuse, are replaced."""
+    try:
+        return decode(text)
+    except ValueError:
+        if not _HALF.search(text):
+            raise
+        return decode(encode(whole_text(loads(text))).decode())
+
+
+_HALF: Final = re.compile(r"[\ud800-\udfff]|\\u[dD][89a-fA-F]")  # of a character, as itself or escaped
 
 
 def _of_dict(kind: Schema) -> OutputType:
@@ -154,7 +169,7 @@ def _is_model(kind: Any) -> bool:
 
 
 def _plain_object(text: str) -> Any:
-    found = loads(text.encode("utf-8", "surrogatepass"))
+    found = loads(text)
     if not isinstance(found, dict):
         raise ValueError(f"a JSON object is expected, not {type(found).__name__}")
     return found

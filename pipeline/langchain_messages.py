@@ -137,7 +137,7 @@ def answer_message(response: Response) -> AIMessage:
     invalid: list[Any] = []
     for call in response.function_calls:
         try:
-            arguments = loads(call.arguments.encode())
+            arguments = loads(call.arguments)
         except ValueError as error:
             arguments, said = None, str(error)
         else:

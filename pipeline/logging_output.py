@@ -16,6 +16,7 @@ from typing import Any, TextIO
 import msgspec
 
 from .secret import mask
+from .wire import encode_whole
 
 _LOGGER = logging.getLogger("antiphon")
 DEBUG, INFO, ERROR = logging.DEBUG, logging.INFO, logging.ERROR
@@ -93,7 +94,7 @@ class _Output:
             own = line.present()
             text = render({**own, **more, **own}, self._json)
         elif self._json:
-            text = _encode(line).decode()
+            text = encode_whole(line).decode()
         else:
             text = render(line.present(), json=False)
         # What a handler does: one write under its lock, an error of the stream reported, never raised.
@@ -127,11 +128,10 @@ class _Formatter(logging.Formatter):
 
 def render(fields: dict[str, Any], json: bool) -> str:
     """Return one line of JSON, or of key=value text."""
-    return _encode(fields).decode() if json else " ".join([f"{name}={value!r}" for name, value in fields.items()])
+    return encode_whole(fields).decode() if json else " ".join([f"{name}={value!r}" for name, value in fields.items()])
 
 
 _output: _Output | None = None
-_encode = msgspec.json.Encoder(enc_hook=repr).encode
 
 
 @functools.cache

@@ -136,7 +136,7 @@ class Placeholders:
     def _hidden_json(self, text: str) -> str:
         """Hide in the texts of JSON, whose quotes and brackets stay; numbers that are found become text."""
         try:
-            value = loads(text.encode("utf-8", "surrogatepass"))
+            value = loads(text)
         except msgspec.DecodeError:
             return self.hidden(text)
         changed = self._hidden_value(value)

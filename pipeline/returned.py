@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import msgspec
 
-from .wire import Elsewhere, Wire, decode, merge
+from .wire import Elsewhere, Wire, decode, encode, merge
 from .wire import _set_cache as set_cache
 from .wire import _set_raw as set_raw
 from .wire import _Slots as Slots
@@ -127,7 +127,7 @@ class _Retold(msgspec.Struct, eq=False):
 
 def _retold(raw: bytes, name: str, old: object, new: object) -> bytes:
     """Return the JSON with one scalar changed, by its bytes where there is one place only that can be meant."""
-    key, was, becomes = b'"%b":' % name.encode(), msgspec.json.encode(old), msgspec.json.encode(new)
+    key, was, becomes = b'"%b":' % name.encode(), encode(old), encode(new)
     if isinstance(old, str):
         at = raw.find(was)
         is_clear = at >= 0 and raw.rfind(was) == at and raw.endswith((key, key + b" "), 0, at)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from . import events as ev
 from .items import Message
 from .partial_json import PartialJSON
+from .wire import joined_halves
 
 if TYPE_CHECKING:
     from .event_stream import EventStream
@@ -24,7 +25,7 @@ class WholeText:
     def of(self, delta: str) -> str:
         """Return what can be shown after one more delta."""
         if self._half:
-            delta = (self._half + delta).encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+            delta = joined_halves(self._half + delta)
             self._half = ""
         if "\ud800" <= delta[-1:] < "\udc00":
             delta, self._half = delta[:-1], delta[-1]

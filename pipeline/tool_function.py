@@ -15,7 +15,7 @@ import msgspec
 
 from .docstring import read_docstring
 from .errors import InvalidParameter
-from .json_schema import can_be_strict, strict_schema
+from .json_schema import can_be_strict, read_typed, strict_schema
 from .tool_signature import arguments_of, read_model, requires_all, schema_of, unwrapped
 from .wire import Wire, encode, loads
 from .wording import quoted
@@ -127,7 +127,8 @@ class ToolFunction(Generic[P, R]):
             ToolError: the arguments do not fit; its message is for the model.
         """
         try:
-            found = msgspec.json.decode(arguments.strip() or "{}", type=self._struct, strict=False, dec_hook=read_model)
+            decode = functools.partial(msgspec.json.decode, type=self._struct, strict=False, dec_hook=read_model)
+            found: Any = read_typed(decode, arguments.strip() or "{}")
         except (ValueError, RecursionError) as error:
             raise ToolError(f"the arguments do not fit: {error}") from None
         given = {name: getattr(found, name) for name in self._struct.__struct_fields__}
@@ -209,7 +210,7 @@ def object_of(arguments: str) -> dict[str, Any]:
         ToolError: they are none; its message is for the model.
     """
     try:
-        found = loads((arguments.strip() or "{}").encode("utf-8", "surrogatepass"))
+        found = loads(arguments.strip() or "{}")
     except msgspec.DecodeError as error:
         raise ToolError(f"the arguments are no JSON: {error}") from None
     if found in (None, ""):  # what some hosts say where there are none

@@ -75,7 +75,7 @@ class Wire(msgspec.Struct, _Slots, frozen=True, kw_only=True, omit_defaults=True
         try:
             return bytes(self._raw)
         except AttributeError:
-            return msgspec.json.encode(self)
+            return _encoded(self)
 
     @classmethod
     def from_json(cls, data: bytes | Raw) -> Self:
@@ -214,11 +214,12 @@ _list_decoder = msgspec.json.Decoder(list[Raw])
 _object_decoder = msgspec.json.Decoder(dict[str, Raw])
 
 
-def _read_object(raw: bytes) -> dict[str, Raw]:
+def read_object(raw: bytes | Raw) -> dict[str, Raw]:
+    """Split a JSON object into the raw JSON of its fields."""
     try:
         return _object_decoder.decode(raw)
     except REFUSED:
-        return {name: Raw(_dumps(item)) for name, item in _loads_object(raw).items()}
+        return {name: Raw(_dumps(item)) for name, item in _loads_object(bytes(raw)).items()}
 
 
 FIRST_USE: Final = threading.RLock()
@@ -284,12 +285,16 @@ def encode(value: object) -> bytes:
         return value.raw
     try:
         embedded = embed(value) if isinstance(value, (list, tuple, dict)) else value
-        try:
-            return msgspec.json.encode(embedded, enc_hook=_foreign)
-        except UnicodeEncodeError:  # half a character, as hosts cut them; JSON can say it, UTF-8 cannot
-            return json.dumps(embedded, separators=(",", ":"), default=_plain).encode()
+        return _encoded(embedded)
     except RecursionError:
         raise TypeError("a value is nested too deeply, or holds itself") from None
+
+
+def _encoded(value: object) -> bytes:
+    try:
+        return msgspec.json.encode(value, enc_hook=_foreign)
+    except UnicodeEncodeError:  # half a character, as hosts cut them; JSON can say it, UTF-8 cannot
+        return json.dumps(value, separators=(",", ":"), default=_plain).encode()
 
 
 def encode_loosely(value: object) -> bytes:
@@ -324,9 +329,12 @@ def _legible(value: object, around: tuple[int, ...]) -> object:
 
 def merge(data: bytes, fields: Mapping[str, object]) -> bytes:
     """Return a JSON object with these fields set, all others byte by byte as they are."""
-    known = _read_object(data)
+    known = read_object(data)
     known.update((name, Raw(encode(value))) for name, value in fields.items())
-    return msgspec.json.encode(known)
+    try:
+        return msgspec.json.encode(known)
+    except UnicodeEncodeError:  # in a name
+        return b"{%b}" % b",".join([b"%b:%b" % (encode(name), bytes(value)) for name, value in known.items()])
 
 
 def embed(value: object) -> Any:
@@ -373,19 +381,27 @@ def _foreign(value: object) -> object:
 # --- the slow path: odd but legal JSON, and fields of unexpected types ---------------------------------------------
 
 
-def loads(data: bytes) -> Any:
+def loads(data: bytes | str) -> Any:
     """Decode any JSON to plain values; takes what the fast decoder refuses (lone surrogates, NaN, bad UTF-8).
+
+    Text may hold lone surrogates as themselves, too.
 
     Raises:
         msgspec.DecodeError: not JSON.
     """
     try:
         return msgspec.json.decode(data)
-    except REFUSED:
+    except (*REFUSED, UnicodeEncodeError):
+        text = data if isinstance(data, str) else data.decode("utf-8", "replace")
         try:
-            return json.loads(data.decode("utf-8", "replace"), strict=False)
+            return json.loads(text, strict=False)
         except (ValueError, RecursionError) as error:
             raise msgspec.DecodeError(f"not JSON: {error}") from None
+
+
+def joined_halves(text: str) -> str:
+    """Return text in which halves of a character that stand side by side, as hosts cut them, are one."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
 
 
 def whole_text(value: Any) -> Any:
@@ -400,10 +416,21 @@ def whole_text(value: Any) -> Any:
         raise msgspec.DecodeError("JSON that is nested too deeply") from None
 
 
+def encode_whole(value: object) -> bytes:
+    """Encode to JSON for those who watch, who want text that anything can read: half characters are replaced."""
+    try:
+        return _encode_shown(value)
+    except UnicodeEncodeError:
+        return msgspec.json.encode(whole_text(msgspec.to_builtins(value, enc_hook=repr)))
+
+
+_encode_shown = msgspec.json.Encoder(enc_hook=repr).encode
+
+
 def _whole(value: Any) -> Any:
     if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if isinstance(value, list):
+        return value if value.isascii() else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list | tuple):
         return [_whole(member) for member in value]
     if isinstance(value, dict):
         return {_whole(name): _whole(member) for name, member in value.items()}

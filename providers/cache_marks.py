@@ -24,7 +24,7 @@ from typing import Final
 import msgspec
 
 from ..pipeline.token_estimate import BYTES_OF_A_TOKEN
-from ..pipeline.wire import Raw, merge, read_list
+from ..pipeline.wire import Raw, merge, read_list, read_object
 from .dialects.converse_models import name_of
 
 _LEAST_OF_CLAUDE: Final = {
@@ -109,10 +109,10 @@ class Prompt:
 
     def __init__(self, data: bytes, marker: Marker) -> None:
         self._data, self._marker = data, marker
-        self._body = _read(data)
+        self._body = read_object(data)
         self._tools = _list_at(data, marker.tools)
         self._system = _list_at(data, ("system",))
-        self._messages = [_read(bytes(message)) for message in _list_at(data, ("messages",))]
+        self._messages = [read_object(message) for message in _list_at(data, ("messages",))]
         said = b"\n".join(bytes(block) for block in (*self._tools, *self._system))
         self.beginning = hashlib.sha256(said).hexdigest() if said else ""
 
@@ -156,13 +156,10 @@ class Prompt:
         return Raw(msgspec.json.encode(messages)) if messages != self._messages else None
 
 
-_read = msgspec.json.Decoder(dict[str, Raw]).decode
-
-
 def _list_at(data: bytes, path: tuple[str, ...]) -> list[Raw]:
     """Return the members of a list in the body; [] where there is none."""
     for name in path:
-        data = bytes(_read(data).get(name, b"null"))
+        data = bytes(read_object(data).get(name, b"null"))
         if not data.startswith(b"{"):
             break
     return _members(data)
@@ -185,10 +182,10 @@ def key_of_prompt(data: bytes, tenant: str | None) -> str | None:
 
     The beginning is what calls share: model, instructions, tools, system and developer messages at the front.
     """
-    body = _read(data)
+    body = read_object(data)
     parts = [bytes(body[name]) for name in ("instructions", "tools") if name in body]
     for item in _members(body.get("input", body.get("messages", Raw(b"null")))):
-        if msgspec.json.decode(item, type=_Role).role not in ("system", "developer"):
+        if read_object(item).get("role") not in _OF_INSTRUCTIONS:
             break
         parts.append(bytes(item))
     if sum(map(len, parts)) // BYTES_OF_A_TOKEN < LEAST_OF_OPENAI:
@@ -198,5 +195,4 @@ def key_of_prompt(data: bytes, tenant: str | None) -> str | None:
     return f"antiphon-{digest[:32]}"
 
 
-class _Role(msgspec.Struct):
-    role: object = None
+_OF_INSTRUCTIONS = (Raw(b'"system"'), Raw(b'"developer"'))

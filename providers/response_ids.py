@@ -137,7 +137,7 @@ def encode_id(upstream: str, provider: str, deployment: str = "", key: bytes | N
     """Return the public id of a host's id; an id that is public already, or kept here, is returned as it is."""
     if not upstream or (upstream.startswith(_OURS) and (upstream[:10] != _KEPT or is_kept(upstream))):
         return upstream
-    payload = _b64(f"{provider}\0{deployment}\0{upstream}".encode())
+    payload = _b64(f"{provider}\0{deployment}\0{upstream}".encode("utf-8", "surrogatepass"))
     return f"{_PLAIN}{payload}" if key is None else f"{_SIGNED}{payload}{_tag(payload, key)}"
 
 
@@ -187,7 +187,7 @@ def deployment_of(base_url: str, usual: str) -> str:
 
 def _read(payload: str) -> ResponseId:
     try:
-        provider, deployment, upstream = _unb64(payload).decode().split("\0", 2)
+        provider, deployment, upstream = _unb64(payload).decode("utf-8", "surrogatepass").split("\0", 2)
     except (ValueError, binascii.Error):
         raise InvalidParameter("the response id is damaged", param="response_id", hint=_UNDAMAGED) from None
     if not provider or not upstream:

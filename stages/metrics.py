@@ -29,6 +29,7 @@ from ..pipeline.signals import (
     Signal,
     ToolEnded,
 )
+from ..pipeline.wire import whole_text
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """What the answer of an endpoint should say it is."""
@@ -138,7 +139,8 @@ class Metrics:
                 lines += [f"# HELP {full} {about}", f"# TYPE {full} histogram"]
                 for key, times in self._times[name].items():
                     lines += times.lines(full, key)
-        return "\n".join(lines) + "\n"
+        text: str = whole_text("\n".join(lines) + "\n")
+        return text
 
 
 class _Times:

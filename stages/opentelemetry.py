@@ -31,7 +31,7 @@ from ..pipeline.signals import (
 )
 from ..pipeline.stage import Scope, Stage
 from ..pipeline.watch import watch
-from ..pipeline.wire import encode_loosely, loads
+from ..pipeline.wire import encode_loosely, loads, whole_text
 from ..providers.opentelemetry_names import BUCKETS, METADATA, NAMES, OPERATIONS, PROVIDERS
 
 if TYPE_CHECKING:
@@ -115,9 +115,9 @@ class _Instruments:
             self._histograms[fact].record(value, {**attributes, **self.constant, **self.named(more)})
 
     def named(self, facts: Mapping[str, Any]) -> Attributes:
-        """Return facts under the convention's names; what is None is left out."""
+        """Return facts under the convention's names; what is None is left out, and text is such as can be exported."""
         names = self.names.attributes
-        return {names[fact]: value for fact, value in facts.items() if value is not None}
+        return {names[fact]: whole_text(value) for fact, value in facts.items() if value is not None}
 
 
 class _CallSpan:
@@ -130,7 +130,7 @@ class _CallSpan:
         self._operation = OPERATIONS[request.operation]
         trace = instruments.trace
         self._span = instruments.tracer.start_span(
-            f"{self._operation} {request.model}" if request.model else self._operation,
+            whole_text(f"{self._operation} {request.model}") if request.model else self._operation,
             context=self._parent(),
             kind=trace.SpanKind.CLIENT,
             attributes={**instruments.constant, **marks, **self._asked()},
@@ -248,7 +248,7 @@ class _CallSpan:
                 span.set_attributes(self._content(response))
             if failed:
                 message = mask(message_of(error) if error is not None else "", self._request.secrets())[:500]
-                span.set_status(self._instruments.trace.StatusCode.ERROR, message)
+                span.set_status(self._instruments.trace.StatusCode.ERROR, whole_text(message))
         for tool, _ in self._tools.values():  # whose own end never came
             tool.end()
         self._tools.clear()
@@ -300,7 +300,7 @@ class _CallSpan:
     def _begin_tool(self, signal: ToolStarted) -> None:
         is_mcp = signal.kind == "mcp"
         span = self._instruments.tracer.start_span(
-            f"execute_tool {signal.tool}",
+            whole_text(f"execute_tool {signal.tool}"),
             context=self.context,
             kind=self._instruments.trace.SpanKind.CLIENT if is_mcp else self._instruments.trace.SpanKind.INTERNAL,
             attributes={**self._instruments.constant, **self._tool(signal)},
@@ -390,7 +390,7 @@ def _without_metadata(request: Request) -> tuple[Request, Attributes]:
         else:
             marks[name] = str(value)
     rest = {key: value for key, value in metadata.items() if key not in METADATA}
-    return request.with_params(metadata=rest or None), marks
+    return request.with_params(metadata=rest or None), whole_text(marks)
 
 
 def _wall_ns(at_s: float, context: CallContext) -> int:

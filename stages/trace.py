@@ -31,6 +31,7 @@ from ..pipeline.signals import (
     Signal,
     ToolEnded,
 )
+from ..pipeline.wire import encode_whole
 
 
 class Span(msgspec.Struct, omit_defaults=True, kw_only=True):
@@ -117,8 +118,9 @@ class Trace:
 
     wants_stage_times = True
 
+    _file: int | None = None
+
     def __init__(self, path: str | Path) -> None:
-        self._file: int | None = None
         self._path = Path(path)
         check_folder(self._path, f"trace {path}", "path")
         self._lock = threading.Lock()
@@ -146,7 +148,7 @@ class Trace:
                 pass
 
     def _write(self, record: CallRecord) -> None:
-        line = msgspec.json.encode(record) + b"\n"
+        line = encode_whole(record) + b"\n"
         with self._lock:
             if self._file is None:
                 self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

@@ -13,7 +13,7 @@ from ..json_schema import output_type
 from ..reply import Meta
 from ..response import Response
 from ..secret import MASK
-from ..wire import ABSENT, Raw, encode
+from ..wire import ABSENT, REFUSED, Raw, encode, loads, read_object
 from .row import Row, row_failed
 
 
@@ -34,7 +34,16 @@ class _Kept(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     facts: dict[str, Any] = {}
 
 
-_read = msgspec.json.Decoder(_Kept).decode
+_decode = msgspec.json.Decoder(_Kept).decode
+
+
+def _read(data: bytes) -> _Kept:
+    try:
+        return _decode(data)
+    except REFUSED:  # half a character
+        found: dict[str, Any] = {**read_object(data)}
+        more = {name: loads(bytes(found.pop(name))) for name in ("kind", "message", "facts") if name in found}
+        return _Kept(**found, **more)
 
 
 def write_result(row: Row) -> bytes:
@@ -49,7 +58,7 @@ def write_result(row: Row) -> bytes:
     else:
         assert row.error is not None
         kept = _error(row.error)
-    return msgspec.json.encode(kept)
+    return encode(kept)
 
 
 def read_result(data: bytes, text_format: Any) -> Response | AntiphonError:
@@ -117,7 +126,7 @@ def _classes() -> dict[str, type[AntiphonError]]:
 
 
 def _meta_json(meta: Meta | None) -> Raw:
-    return ABSENT if meta is None else Raw(msgspec.json.encode(meta, enc_hook=_plain))
+    return ABSENT if meta is None else Raw(encode(msgspec.to_builtins(meta, enc_hook=_plain)))
 
 
 def _plain(value: Any) -> Any:
@@ -130,4 +139,11 @@ def _dec_hook(expected: type, value: Any) -> Any:
     return Headers(value.items()) if expected is Headers else value
 
 
-_read_meta = msgspec.json.Decoder(Meta, dec_hook=_dec_hook).decode
+_decode_meta = msgspec.json.Decoder(Meta, dec_hook=_dec_hook).decode
+
+
+def _read_meta(data: Raw) -> Meta:
+    try:
+        return _decode_meta(data)
+    except REFUSED:
+        return msgspec.convert(loads(bytes(data)), Meta, dec_hook=_dec_hook)

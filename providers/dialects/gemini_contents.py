@@ -8,21 +8,19 @@ line that says whose it is.
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final
 
 import msgspec
 
 from ...pipeline.errors import InvalidParameter
 from ...pipeline.request import Drop, Target
-from ...pipeline.wire import loads
 from .blocks import Block, ResultPart, Turn, string_of, unsupported, written
 from .gemini_models import generation
 from .gemini_parts import TEXTS, Parts
 from .gemini_signatures import Signer, restore_items
 from .named_tools import flat_name
 from .turns import to_turns
-from .values import plain
+from .values import plain, read_json
 
 # What the parts of a result may be (Gemini API documentation, Function calling › Multimodal responses, read 2026-11).
 _RESULT_MEDIA: Final = frozenset({"image/png", "image/jpeg", "image/webp", "application/pdf", "text/plain"})
@@ -113,7 +111,7 @@ class _Writer:
         item = block.value
         name = flat_name(string_of(block, "name"), item.get("namespace"))
         self._calls[item["call_id"]] = name
-        args = _object(written(block))
+        args = read_json(written(block))
         if not isinstance(args, dict):
             raise InvalidParameter(
                 f"{block.where}.arguments is no JSON object, and Gemini takes nothing else",
@@ -166,15 +164,7 @@ class _Writer:
         return generation(self._target.model) >= (3,) and mime in _RESULT_MEDIA
 
 
-def _object(text: str) -> object:
-    """Return the value of JSON text, None for what is none."""
-    try:
-        return loads(text.encode()) if text.isascii() else json.loads(text)  # which takes half a character too
-    except (msgspec.DecodeError, ValueError, RecursionError):
-        return None
-
-
 def _response(text: str) -> dict[str, Any]:
     """Return a result as the object that it must be."""
-    found = _object(text) if text.lstrip().startswith("{") else None
+    found = read_json(text) if text.lstrip().startswith("{") else None
     return found if isinstance(found, dict) else {"result": text}

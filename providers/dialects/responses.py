@@ -90,7 +90,7 @@ class ResponsesDialect(msgspec.Struct, frozen=True):
         if isinstance(params, _WITH_BODY):
             body: bytes | None = encode_body(params, target.model, drop, extra_body, self.typed_input)
         else:
-            path = path.replace("{id}", quote(params.response_id or "", safe=""))
+            path = path.replace("{id}", quote(params.response_id or "", safe="", errors="surrogatepass"))
             query = {**_query_of(params), **(extra_query or {})}
             body = encode(extra_body) if extra_body else None
         return HttpRequest(

@@ -62,6 +62,6 @@ def json_text(value: object) -> str:
 def read_json(text: str) -> Any:
     """Return the value of JSON text; None for what is no JSON."""
     try:
-        return loads(text.encode("utf-8", "surrogatepass"))
+        return loads(text)
     except msgspec.DecodeError:
         return None

@@ -14,6 +14,7 @@ from ...pipeline.context import CallContext
 from ...pipeline.errors import NotFoundError, StoreConflict
 from ...pipeline.stores.given import ask
 from ...pipeline.stores.store import Store, key_of
+from ...pipeline.wire import encode
 from ...providers.response_ids import is_kept
 from .records import Record, Turn, read
 
@@ -81,7 +82,7 @@ class Shelf:
 
     def write(self, ref: str, record: Record, expect: int | None = None) -> int:
         """Write a record, blocking: for the clean-up of work that may not wait any more."""
-        return self.store.write(self._key(ref), msgspec.json.encode(record), ttl_s=self.ttl_s, expect=expect)
+        return self.store.write(self._key(ref), encode(record), ttl_s=self.ttl_s, expect=expect)
 
     def find_now(self, ref: str) -> Found | None:
         """Return a record, blocking, as `write`."""
@@ -103,7 +104,7 @@ class Shelf:
         if not record.place:
             return []
         log = await self.do(self.store.log, self._key(record.thread, "thread"), 0, record.place)
-        refs = [item.decode() for item in log]
+        refs = [item.decode("utf-8", "surrogatepass") for item in log]
         if len(refs) < record.place:
             raise not_kept(record.thread, after=ref)
         found: list[Record] = []
@@ -127,7 +128,7 @@ class Shelf:
             await self._append(self._key(thread, "thread"), refs, place + 1 - len(refs))
         except StoreConflict:  # another response goes on from there already: this one is a branch
             log = await self.do(self.store.log, self._key(thread, "thread"), 0, place)
-            thread, before = ref, [item.decode() for item in log]
+            thread, before = ref, [item.decode("utf-8", "surrogatepass") for item in log]
             await self._append(self._key(thread, "thread"), [*before, ref], 0)
         return thread, place
 
@@ -140,7 +141,7 @@ class Shelf:
 
     async def add_turn(self, name: str, turn: Turn) -> None:
         """Add a turn to a conversation."""
-        value = msgspec.json.encode(turn)
+        value = encode(turn)
         await self.do(partial(self.store.append, self._key(name, "conversation"), [value], ttl_s=self.ttl_s))
 
     # --- events ----------------------------------------------------------------------------------------------------
@@ -158,7 +159,7 @@ class Shelf:
         return await self.do(self.store.log, self._key(ref), start, limit)
 
     async def _append(self, key: str, refs: Sequence[str], start: int) -> None:
-        values = [ref.encode() for ref in refs]
+        values = [ref.encode("utf-8", "surrogatepass") for ref in refs]
         await self.do(partial(self.store.append, key, values, start=start, ttl_s=self.ttl_s))
 
     def _key(self, ref: str, kind: str = "response") -> str:

@@ -89,7 +89,7 @@ def shown_parts(output: str) -> Any:
     if not output.startswith('[{"'):
         return output
     try:
-        blocks = loads(output.encode("utf-8", "surrogatepass"))
+        blocks = loads(output)
     except msgspec.DecodeError:
         return output
     if not isinstance(blocks, list) or not all(isinstance(block, dict) and "type" in block for block in blocks):
@@ -154,7 +154,7 @@ def _tells(blocks: list[dict[str, Any]], structured: Any) -> bool:
 
 def _is_json_of(text: str, value: Any) -> bool:
     try:
-        return bool(loads(text.encode("utf-8", "surrogatepass")) == value)
+        return bool(loads(text) == value)
     except msgspec.DecodeError:
         return False
 

@@ -31,6 +31,7 @@ def litellm(provider: str, upstream: str, model_id: str = "None") -> str:
 @example("a\0b\0", "openai", "abc", KEY)
 @example("\0", "p", "", None)
 @example("ü👋/../?%2F", "openai", "", None)
+@example("half \ud83d", "openai", "", KEY)
 def test_an_id_comes_back_as_it_went(upstream: str, provider: str, deployment: str, key: bytes | None) -> None:
     public = encode_id(upstream, provider, deployment, key)
 

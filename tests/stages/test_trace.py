@@ -122,6 +122,11 @@ def test_calls_side_by_side_are_whole_lines(mode: Mode, tmp_path: Path) -> None:
     mode.run(body)
 
 
+def test_a_trace_that_could_not_be_made_goes_away_in_silence(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="mode"):
+        Trace(tmp_path / "run.jsonl", mode="w")  # type: ignore[call-arg]
+
+
 def test_a_file_that_cannot_be_written_does_not_reach_the_call(tmp_path: Path) -> None:
     client = scripted("Hello.", hooks=[Trace(tmp_path)])
 
