@@ -25,14 +25,18 @@ def replay(response: Response) -> list[ev.Event]:
 
 
 def _tell_message(assembler: Assembler, item: Any) -> None:
-    if item.role != "assistant" or isinstance(item.content, str):
+    if item.role != "assistant":
         _tell_whole(assembler, item)
         return
     writer = assembler.message(_without(item, "content"))
+    if isinstance(item.content, str):
+        _tell_text(writer, item.content, {"type": "output_text", "text": item.content, "annotations": []})
+        writer.close()
+        return
     for part in item.content:
         fields = part.to_dict()
         if isinstance(part, OutputText):
-            _tell_text(writer, fields)
+            _tell_text(writer, part.text, fields)
         elif isinstance(part, Refusal):
             for word in _words(part.refusal):
                 writer.refusal(word)
@@ -42,13 +46,14 @@ def _tell_message(assembler: Assembler, item: Any) -> None:
     writer.close()
 
 
-def _tell_text(writer: MessageWriter, fields: dict[str, Any]) -> None:
-    words = _words(fields.get("text", ""))
+def _tell_text(writer: MessageWriter, text: str, fields: dict[str, Any]) -> None:
+    words = _words(text)
     if not words:
         writer.empty_text()
     for word in words:
         writer.text(word)
-    for annotation in fields.get("annotations") or ():
+    annotations = fields.get("annotations")
+    for annotation in annotations if isinstance(annotations, list) else ():
         writer.annotation(annotation)
     writer.close_part(fields)
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from .answer_settings import ReasoningConfig, TextConfig
 from .errors import SetupError
 from .items import AnyItem, FunctionCall, Message, read_item
-from .parts import OutputText
 from .response_fields import (
     AccessPrograms,
     Billing,
@@ -127,15 +126,7 @@ class Response(Returned, frozen=True, kw_only=True):
 
         It mixes the phases `commentary` and `final_answer`; look at `output` to tell them apart.
         """
-        return "".join(
-            [
-                part.text
-                for item in self.output
-                if isinstance(item, Message) and item.role == "assistant" and not isinstance(item.content, str)
-                for part in item.content
-                if isinstance(part, OutputText)
-            ]
-        )
+        return "".join([item.text for item in self.output if isinstance(item, Message) and item.role == "assistant"])
 
     @property
     def output_parsed(self) -> Any:

@@ -181,7 +181,7 @@ def one(read: Callable[[Raw], T]) -> Callable[[Raw], T | None]:
 
 
 def many(read: Callable[[Raw], T]) -> Callable[[Raw], tuple[T, ...]]:
-    """Reader of a list of nested objects; missing, null or not a list reads as ()."""
+    """Reader of a list of nested objects; missing, null or no list reads as (), and what is no object is left out."""
 
     def read_many(raw: Raw) -> tuple[T, ...]:
         if is_absent(raw):
@@ -189,9 +189,16 @@ def many(read: Callable[[Raw], T]) -> Callable[[Raw], tuple[T, ...]]:
         try:
             return tuple([read(item) for item in read_list(raw)])
         except msgspec.DecodeError:
-            return ()
+            return tuple([read(item) for item in read_objects(raw)])
 
     return read_many
+
+
+def read_objects(raw: bytes | Raw) -> list[Raw]:
+    """Split a JSON list into the raw JSON of those members that are objects; what is no list has none."""
+    if not bytes(raw).startswith(b"["):
+        return []
+    return [item for item in read_list(raw) if bytes(item).startswith(b"{")]
 
 
 def value(raw: Raw) -> Any:
@@ -451,12 +458,18 @@ def _dumps(value: object) -> bytes:
 _ZERO: dict[object, object] = {str: "", int: 0, float: 0.0, bool: False, Raw: ABSENT}
 
 
+_WRITTEN_OUT: Final = "arguments"  # the field whose JSON text some hosts forget to make a text of
+
+
 def _decode_leniently(data: bytes, cls: type[W]) -> W:
     found = _loads_object(data)
     values: dict[str, Any] = {}
     for field in _fields(cls):
         if field.encode_name in found:
-            converted = _coerce(found[field.encode_name], field.type)
+            said = found[field.encode_name]
+            if field.name == _WRITTEN_OUT and isinstance(said, dict):
+                said = json.dumps(said)
+            converted = _coerce(said, field.type)
             if converted is not ABSENT or field.type is Raw:
                 values[field.name] = converted
                 continue

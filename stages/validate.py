@@ -39,7 +39,7 @@ def check(params: Params) -> None:
     kind = type(params)
     try:
         msgspec.convert(msgspec.structs.astuple(params), _row_of(kind))
-    except msgspec.ValidationError:
+    except (msgspec.ValidationError, *_BEYOND):
         _check_by_name(params, kind)
     if isinstance(params, CreateParams):
         _check_create(params)
@@ -61,6 +61,24 @@ def _check_by_name(params: Params, kind: type[Params]) -> None:
     try:
         with FIRST_USE:
             msgspec.convert(msgspec.structs.asdict(params), kind)
+    except msgspec.ValidationError as error:
+        raise _wrong_type(error) from None
+    except _BEYOND:
+        for name, value in msgspec.structs.asdict(params).items():
+            _check_one(name, value, kind)
+
+
+# What msgspec raises of text with half a character where none is expected, and of a `range` where a mapping is.
+_BEYOND = (UnicodeEncodeError, AttributeError)
+
+
+def _check_one(name: str, value: object, kind: type[Params]) -> None:
+    try:
+        msgspec.convert({name: value}, kind)
+    except UnicodeEncodeError:
+        _check_one(name, "text", kind)
+    except AttributeError:
+        raise InvalidParameter(f"{name} is {type(value).__name__}; an object is expected", param=name) from None
     except msgspec.ValidationError as error:
         raise _wrong_type(error) from None
 

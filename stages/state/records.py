@@ -20,7 +20,7 @@ import msgspec
 from ...pipeline.errors import InvalidParameter, StoreSchemaNewer, StoreUnreadable
 from ...pipeline.items import AnyItem, read_item
 from ...pipeline.response import TERMINAL_STATUSES, Response
-from ...pipeline.wire import REFUSED, Raw, encode, loads, read_list
+from ...pipeline.wire import REFUSED, Raw, encode, loads, read_objects
 
 FORMAT: Final = 1
 """Version of what is written here. A reader takes all versions up to its own."""
@@ -179,9 +179,7 @@ def _typed(item: Any) -> Any:
 def output_items(response: Response | Raw) -> list[Raw]:
     """Return the items of a response that a conversation can go on with: no call that was cut in its middle."""
     found = response if isinstance(response, Response) else Response.from_json(response)
-    if not found.output_json or bytes(found.output_json) == b"null":
-        return []
-    members = read_list(found.output_json)
+    members = read_objects(found.output_json)
     if found.status == "completed":
         return members
     return [item for item in members if _is_whole(item)]

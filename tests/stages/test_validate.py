@@ -17,6 +17,8 @@ from antiphon.testing import message, scripted
         ({"temperature": "hot"}, "temperature is str; float is expected", "temperature"),
         ({"temperature": float("nan")}, "temperature is nan; a finite number is expected", "temperature"),
         ({"top_p": -float("inf")}, "top_p is -inf; a finite number is expected", "top_p"),
+        ({"temperature": "half \ud83d"}, "temperature is str; float is expected", "temperature"),
+        ({"metadata": range(3)}, "metadata is range; an object is expected", "metadata"),
         ({"max_output_tokens": 1.5}, "max_output_tokens is float; int is expected", "max_output_tokens"),
         ({"max_output_tokens": 0}, "max_output_tokens is 0; at least 1 is expected", "max_output_tokens"),
         ({"metadata": "x"}, "metadata is str; an object is expected", "metadata"),
