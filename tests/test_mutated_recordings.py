@@ -1,0 +1,178 @@
+"""Recorded answers with random damage: a call ends once, with a reply or a typed error; streams keep the grammar.
+
+The damage is legal JSON in wrong places, lost and repeated events, and events that are no JSON.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import json
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from recordings import Recording, load
+
+from antiphon import AntiphonError, Client, check_grammar
+from antiphon.pipeline.http import Headers, HttpRequest
+from antiphon.pipeline.signals import CallEnded, Signal
+from antiphon.pipeline.timeouts import Pace
+
+ROUNDS = 100
+READ_BYTES = 1500
+_LOCAL = "http://127.0.0.1:9/v1"
+
+# Which target speaks the format of a recording, by the beginning of its dialect's name.
+TARGETS: dict[str, dict[str, Any]] = {
+    "anthropic-": {"model": "anthropic/claude-x"},
+    "bedrock-converse": {"model": "bedrock/amazon.nova"},
+    "chat-": {"model": "openai/m", "dialect": "chat", "api_base": _LOCAL},
+    "cohere-": {"model": "cohere/c"},
+    "gemini-": {"model": "gemini/g"},
+    "openai-chat": {"model": "openai/m", "dialect": "chat", "api_base": _LOCAL},
+    "openai-responses": {"model": "openai/m"},
+    "responses-": {"model": "openai/m"},
+}
+
+ODD: list[Any] = [
+    *(None, True, False, 0, -1, 1.5, 1e308, 2**63, -(2**70), float("nan")),
+    *("", "x", "\ud83d", "\x00", "null", "{", "a" * 5000),
+    *([], {}, [None], {"a": None}, ["x"], {"type": "x"}, [{"type": "message"}]),
+]
+
+
+class Canned:
+    """A transport whose host gives one answer, in pieces."""
+
+    def __init__(self, content_type: str, body: bytes) -> None:
+        self._content_type = content_type
+        self._body = body
+
+    async def open(self, request: HttpRequest, pace: Pace) -> CannedExchange:
+        return CannedExchange(Headers([("content-type", self._content_type)]), self._body)
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+class CannedExchange:
+    status = 200
+    queued_s = connect_s = 0.0
+
+    def __init__(self, headers: Headers, body: bytes) -> None:
+        self.headers = headers
+        self._reads = iter([body[at : at + READ_BYTES] for at in range(0, len(body), READ_BYTES)])
+
+    async def chunk(self) -> bytes:
+        return next(self._reads, b"")
+
+    async def read(self) -> bytes:
+        return b"".join(self._reads)
+
+    async def close(self) -> None:
+        self._reads = iter(())
+
+    def abort(self) -> None:
+        self._reads = iter(())
+
+
+def places(value: Any, here: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Tell the path of everything inside a JSON value."""
+    members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, member in members:
+        yield (*here, key)
+        yield from places(member, (*here, key))
+
+
+def mutated(value: Any, rng: random.Random) -> Any:
+    """Return JSON with something in it replaced, left out or added."""
+    value = copy.deepcopy(value)
+    for _ in range(rng.choice([1, 1, 2, 3])):
+        found = list(places(value))
+        if not found:
+            break
+        *path, last = rng.choice(found)
+        around = functools.reduce(lambda inside, key: inside[key], path, value)
+        odd = copy.deepcopy(rng.choice(ODD))
+        match rng.randrange(8):
+            case 0:
+                del around[last]
+            case 1 if isinstance(around, list):
+                around.append(odd)
+            case 1:
+                around["new \ud83d"] = odd
+            case _:
+                around[last] = odd
+    return value
+
+
+def damaged(recording: Recording, rng: random.Random) -> bytes:
+    body = recording.body
+    if not is_stream(recording):
+        return json.dumps(mutated(json.loads(body), rng)).encode()
+    lines = body.split(b"\n")
+    events = [at for at, line in enumerate(lines) if line.startswith(b"data:") and b"{" in line]
+    for _ in range(rng.choice([1, 1, 2, 4])):
+        at = rng.choice(events)
+        match rng.randrange(12):
+            case 0:
+                lines[at] = b"data: {"
+            case 1:
+                lines[at] = b": gone"
+            case 2:
+                lines[at] = lines[rng.choice(events)]
+            case _:
+                if not lines[at].endswith(b"}"):
+                    continue  # it was damaged already
+                lines[at] = b"data: " + json.dumps(mutated(json.loads(lines[at][5:]), rng)).encode()
+    return b"\n".join(lines)
+
+
+def is_stream(recording: Recording) -> bool:
+    return not recording.body.lstrip().startswith(b"{")
+
+
+def target_of(recording: Recording) -> dict[str, Any] | None:
+    return next((target for name, target in TARGETS.items() if recording.dialect.startswith(name)), None)
+
+
+@functools.cache
+def recorded() -> dict[str, list[Recording]]:
+    """Return those that are JSON, or events of JSON, by dialect."""
+    found: dict[str, list[Recording]] = {}
+    for recording in load("*"):
+        if recording.status == 200 and target_of(recording) and recording.body.lstrip()[:1] in (b"{", b"d", b"e", b":"):
+            found.setdefault(recording.dialect, []).append(recording)
+    return found
+
+
+@pytest.mark.parametrize("dialect", recorded())
+def test_damage_is_read_around_or_is_a_typed_error(dialect: str) -> None:
+    rng = random.Random(dialect)
+    for _ in range(ROUNDS):
+        recording = rng.choice(recorded()[dialect])
+        body = damaged(recording, rng)
+        asked = is_stream(recording) if rng.random() < 0.8 else not is_stream(recording)
+        told: list[Signal] = []
+        transport = Canned("text/event-stream" if is_stream(recording) else "application/json", body)
+        call: dict[str, Any] = {**(target_of(recording) or {}), "api_key": "k", "store": False, "num_retries": 0}
+        events: list[Any] = []
+        failed = False
+        with Client(transport=transport, hooks=[told.append]) as client:
+            try:
+                reply: Any = client.responses("Hi", stream=asked, **call)
+                if asked:
+                    events.extend(reply)
+                    reply = reply.response
+                assert isinstance(reply.output_text, str), body
+                assert reply.to_dict() == json.loads(reply.raw), body
+            except AntiphonError as error:
+                failed = bool(str(error))
+                assert failed, body
+            assert client.hook_errors == 0, body
+        assert sum(isinstance(signal, CallEnded) for signal in told) == 1, body
+        if "responses" not in dialect:  # there the events are the host's own
+            wrong = [one.rule for one in check_grammar(events)] if events else []
+            assert wrong == [] or (failed and set(wrong) <= {"terminal"}), body
