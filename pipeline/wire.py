@@ -8,11 +8,12 @@ something that is no JSON object at all is an error.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import threading
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -181,7 +182,7 @@ def one(read: Callable[[Raw], T]) -> Callable[[Raw], T | None]:
 
 
 def many(read: Callable[[Raw], T]) -> Callable[[Raw], tuple[T, ...]]:
-    """Reader of a list of nested objects; missing, null or no list reads as (), and what is no object is left out."""
+    """Reader of a list of nested objects; missing, null or no list reads as (); members that are none are left out."""
 
     def read_many(raw: Raw) -> tuple[T, ...]:
         if is_absent(raw):
@@ -189,9 +190,16 @@ def many(read: Callable[[Raw], T]) -> Callable[[Raw], tuple[T, ...]]:
         try:
             return tuple([read(item) for item in read_list(raw)])
         except msgspec.DecodeError:
-            return tuple([read(item) for item in read_objects(raw)])
+            return tuple(_readable(raw, read))
 
     return read_many
+
+
+def _readable(raw: Raw, read: Callable[[Raw], T]) -> Iterator[T]:
+    with contextlib.suppress(msgspec.DecodeError):
+        for item in read_list(raw):
+            with contextlib.suppress(msgspec.DecodeError):
+                yield read(item)
 
 
 def read_objects(raw: bytes | Raw) -> list[Raw]:
