@@ -17,6 +17,7 @@ from ..pipeline.credential import Credential, attach_key
 from ..pipeline.errors import InvalidParameter, MissingKey
 from ..pipeline.http import HttpRequest
 from ..pipeline.secret import Secret
+from ..pipeline.stage import takes
 from .aws_signature import AwsCredentials, sign
 from .credentials import clean_key
 from .rows import Provider
@@ -94,12 +95,26 @@ def _source(given: Any, row: Provider) -> tuple[Callable[[bool], object], bool]:
         return lambda renew: frozen(), inspect.iscoroutinefunction(frozen)
     if callable(given):
         is_async = inspect.iscoroutinefunction(given) or inspect.iscoroutinefunction(type(given).__call__)
-        return lambda renew: given(), is_async
+        return lambda renew: _called(given), is_async
     raise InvalidParameter(
         f'option "api_key" is {type(given).__name__}; a str, a Secret, a function that returns one, or credentials of '
         "azure-identity, google-auth or botocore are expected",
         param="api_key",
     )
+
+
+def _called(function: Callable[..., object]) -> object:
+    try:
+        return function()
+    except TypeError as error:
+        if takes(function, 0):
+            raise
+        name = getattr(function, "__name__", type(function).__name__)
+        raise InvalidParameter(
+            f"api_key is the function {name}, which cannot be called without arguments",
+            param="api_key",
+            hint="bind them: api_key=functools.partial(...)",
+        ) from error
 
 
 def proof_of(found: object, row: Provider, *, is_token: bool = False) -> Proof:

@@ -169,6 +169,17 @@ def test_an_empty_key_of_a_function_is_not_sent(given: Any, mode: Mode, monkeypa
     assert server.requests == []
 
 
+def test_a_function_that_wants_arguments_is_refused(mode: Mode, streamed: bool) -> None:
+    def key_of(tenant: str) -> str:
+        return KEY + tenant
+
+    said = "the function key_of, which cannot be called without arguments"
+    with replaying(ok(streamed)) as server, pytest.raises(InvalidParameter, match=said):
+        mode.run(lambda: ask(mode, server.url, key_of, streamed=streamed))
+
+    assert server.requests == []
+
+
 def test_an_error_of_the_function_is_its_own(mode: Mode, streamed: bool) -> None:
     def fail() -> str:
         raise LookupError("no vault")
