@@ -91,14 +91,18 @@ def _show(exchange: Recorded) -> None:
         print(terminal.shown(f"{name}: {value}"))
     print()
     for chunk in exchange.chunks:
-        print(terminal.shown(chunk if isinstance(chunk, str) else f"[bytes, base64: {chunk['base64']}]"), end="")
+        text = chunk if isinstance(chunk, str) else f"[bytes, base64: {_plain(chunk)['base64']}]"
+        print(terminal.shown(text), end="")
     print(f"\n[{exchange.error}: {exchange.message}]" if exchange.error else "")
 
 
 def _body(exchange: Recorded) -> Any:
     if not isinstance(exchange.body, str):
-        return exchange.body
+        return _plain(exchange.body)
     try:
         return loads(exchange.body)
     except msgspec.DecodeError:
         return exchange.body
+
+
+_plain = msgspec.to_builtins  # bytes are base64 there

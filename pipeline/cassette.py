@@ -6,12 +6,11 @@ of the wire. Bytes that are no UTF-8 stand as {"base64": ...}.
 
 from __future__ import annotations
 
-import base64
 import os
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 import msgspec
 
@@ -25,6 +24,12 @@ from .wire import encode, loads
 
 # Response headers that may be credentials.
 _HIDDEN = frozenset({"set-cookie", "authorization", "proxy-authenticate", "www-authenticate"})
+
+
+class InBase64(TypedDict):
+    """What is no text; msgspec writes and reads bytes in base64."""
+
+    base64: bytes
 
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -41,10 +46,10 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
     method: str
     url: str
     headers: dict[str, str] = {}
-    body: str | dict[str, str] | None = None
+    body: str | InBase64 | None = None
     status: int = 0
     answer_headers: dict[str, str] = {}
-    chunks: list[str | dict[str, str]] = []
+    chunks: list[str | InBase64] = []
     error: str = ""
     message: str = ""
 
@@ -78,16 +83,16 @@ def _hidden(body: bytes) -> bytes:
         return body
 
 
-def _text(data: bytes, masked: Callable[[str], str] = mask) -> str | dict[str, str]:
+def _text(data: bytes, masked: Callable[[str], str] = mask) -> str | InBase64:
     try:
         return masked(data.decode())
     except UnicodeDecodeError:
-        return {"base64": base64.b64encode(data).decode()}
+        return {"base64": data}
 
 
-def bytes_of(text: str | dict[str, str]) -> bytes:
+def bytes_of(text: str | InBase64) -> bytes:
     """Return a chunk as it came."""
-    return text.encode() if isinstance(text, str) else base64.b64decode(text["base64"])
+    return text.encode() if isinstance(text, str) else text["base64"]
 
 
 # --- recording ------------------------------------------------------------------------------------------------------
@@ -274,7 +279,7 @@ class Cassette:
         return f"the next one differs in {', '.join(differ)}" if differ else None
 
 
-def _json(body: str | dict[str, str] | None) -> Any:
+def _json(body: str | InBase64 | None) -> Any:
     if not isinstance(body, str):
         return body
     try:

@@ -66,7 +66,7 @@ def _with_ids(items: Iterable[Raw], ref: str) -> list[tuple[str, Raw]]:
         item_id = fields.get("id")
         if not isinstance(item_id, str) or not item_id or item_id in taken:
             made_of = hashlib.sha256(f"{ref}/{at}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
-            item_id = f"{_PREFIXES.get(fields.get('type'), 'item')}_{made_of}"
+            item_id = f"{_PREFIXES.get(str(fields.get('type')), 'item')}_{made_of}"
             raw = Raw(merge(bytes(raw), {"id": item_id}))
         taken.add(item_id)
         found.append((item_id, raw))

@@ -119,6 +119,9 @@ def read(data: bytes, kind: type[R], what: str) -> R:
         found = _read_odd(data, kind, what)
     if found.format > FORMAT:
         raise _newer(found.format, what)
+    parts = [*found.input, found.response] if kind is Record else found.items
+    if not all(bytes(memoryview(part)[:1]) == b"{" for part in parts):
+        raise _unreadable(what, "a part of it is no object")
     return found  # type: ignore[no-any-return]
 
 
@@ -137,11 +140,15 @@ def _read_odd(data: bytes, kind: type[R], what: str) -> R:
         if found.get("run"):
             found["run"]["call"] = Raw(encode(found["run"].get("call")))
         return msgspec.convert(found, kind)
-    except (msgspec.DecodeError, TypeError, AttributeError) as error:
-        raise StoreUnreadable(
-            f"what is kept of {what} is no record: {error}",
-            hint="delete it from the store, and send the conversation as input",
-        ) from None
+    except (msgspec.DecodeError, TypeError, AttributeError, UnicodeEncodeError) as error:
+        raise _unreadable(what, str(error)) from None
+
+
+def _unreadable(what: str, why: str) -> StoreUnreadable:
+    return StoreUnreadable(
+        f"what is kept of {what} is no record: {why}",
+        hint="delete it from the store, and send the conversation as input",
+    )
 
 
 def _newer(version: int, what: str) -> StoreSchemaNewer:

@@ -239,7 +239,16 @@ def test_fields_may_differ_where_that_is_said(mode: Mode, tmp_path: Path) -> Non
     assert mode.run(body).output_text == "Hello."
 
 
-@pytest.mark.parametrize("content", [None, b"{", b'{"method": 3}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        None,
+        b"{",
+        b'{"method": 3}',
+        b'{"method":"POST","url":"http://h","chunks":[{"base": "/w=="}]}',
+        b'{"method":"POST","url":"http://h","chunks":[{"base64":"/w"}]}',
+    ],
+)
 def test_a_file_that_is_no_cassette_is_an_error(content: bytes | None, tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
     if content is not None:

@@ -825,12 +825,18 @@ def test_a_store_that_fails_does_not_take_the_answer_away(mode: Mode, streamed: 
     mode.run(body)
 
 
+_MADE = b'"provider":"groq","deployment":"","model":"m","status":"completed"'
+
+
 @pytest.mark.parametrize(
     ("data", "error", "said"),
     [
         (b'{"format":99,"of":"tomorrow"}', StoreSchemaNewer, "has format 99, and this version reads up to 1"),
         (b"\xff\xfe", StoreUnreadable, "is no record"),
         (b'{"a":1}', StoreUnreadable, "is no record"),
+        (b"{%b,%b}" % (_MADE, b'"input":[],"response":[]'), StoreUnreadable, "a part of it is no object"),
+        (b"{%b,%b}" % (_MADE, b'"input":["x"],"response":{}'), StoreUnreadable, "a part of it is no object"),
+        (b"{%b,%b}" % (_MADE, b'"input":[],"response":{},"place":"\\ud83d"'), StoreUnreadable, "is no record"),
     ],
 )
 def test_what_cannot_be_read_is_an_error_that_says_so(data: bytes, error: type[StoreError], said: str) -> None:
