@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from ..pipeline.wire import REFUSED, loads, whole_text
+from ..pipeline.half_characters import whole_text
+from ..pipeline.wire import REFUSED, loads
 
 RequestId = int | str
 

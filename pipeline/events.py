@@ -17,7 +17,7 @@ from .parts import Logprob, read_annotation, read_part
 from .response import Response
 from .response_fields import ResponseError, read_error
 from .views import NO_KNOWN_TYPE, NoKnownType, Typed, always, several
-from .wire import REFUSED, Lazy, Raw, Wire, decode, decoder, is_absent, one, raw_field, type_of
+from .wire import REFUSED, JSONText, Lazy, Raw, Wire, decode, decoder, is_absent, one, raw_field, type_of
 from .wire import _set_cache as set_cache
 from .wire import _set_raw as set_raw
 
@@ -305,7 +305,7 @@ class FunctionCallArgumentsDone(ItemEvent, frozen=True, kw_only=True, tag="respo
     """The arguments of a function call are finished."""
 
     type: ClassVar[Literal["response.function_call_arguments.done"]] = "response.function_call_arguments.done"
-    arguments: str = ""
+    arguments: JSONText = ""
     name: str | None = None
 
 
@@ -488,7 +488,7 @@ class McpCallArgumentsDone(ItemEvent, frozen=True, kw_only=True, tag="response.m
     """The arguments of an MCP call are finished."""
 
     type: ClassVar[Literal["response.mcp_call_arguments.done"]] = "response.mcp_call_arguments.done"
-    arguments: str = ""
+    arguments: JSONText = ""
 
 
 class ShellCallCommandAdded(OutputEvent, frozen=True, kw_only=True, tag="response.shell_call_command.added"):

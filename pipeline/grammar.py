@@ -24,7 +24,7 @@ from typing import Any
 import msgspec
 
 from . import events as ev
-from .wire import joined_halves
+from .half_characters import joined_halves
 from .wording import quoted
 
 

@@ -22,7 +22,7 @@ from .views import (
     text_or,
     texts,
 )
-from .wire import Elsewhere, Lazy, Raw, Wire, decode, family, loads, many, raw_field, type_of
+from .wire import Elsewhere, JSONText, Lazy, Raw, Wire, decode, family, loads, many, raw_field, type_of
 
 # --- nested objects -------------------------------------------------------------------------------------------------
 
@@ -252,7 +252,7 @@ class FunctionCall(Item, frozen=True, kw_only=True, tag="function_call"):
     id: str | None = None
     call_id: str
     name: str
-    arguments: str
+    arguments: JSONText
     status: str | None = None
     namespace: str | None = None
     async_: bool | None = msgspec.field(default=None, name="async")
@@ -492,7 +492,7 @@ class McpCall(Item, frozen=True, kw_only=True, tag="mcp_call"):
     status: str | None = None
     server_label: str
     name: str
-    arguments: str
+    arguments: JSONText
     approval_request_id: str | None = None
     output: str | None = None
     error_json: Raw = raw_field("error")
@@ -506,7 +506,7 @@ class McpApprovalRequest(Item, frozen=True, kw_only=True, tag="mcp_approval_requ
     id: str
     server_label: str
     name: str
-    arguments: str
+    arguments: JSONText
 
 
 class McpApprovalResponse(Item, frozen=True, kw_only=True, tag="mcp_approval_response"):

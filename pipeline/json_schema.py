@@ -10,14 +10,14 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Iterator
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
 
 from .errors import InvalidParameter
-from .wire import encode, loads, whole_text
+from .half_characters import read_typed
+from .wire import loads
 
-T = TypeVar("T")
 Schema = dict[str, Any]
 
 _MAPS: Final = ("properties", "$defs", "definitions")
@@ -121,19 +121,6 @@ def _of_type(kind: Any) -> OutputType:
     decode: Callable[[str], Any] = kind.model_validate_json if _is_model(kind) else msgspec.json.Decoder(kind).decode
     strict = can_be_strict(schema)
     return _made(name, strict_schema(schema) if strict else schema, strict, functools.partial(read_typed, decode))
-
-
-def read_typed(decode: Callable[[str], T], text: str) -> T:
-    """Decode JSON text to a type; half characters, which decoders of types refuse, are replaced."""
-    try:
-        return decode(text)
-    except ValueError:
-        if not _HALF.search(text):
-            raise
-        return decode(encode(whole_text(loads(text))).decode())
-
-
-_HALF: Final = re.compile(r"[\ud800-\udfff]|\\u[dD][89a-fA-F]")  # of a character, as itself or escaped
 
 
 def _of_dict(kind: Schema) -> OutputType:

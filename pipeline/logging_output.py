@@ -15,8 +15,8 @@ from typing import Any, TextIO
 
 import msgspec
 
+from .half_characters import encode_whole
 from .secret import mask
-from .wire import encode_whole
 
 _LOGGER = logging.getLogger("antiphon")
 DEBUG, INFO, ERROR = logging.DEBUG, logging.INFO, logging.ERROR

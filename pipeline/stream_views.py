@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Self
 
 from . import events as ev
+from .half_characters import joined_halves
 from .items import Message
 from .partial_json import PartialJSON
-from .wire import joined_halves
 
 if TYPE_CHECKING:
     from .event_stream import EventStream

@@ -15,7 +15,8 @@ import msgspec
 
 from .docstring import read_docstring
 from .errors import InvalidParameter
-from .json_schema import can_be_strict, read_typed, strict_schema
+from .half_characters import read_typed
+from .json_schema import can_be_strict, strict_schema
 from .tool_signature import arguments_of, read_model, requires_all, schema_of, unwrapped
 from .wire import Wire, encode, loads
 from .wording import quoted

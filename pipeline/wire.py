@@ -16,6 +16,7 @@ import types
 from collections.abc import Callable, Iterator, Mapping
 from typing import (
     TYPE_CHECKING,
+    Annotated,
     Any,
     Final,
     Generic,
@@ -38,6 +39,10 @@ ABSENT = Raw()
 """Default of a raw field: the key is not there."""
 REFUSED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What the fast decoder raises: not JSON, or odd, or nested too deeply. The slow path then has the last word."""
+
+
+JSONText = Annotated[str, "JSON"]
+"""Text that is JSON; some hosts put the object itself in its place."""
 
 
 class _Slots:
@@ -200,13 +205,6 @@ def _readable(raw: Raw, read: Callable[[Raw], T]) -> Iterator[T]:
         for item in read_list(raw):
             with contextlib.suppress(msgspec.DecodeError):
                 yield read(item)
-
-
-def read_objects(raw: bytes | Raw) -> list[Raw]:
-    """Split a JSON list into the raw JSON of those members that are objects; what is no list has none."""
-    if not bytes(raw).startswith(b"["):
-        return []
-    return [item for item in read_list(raw) if bytes(item).startswith(b"{")]
 
 
 def value(raw: Raw) -> Any:
@@ -414,44 +412,6 @@ def loads(data: bytes | str) -> Any:
             raise msgspec.DecodeError(f"not JSON: {error}") from None
 
 
-def joined_halves(text: str) -> str:
-    """Return text in which halves of a character that stand side by side, as hosts cut them, are one."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
-
-
-def whole_text(value: Any) -> Any:
-    """Return JSON values with half characters replaced: text that no JSON could carry on.
-
-    Raises:
-        msgspec.DecodeError: nested too deeply.
-    """
-    try:
-        return _whole(value)
-    except RecursionError:
-        raise msgspec.DecodeError("JSON that is nested too deeply") from None
-
-
-def encode_whole(value: object) -> bytes:
-    """Encode to JSON for those who watch, who want text that anything can read: half characters are replaced."""
-    try:
-        return _encode_shown(value)
-    except UnicodeEncodeError:
-        return msgspec.json.encode(whole_text(msgspec.to_builtins(value, enc_hook=repr)))
-
-
-_encode_shown = msgspec.json.Encoder(enc_hook=repr).encode
-
-
-def _whole(value: Any) -> Any:
-    if isinstance(value, str):
-        return value if value.isascii() else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if isinstance(value, list | tuple):
-        return [_whole(member) for member in value]
-    if isinstance(value, dict):
-        return {_whole(name): _whole(member) for name, member in value.items()}
-    return value
-
-
 def _loads_object(data: bytes) -> dict[str, Any]:
     found = loads(data)
     if not isinstance(found, dict):
@@ -463,10 +423,7 @@ def _dumps(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()  # ASCII escapes keep lone surrogates
 
 
-_ZERO: dict[object, object] = {str: "", int: 0, float: 0.0, bool: False, Raw: ABSENT}
-
-
-_WRITTEN_OUT: Final = "arguments"  # the field whose JSON text some hosts forget to make a text of
+_ZERO: dict[object, object] = {str: "", JSONText: "", int: 0, float: 0.0, bool: False, Raw: ABSENT}
 
 
 def _decode_leniently(data: bytes, cls: type[W]) -> W:
@@ -474,10 +431,7 @@ def _decode_leniently(data: bytes, cls: type[W]) -> W:
     values: dict[str, Any] = {}
     for field in _fields(cls):
         if field.encode_name in found:
-            said = found[field.encode_name]
-            if field.name == _WRITTEN_OUT and isinstance(said, dict):
-                said = json.dumps(said)
-            converted = _coerce(said, field.type)
+            converted = _coerce(found[field.encode_name], field.type)
             if converted is not ABSENT or field.type is Raw:
                 values[field.name] = converted
                 continue
@@ -493,6 +447,8 @@ def _coerce(found: object, expected: object) -> object:
     """Return `found` as the expected scalar type, or ABSENT when it is something else."""
     if expected is Raw:
         return Raw(_dumps(found))
+    if expected == JSONText and isinstance(found, dict):
+        return json.dumps(found)
     try:
         return msgspec.convert(found, expected)
     except (msgspec.ValidationError, UnicodeEncodeError):  # the latter for text with a lone surrogate

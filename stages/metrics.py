@@ -15,6 +15,7 @@ import threading
 from bisect import bisect_left
 from collections.abc import Mapping
 
+from ..pipeline.half_characters import whole_text
 from ..pipeline.signals import (
     AttemptEnded,
     CacheHit,
@@ -29,7 +30,6 @@ from ..pipeline.signals import (
     Signal,
     ToolEnded,
 )
-from ..pipeline.wire import whole_text
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """What the answer of an endpoint should say it is."""

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from ..pipeline.context import CallContext
 from ..pipeline.errors import MissingExtra, message_of
+from ..pipeline.half_characters import whole_text
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request
 from ..pipeline.response import Response
@@ -31,7 +32,7 @@ from ..pipeline.signals import (
 )
 from ..pipeline.stage import Scope, Stage
 from ..pipeline.watch import watch
-from ..pipeline.wire import encode_loosely, loads, whole_text
+from ..pipeline.wire import encode_loosely, loads
 from ..providers.opentelemetry_names import BUCKETS, METADATA, NAMES, OPERATIONS, PROVIDERS
 
 if TYPE_CHECKING:

@@ -19,6 +19,7 @@ import msgspec
 
 from ..pipeline.errors import AntiphonError, SetupError
 from ..pipeline.file_folder import check_folder
+from ..pipeline.half_characters import encode_whole
 from ..pipeline.reply import StageTime
 from ..pipeline.response_fields import Usage
 from ..pipeline.secret import mask
@@ -31,7 +32,6 @@ from ..pipeline.signals import (
     Signal,
     ToolEnded,
 )
-from ..pipeline.wire import encode_whole
 
 
 class Span(msgspec.Struct, omit_defaults=True, kw_only=True):

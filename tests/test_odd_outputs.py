@@ -75,3 +75,38 @@ def test_arguments_that_are_an_object_are_those_of_the_call(mode: Mode, streamed
         assert response.output_text == "Three."
 
     mode.run(body)
+
+
+def test_arguments_that_are_an_object_in_a_stream_are_those_of_the_call(mode: Mode) -> None:
+    call: dict[str, Any] = {
+        "type": "function_call",
+        "id": "fc_1",
+        "call_id": "call_1",
+        "name": "add",
+        "status": "completed",
+    }
+    done = {**call, "arguments": {"a": 1}}
+    place: dict[str, Any] = {"item_id": "fc_1", "output_index": 0}
+    stream: list[dict[str, Any]] = [
+        {"type": "response.created", "response": {"id": "resp_1", "status": "in_progress", "output": []}},
+        {"type": "response.output_item.added", "output_index": 0, "item": {**call, "arguments": ""}},
+        {"type": "response.function_call_arguments.done", "arguments": {"a": 1}, **place},
+        {"type": "response.output_item.done", "output_index": 0, "item": done},
+        {"type": "response.completed", "response": {"id": "resp_1", "status": "completed", "output": [done]}},
+    ]
+    said = "".join(f"data: {json.dumps({**event, 'sequence_number': at})}\n\n" for at, event in enumerate(stream))
+
+    async def body() -> None:
+        seen: list[int] = []
+
+        def add(a: int) -> int:
+            """Add."""
+            seen.append(a)
+            return a
+
+        client = scripted({"headers": {"content-type": "text/event-stream"}, "body": said}, "One.")
+        response = await mode.response(client.chain, model="openai/m", tools=[add], streamed=True)
+
+        assert (seen, response.output_text) == ([1], "One.")
+
+    mode.run(body)

@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from ...pipeline.wire import REFUSED, loads, whole_text
+from ...pipeline.half_characters import whole_text
+from ...pipeline.wire import REFUSED, loads
 
 
 class Delta(msgspec.Struct, gc=False):

@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from ...pipeline.half_characters import whole_text
 from ...pipeline.response import Response
-from ...pipeline.wire import REFUSED, loads, whole_text
+from ...pipeline.wire import REFUSED, loads
 
 P = TypeVar("P")
 

@@ -20,7 +20,7 @@ import msgspec
 from ...pipeline.errors import InvalidParameter, StoreSchemaNewer, StoreUnreadable
 from ...pipeline.items import AnyItem, read_item
 from ...pipeline.response import TERMINAL_STATUSES, Response
-from ...pipeline.wire import REFUSED, Raw, encode, loads, read_objects
+from ...pipeline.wire import REFUSED, Raw, encode, loads, read_list
 
 FORMAT: Final = 1
 """Version of what is written here. A reader takes all versions up to its own."""
@@ -120,7 +120,7 @@ def read(data: bytes, kind: type[R], what: str) -> R:
     if found.format > FORMAT:
         raise _newer(found.format, what)
     parts = [*found.input, found.response] if kind is Record else found.items
-    if not all(bytes(memoryview(part)[:1]) == b"{" for part in parts):
+    if not all(map(_is_object, parts)):
         raise _unreadable(what, "a part of it is no object")
     return found  # type: ignore[no-any-return]
 
@@ -186,10 +186,20 @@ def _typed(item: Any) -> Any:
 def output_items(response: Response | Raw) -> list[Raw]:
     """Return the items of a response that a conversation can go on with: no call that was cut in its middle."""
     found = response if isinstance(response, Response) else Response.from_json(response)
-    members = read_objects(found.output_json)
+    members = _objects_in(found.output_json)
     if found.status == "completed":
         return members
     return [item for item in members if _is_whole(item)]
+
+
+def _objects_in(members: Raw) -> list[Raw]:
+    if not bytes(members).startswith(b"["):
+        return []
+    return [item for item in read_list(members) if _is_object(item)]
+
+
+def _is_object(raw: Raw) -> bool:
+    return bytes(memoryview(raw)[:1]) == b"{"
 
 
 def _is_whole(item: Raw) -> bool:
