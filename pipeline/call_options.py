@@ -43,8 +43,9 @@ def split_keywords(
             if name in known or name in ENGINE_OPTIONS:
                 continue
         elif (option := known.get(name) or ENGINE_OPTIONS.get(name)) is not None:
-            option.check(value)
-            options[name] = option.masked(value)
+            if value.__class__ not in option.types:
+                option.check(value)
+            options[name] = option.masked(value) if option.secret else value
             continue
         raise _unknown_keyword(name, [*names, *known, *ENGINE_OPTIONS], chain)
     if nulls:

@@ -50,14 +50,12 @@ def attach_key(auth: str, request: HttpRequest, key: Secret, now: float) -> tupl
 
     A key that begins with "Bearer " is a bearer token whatever `auth` says.
     """
-    name, value, key = header_of(auth, key)
+    name, value = header_of(auth, key)
     headers = [(name, value) if held is PENDING else (given, held) for given, held in request.headers]
-    return msgspec.structs.replace(request, headers=tuple(headers)), key
+    return msgspec.structs.replace(request, headers=tuple(headers)), Secret(key.reveal().removeprefix("Bearer "))
 
 
-def header_of(auth: str, key: Secret) -> tuple[str, Secret, Secret]:
-    """Return the name and the value of the header that carries a key, and the key itself."""
-    text = key.reveal()
-    if text.startswith("Bearer "):
-        return "authorization", key, Secret(text.removeprefix("Bearer "))
-    return ("authorization", Secret(f"Bearer {text}"), key) if auth == "bearer" else (auth, key, key)
+def header_of(auth: str, key: Secret) -> tuple[str, Secret]:
+    """Return the name and the value of the header that carries a key."""
+    bearer = key.as_bearer()
+    return ("authorization", bearer) if auth == "bearer" or bearer is key else (auth, key)

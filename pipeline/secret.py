@@ -24,14 +24,22 @@ _NO_KEYS = frozenset({"none", "null", "empty", "dummy", "unused", "not-needed", 
 class Secret:
     """Text that shows itself only through `reveal()`: never in a repr, a format, a log, a pickle or JSON."""
 
-    __slots__ = ("_value",)
+    __slots__ = ("_bearer", "_value")
 
     def __init__(self, value: str) -> None:
         self._value = value
+        self._bearer: Secret | None = None
 
     def reveal(self) -> str:
         """Return the text itself, for the one place that sends it."""
         return self._value
+
+    def as_bearer(self) -> Secret:
+        """Return the value of the header `authorization` for this token; made once, for every call wants it."""
+        if self._bearer is None:
+            is_whole = self._value.startswith("Bearer ")
+            self._bearer = self if is_whole else Secret(f"Bearer {self._value}")
+        return self._bearer
 
     def __repr__(self) -> str:
         return f"Secret({MASK})"

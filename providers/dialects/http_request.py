@@ -10,29 +10,29 @@ from ...pipeline.errors import InvalidParameter
 from ...pipeline.request import Target
 from ...pipeline.secret import Secret, is_credential
 
-_USER_AGENT = "antiphon/0.1"
-
 
 def headers_of(
     target: Target, extra: dict[str, Any] | None, has_body: bool, streamed: bool, stream_type: str = "text/event-stream"
 ) -> tuple[tuple[str, str | Secret], ...]:
     """Return the headers of a request; `extra` ones win over all others, and one that is None leaves it out."""
-    headers: list[tuple[str, str | Secret]] = [
-        ("accept", stream_type if streamed else "application/json"),
-        ("user-agent", _USER_AGENT),
-    ]
-    if has_body:
-        headers += (("content-type", "application/json"),)
+    key: tuple[tuple[str, Secret], ...] = ()
     if target.api_key is not None:
-        headers += (header_of(target.auth, target.api_key)[:2],)
+        key = (header_of(target.auth, target.api_key),)
     elif target.credential is not None:
-        headers += (("authorization" if target.auth == "bearer" else target.auth, PENDING),)
-    headers += target.headers
-    if extra:
-        replaced = {name.lower() for name in extra}
-        headers = [pair for pair in headers if pair[0].lower() not in replaced]
-        headers.extend((name, _header(name, value)) for name, value in extra.items() if value is not None)
-    return tuple(headers)
+        key = (("authorization" if target.auth == "bearer" else target.auth, PENDING),)
+    accept = ("accept", stream_type if streamed else "application/json")
+    headers = (accept, *(_WITH_BODY if has_body else _WITHOUT_BODY), *key, *target.headers)
+    if not extra:
+        return headers
+    replaced = {name.lower() for name in extra}
+    return (
+        *(pair for pair in headers if pair[0].lower() not in replaced),
+        *((name, _header(name, value)) for name, value in extra.items() if value is not None),
+    )
+
+
+_WITHOUT_BODY = (("user-agent", "antiphon/0.1"),)
+_WITH_BODY = (*_WITHOUT_BODY, ("content-type", "application/json"))
 
 
 def _header(name: str, value: object) -> str | Secret:

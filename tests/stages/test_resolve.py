@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
@@ -70,10 +71,13 @@ def test_a_key_of_the_environment_goes_to_no_other_address(monkeypatch: pytest.M
     assert key_of(request) is None
 
 
+@pytest.mark.parametrize("is_own", [False, True], ids=["the process's environment", "a mapping in its place"])
 def test_each_call_of_a_client_sees_the_world_as_it_is_then(
-    mode: Mode, monkeypatch: pytest.MonkeyPatch, own_catalogue: None
+    mode: Mode, is_own: bool, monkeypatch: pytest.MonkeyPatch, own_catalogue: None
 ) -> None:
     async def body() -> None:
+        if is_own:
+            monkeypatch.setattr(os, "environ", dict(os.environ))
         host = ScriptedHost(["Hello."])
         client = Client(transport=host)
 
@@ -95,6 +99,10 @@ def test_each_call_of_a_client_sees_the_world_as_it_is_then(
         monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
         assert await sent() == (local, "second")
         monkeypatch.delenv("OPENAI_BASE_URL")
+        assert await sent() == (usual, "second")
+        with monkeypatch.context() as for_now:
+            for_now.setattr(os, "environ", {**os.environ, "OPENAI_API_KEY": "of another environment"})
+            assert await sent() == (usual, "of another environment")
         assert await sent() == (usual, "second")
         monkeypatch.delenv("OPENAI_API_KEY")
         with pytest.raises(MissingKey):
