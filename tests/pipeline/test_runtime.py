@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import os
-import signal
 import subprocess
 import sys
 import textwrap
@@ -18,6 +17,7 @@ import anyio
 import pytest
 import trio
 from conftest import Mode
+from ctrl_c import ctrl_c
 from hand_made import answer, host
 from loopback import open_descriptors
 
@@ -194,7 +194,7 @@ def test_ctrl_c_ends_what_runs_on_a_portal() -> None:
 
     @stage
     async def hang(request: Request, call_next: Handler) -> Reply:
-        signal.pthread_kill(waiting, signal.SIGINT)
+        press()
         try:
             await asyncio.sleep(30)
         except asyncio.CancelledError:
@@ -206,16 +206,11 @@ def test_ctrl_c_ends_what_runs_on_a_portal() -> None:
         if told.name == "call.end":
             seen.append(told.kind)
 
-    waiting = threading.get_ident()
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with Client(Chain([hang, host()]), blocking="portal", hooks=[note]) as client:
-            with pytest.raises(KeyboardInterrupt):
-                client.chain.invoke("Hi")
-            assert seen == ["cancelled", "cancelled"]
-            assert client.chain.without("hang").invoke("Hi").output_text == "Hello there."
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with ctrl_c() as press, Client(Chain([hang, host()]), blocking="portal", hooks=[note]) as client:
+        with pytest.raises(KeyboardInterrupt):
+            client.chain.invoke("Hi")
+        assert seen == ["cancelled", "cancelled"]
+        assert client.chain.without("hang").invoke("Hi").output_text == "Hello there."
 
 
 def test_a_stopped_portal_says_so() -> None:

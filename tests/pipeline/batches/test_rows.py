@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
 import threading
@@ -13,6 +12,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 from conftest import Mode
+from ctrl_c import ctrl_c
 from hand_made import answer, given, host
 
 import antiphon
@@ -295,25 +295,22 @@ def test_a_cancelled_reader_stops_the_calls_and_keeps_what_is_done(backend: str)
 def test_ctrl_c_stops_the_calls_and_keeps_what_is_done() -> None:
     gate = Gate()
     gate.let("b")
-    main, answered = threading.get_ident(), threading.Event()
+    answered = threading.Event()
 
     @stage
     async def interrupt(request: Request, call_next: Handler) -> Reply:
         if given(request).input == "c":
             answered.wait()
-            signal.pthread_kill(main, signal.SIGINT)
+            press()
         reply = await call_next(request)
         answered.set()
         return reply
 
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
+    with ctrl_c() as press:
         rows = Client(Chain([interrupt, gate.stage()])).chain.map(list("abcd"), concurrency=3)
         with pytest.raises(KeyboardInterrupt):
             next(rows)
         found = [row.request for row in rows]
-    finally:
-        signal.signal(signal.SIGINT, before)
     rows.close()
 
     assert found in (["b"], [])  # its thread may not have said so yet
