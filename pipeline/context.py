@@ -16,6 +16,7 @@ from .errors import StageError
 from .http import Headers
 from .params import Operation
 from .reply import Attempt, Dropped, Meta, StageTime
+from .returned import Facts
 from .signals import ParameterDropped, Signal, Sink
 from .timeouts import Timeouts
 
@@ -61,6 +62,7 @@ class CallContext(msgspec.Struct, kw_only=True, eq=False):
         dry: True in `explain`: nothing is sent, stored or logged.
         started_at, ends_at: when the call began and when it must be over, on `runtime.now()`'s clock.
         parent_id: id of the watched call inside which this one was made.
+        facts: what replies of this call have their `meta` from.
         tenant: whose data stores keep apart.
         trace: headers that carry the trace of whoever asked; empty for calls of this process.
         streams: those that were made for this call, each as long as somebody has it, in order.
@@ -83,6 +85,7 @@ class CallContext(msgspec.Struct, kw_only=True, eq=False):
     started_at: float = 0.0
     ends_at: float = 0.0
     parent_id: str | None = None
+    facts: Facts = msgspec.field(default_factory=Facts)
     lock: threading.Lock = msgspec.field(default_factory=threading.Lock)
     sinks: tuple[Sink, ...] = ()
     streams: list[ReferenceType[EventStream]] = []
@@ -110,6 +113,7 @@ class CallContext(msgspec.Struct, kw_only=True, eq=False):
         self.started_at = self.runtime.now()
         self.ends_at = self.started_at + self.timeouts.total
         self.parent_id = surrounding.get()
+        self.facts.call = self
 
     def __repr__(self) -> str:  # what it holds is long, and secret in part
         return f"CallContext({self.operation}, {self.id!r})"
@@ -266,6 +270,14 @@ class CallContext(msgspec.Struct, kw_only=True, eq=False):
                 sink(signal)
             except Exception as error:
                 self.owner.hook_failed(error)
+
+    def settle(self) -> Meta:
+        """Return the facts of the call at its end, which stand from then on."""
+        facts = self.facts
+        if facts.final is None:
+            facts.final = self.meta()
+            facts.call = None  # last, for another thread may ask; and so a call that has ended is let go of
+        return facts.final
 
     def meta(self) -> Meta:
         """Return the facts of the call so far."""

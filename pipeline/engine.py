@@ -19,7 +19,7 @@ from .context import CallContext
 from .driver import Portal, drive
 from .errors import AntiphonError, InvalidParameter, SetupError
 from .event_stream import EventStream
-from .hook_queue import FLUSH_S, Hook, HookQueue, runs_in_place, wants_stage_times
+from .hook_queue import FLUSH_S, Hook, HookQueue, is_async, wants_stage_times
 from .params import Operation
 from .reply import Dropped, Reply
 from .request import Handler, Request
@@ -201,7 +201,7 @@ class Engine:
             if self.hooks:  # one that hears of every call is not told of this one twice
                 hooks = [hook for hook in hooks if hook not in self.hooks]
             for hook in hooks:
-                if hook.__class__ is not FunctionType or not runs_in_place(hook):
+                if hook.__class__ is not FunctionType or is_async(hook):
                     sinks = (*sinks, *self._sinks_of(_checked_hooks(hooks), runtime))
                     wants_times = wants_times or any(map(wants_stage_times, hooks))
                     break
@@ -367,17 +367,19 @@ class Engine:
 
 async def _finish(handler: Handler, request: Request, sinks: tuple[Sink, ...], *, sync: bool) -> Reply:
     """Run the chain; give every reply and every error the facts of the call, and a stream its way of being read."""
+    context = request.context
     try:
-        reply = await (watch(request, handler, sinks) if sinks else handler(request))
-    except AntiphonError as error:
-        if error.meta is None:
-            error.meta = request.context.meta()
+        reply = await (watch(request, handler, sinks, is_whole=True) if sinks else handler(request))
+    except BaseException as error:
+        meta = context.settle()
+        if isinstance(error, AntiphonError) and error.meta is None:
+            error.meta = meta
         raise
     if isinstance(reply, EventStream):
         reply.leave(sync=sync)
-    elif not reply.meta.call_id or request.context.stage_times is not None:
-        return reply.with_meta(request.context.meta())
-    return reply
+        return reply
+    context.settle()
+    return reply if reply.facts is not None else reply.with_facts(context.facts)
 
 
 def _not_sync(coroutine: Coroutine[Any, Any, Any]) -> Any:

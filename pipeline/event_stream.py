@@ -400,6 +400,8 @@ class EventStream:
     def leave(self, *, sync: bool) -> None:
         """Say that the stream leaves the chain, and in which mode its consumer made the call."""
         self._for_sync = sync
+        if self.outcome is not None:
+            self._context.settle()
 
     def belongs_to(self, context: CallContext) -> bool:
         """Tell whether it is a stream of this call."""
@@ -588,7 +590,7 @@ class EventStream:
                 self._context.owner.hook_failed(error)
             except BaseException as error:  # Ctrl-C in one of them keeps the end from no other
                 interrupt = error
-        self._meta = self._context.meta()
+        self._meta = self._context.meta() if self._for_sync is None else self._context.settle()
         if isinstance(outcome.error, AntiphonError) and outcome.error.meta is None:
             outcome.error.meta = self._meta
         if interrupt is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import msgspec
 
@@ -16,10 +16,31 @@ if TYPE_CHECKING:
     from .reply import Meta
 
 
+class Running(Protocol):
+    """A call that goes on, whose facts change."""
+
+    def meta(self) -> Meta: ...
+
+
+class Facts(msgspec.Struct, eq=False):
+    """The facts of a call, the same object for all that came from it and for their copies: asked of the call for as
+    long as it goes on, so that what a stage notes after the answer is there too; final from its end."""
+
+    call: Running | None = None
+    final: Meta | None = None
+
+    def meta(self) -> Meta:
+        """Return them as they are now."""
+        call = self.call
+        if call is not None:
+            return call.meta()
+        return _no_call() if self.final is None else self.final
+
+
 class _Beside(msgspec.Struct, frozen=True):
     """What a returned object holds beside its JSON."""
 
-    meta: Meta | None = None
+    facts: Facts | None = None
     more: Any = None
     parsed: Any = None
 
@@ -44,17 +65,30 @@ class Returned(Wire, _BesideSlot, frozen=True, kw_only=True):
 
     @property
     def meta(self) -> Meta:
-        """Facts of the call that this came from; its `call_id` is "" when it came from none. No part of the JSON."""
-        meta: Meta | None = getattr(self, "_beside", _NOTHING).meta
-        return _no_call() if meta is None else meta
+        """Facts of the call that this came from: so far while it runs, then final. No part of the JSON.
+
+        `call_id` is "" when it came from none.
+        """
+        facts = self.facts
+        return _no_call() if facts is None else facts.meta()
 
     def with_meta(self, meta: Meta | None) -> Self:
-        """Return a copy with these facts; it shares the JSON and what is decoded of it."""
-        return self._with_beside(meta=meta)
+        """Return a copy with these facts, which stay as they are; it shares the JSON and what is decoded of it."""
+        return self.with_facts(None if meta is None else Facts(final=meta))
 
-    def stamp(self, meta: Meta) -> Self:
+    @property
+    def facts(self) -> Facts | None:
+        """What `meta` is asked of; None when it came from no call."""
+        facts: Facts | None = getattr(self, "_beside", _NOTHING).facts
+        return facts
+
+    def with_facts(self, facts: Facts | None) -> Self:
+        """Return a copy that has its `meta` from here, e.g. from what it is made of."""
+        return self._with_beside(facts=facts)
+
+    def stamp(self, facts: Facts) -> Self:
         """Set the facts on this object itself, and return it: for whoever has just decoded it."""
-        _set_beside(self, _Beside(meta))
+        _set_beside(self, _Beside(facts))
         set_cache(self, {})  # shared with all copies, so that each nested object is decoded once
         return self
 
@@ -91,7 +125,7 @@ class Returned(Wire, _BesideSlot, frozen=True, kw_only=True):
 
     def replace(self, **fields: object) -> Self:
         """Return a copy with these API fields set; all others, known or not, and `meta` stay as they are."""
-        return super().replace(**fields).with_meta(getattr(self, "_beside", _NOTHING).meta)
+        return super().replace(**fields).with_facts(self.facts)
 
     def __reduce__(self) -> tuple[object, ...]:
         return _restore, (self.raw, type(self), self.meta)

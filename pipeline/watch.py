@@ -18,7 +18,14 @@ from .response import Response
 from .signals import CallEnded, CallStarted, ParameterDropped, Signal, Sink
 
 
-async def watch(request: Request, call_next: Handler, sinks: tuple[Sink, ...], *, ends_only: bool = False) -> Reply:
+async def watch(
+    request: Request,
+    call_next: Handler,
+    sinks: tuple[Sink, ...],
+    *,
+    ends_only: bool = False,
+    is_whole: bool = False,
+) -> Reply:
     """Run the rest of the chain and tell `sinks` of its start, of the signals inside it, and of its one end.
 
     After the end they get nothing more of this call, but for what a background response has still to say. They see the
@@ -27,11 +34,12 @@ async def watch(request: Request, call_next: Handler, sinks: tuple[Sink, ...], *
 
     Args:
         ends_only: spare the making of all signals but the end, and what a background response has still to say.
+        is_whole: the rest of the chain is all of it, so that a plain answer ends the call.
     """
     context = request.context
     if context.dry:
         return await call_next(request)
-    seen = _Watch(context, request, sinks)
+    seen = _Watch(context, request, sinks, is_whole)
     before = surrounding.get()
     surrounding.set(context.id)
     try:
@@ -69,10 +77,11 @@ def _let_go(error: BaseException, context: CallContext) -> None:
 class _Watch:
     """What sinks are told of one call, or of the part of it that stands inside a stage."""
 
-    __slots__ = ("_begun", "_context", "_model", "_over", "_sinks", "_streamed")
+    __slots__ = ("_begun", "_context", "_is_whole", "_model", "_over", "_sinks", "_streamed")
 
-    def __init__(self, context: CallContext, request: Request, sinks: tuple[Sink, ...]) -> None:
+    def __init__(self, context: CallContext, request: Request, sinks: tuple[Sink, ...], is_whole: bool) -> None:
         self._context = context
+        self._is_whole = is_whole
         self._model = request.model
         self._streamed = request.streamed
         self._sinks = sinks
@@ -102,7 +111,7 @@ class _Watch:
             return
         self._over = True
         context = self._context
-        meta = context.meta()
+        meta = context.settle() if self._is_whole else context.meta()
         end = CallEnded(
             call_id=meta.call_id,
             operation=context.operation,

@@ -119,12 +119,8 @@ class Budget(Stage, frozen=True):
             return reply
         if isinstance(reply, CompactedResponse) and not entry.has_counted:
             meter.count_compaction(reply)  # the host's own, whose attempt carries no response
-        noted = len(context.notes)
         await entry.end()
-        # Dispatch has stamped the reply before this could be noted.
-        return (
-            reply if len(context.notes) == noted or not isinstance(reply, Response) else reply.with_meta(context.meta())
-        )
+        return reply
 
     def _name(self, request: Request) -> str | None:
         """Return whose budget a call uses; None for nobody's."""

@@ -54,26 +54,25 @@ class Cost(Stage, frozen=True):
                     self._add(request, outcome.response)
 
             reply.on_end(ended)
-        elif isinstance(reply, Response) and self._add(request, reply):
-            return reply.with_meta(request.context.meta())  # Dispatch has stamped it before this was known
+        elif isinstance(reply, Response):
+            self._add(request, reply)
         return reply
 
-    def _add(self, request: Request, response: Response) -> bool:
-        """Add what the answer cost to the call's cost; return whether that has changed it."""
+    def _add(self, request: Request, response: Response) -> None:
+        """Add what the answer cost to the call's cost."""
         context = request.context
         before = context.cost
         usage = bytes(response.usage_json)
         if usage in _NOT_SAID:
-            return False
+            return
         if self.prices is None and b"cost" not in usage and _OWN[0] not in request.options:  # nearly always
             context.unpriced = True
             if before is None:
-                return False
+                return
         cost, source = reported_cost(response), "host"
         if cost is None:
             cost, source = self._priced(request, response)
         context.add_cost(cost, source)
-        return context.cost != before
 
     def _priced(self, request: Request, response: Response) -> tuple[float | None, str]:
         prices = request.context.state_of(self, _Prices)

@@ -113,7 +113,7 @@ async def _attempt(request: Request, target: Target, wire: HttpRequest) -> Reply
         if isinstance(error, AntiphonError):
             error.meta = None  # an unasked stream has set it before the attempt was over; the call's end sets it
         raise
-    return reply.stamp(context.meta()) if isinstance(reply, Response) else reply
+    return reply if isinstance(reply, EventStream) else reply.stamp(context.facts)
 
 
 async def _exchange(request: Request, target: Target, wire: HttpRequest, attempt: _Attempt) -> Reply:

@@ -59,7 +59,6 @@ class PromptCache(Stage, frozen=True):
             reply.on_end(partial(_tell, request.context))
         elif isinstance(reply, Response):
             _tell(request.context, Outcome.of_response(reply))
-            return reply.with_meta(request.context.meta())  # Dispatch has stamped it before this was said
         return reply
 
     def _marked(self, context: CallContext, target: Target, body: bytes) -> bytes:

@@ -115,7 +115,7 @@ class Redact(Stage, frozen=True):
         if not placeholders.is_in(reply.raw):
             return reply
         shown = placeholders.shown_in(reply.to_dict(), arguments=self.restore_arguments)
-        return type(reply).from_json(encode(shown)).with_meta(reply.meta)
+        return type(reply).from_json(encode(shown)).with_facts(reply.facts)
 
 
 class _Secrets:
@@ -224,7 +224,7 @@ class _Restored:
         """Return an event that says a whole text, item or response with the values in it."""
         shown = self._placeholders.shown_in(loads(event.raw), arguments=self._arguments)
         if isinstance(event, ev.LifecycleEvent):
-            response = Response.from_json(encode(shown["response"])).with_meta(event.response.meta)
+            response = Response.from_json(encode(shown["response"])).with_facts(event.response.facts)
             return event.replace(response=response)
         changed: ev.Event = event.replace(**{name: value for name, value in shown.items() if name != "type"})
         return changed

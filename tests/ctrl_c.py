@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 
 
 @contextlib.contextmanager
-def ctrl_c() -> Iterator[Callable[[], None]]:
+def ctrl_c() -> Generator[Callable[[], None]]:
     """Give the function by which another thread presses Ctrl-C: this one, the main one, is interrupted once.
 
     It is pressed until it is heard, as people do: CPython does not notice a signal that comes just before a lock is

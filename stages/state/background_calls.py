@@ -80,7 +80,7 @@ async def begin(desk: Desk, turn: OneTurn, call_next: Handler) -> Reply:
     await desk.shelf.add_events(ref, first_events(queued), 0)
     version = await desk.shelf.keep(ref, record, expect=0)
     _work(desk, turn, Found(record, version), call_next)
-    return stream_of(desk, ref, record, 0) if desk.request.streamed else queued.with_meta(desk.context.meta())
+    return stream_of(desk, ref, record, 0) if desk.request.streamed else queued.with_facts(desk.context.facts)
 
 
 def _queued(turn: OneTurn, params: CreateParams) -> Response:

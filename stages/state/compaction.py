@@ -59,7 +59,7 @@ def compacted(items: Iterable[Any], answer: Response) -> CompactedResponse:
         created_at=int(time.time()),
         output=[*kept, said],
         usage=answer.usage,
-    ).with_meta(answer.meta)
+    ).with_facts(answer.facts)
 
 
 def summary_item(answer: Response) -> dict[str, Any]:

@@ -107,11 +107,6 @@ class OneTurn:
         """Keep a plain response; return it as the caller gets it."""
         changed = self.changed(response)
         await self.keep(response)
-        context, meta = self.desk.context, changed.meta
-        if meta.call_id and (context.notes or context.upstream_id):
-            changed = changed.with_meta(
-                msgspec.structs.replace(meta, notes=tuple(context.notes), upstream_id=context.upstream_id)
-            )
         return changed
 
     async def followed(self, stream: EventStream) -> EventStream:

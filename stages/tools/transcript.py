@@ -147,7 +147,7 @@ class Transcript:
             whole["usage"] = self.usage
         if self.shown_id is not None:
             whole["id"] = self.shown_id
-        return self._masked(response, **whole).with_meta(self._context.meta())
+        return self._masked(response, **whole).with_facts(self._context.facts)
 
     def _masked(self, response: Response, **fields: Any) -> Response:
         """Return a response that shows the caller's tools, not what became of them."""

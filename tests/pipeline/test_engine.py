@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 from typing import Any
 
 import anyio
@@ -23,8 +24,9 @@ from antiphon.pipeline.errors import (
     UnknownKeyword,
 )
 from antiphon.pipeline.function_stages import before, stage
-from antiphon.pipeline.reply import Reply
+from antiphon.pipeline.reply import Meta, Reply
 from antiphon.pipeline.request import Handler, Request
+from antiphon.pipeline.response import Response
 from antiphon.pipeline.signals import AttemptEnded, AttemptStarted, CallEnded, CallStarted, RetryScheduled, Signal
 from antiphon.pipeline.stage import Option, Scope, Stage
 from antiphon.stages.observe import Observe
@@ -144,6 +146,62 @@ def test_every_reply_carries_meta(mode: Mode, streamed: bool) -> None:
         assert response.meta.status == 200
         assert response.meta.duration_s > 0
         assert [attempt.number for attempt in response.meta.attempts] == [1]
+
+    mode.run(body)
+
+
+def test_what_a_stage_says_after_the_answer_is_in_the_meta(mode: Mode, streamed: bool) -> None:
+    met: list[Meta] = []
+
+    @stage
+    async def late(request: Request, call_next: Handler) -> Reply:
+        reply = await call_next(request)
+        met.append(reply.meta)
+        request.context.note("Said late.")
+        request.context.drop("user", "not of use")
+        met.append(reply.meta)
+        return reply
+
+    async def body() -> None:
+        ends: list[Any] = []
+        client = scripted("Hello.", chain=presets.responses.before("retry", late), hooks=[ends.append])
+
+        response = await mode.response(client.chain, model="openai/m", streamed=streamed)
+
+        assert [(meta.provider, meta.notes) for meta in met] == [("openai", ()), ("openai", ("Said late.",))]
+        assert response.meta.notes == ("Said late.",)
+        assert [dropped.name for dropped in response.meta.dropped] == ["user"]
+        assert response.meta == ends[-1].meta
+
+    mode.run(body)
+
+
+@pytest.mark.parametrize("is_broken", [False, True], ids=["a call that answers", "a call that fails afterwards"])
+def test_a_reply_that_a_stage_has_kept_tells_the_whole_call_and_holds_none_of_it(mode: Mode, is_broken: bool) -> None:
+    kept: list[Response] = []
+
+    @stage
+    async def keep(request: Request, call_next: Handler) -> Reply:
+        reply = await call_next(request)
+        assert isinstance(reply, Response)
+        kept.append(reply)
+        request.context.note("Said late.")
+        if is_broken:
+            raise ZeroDivisionError
+        return reply
+
+    async def body() -> None:
+        client = scripted("Hello.", chain=presets.responses.before("transform", keep))
+
+        with pytest.raises(ZeroDivisionError) if is_broken else nullcontext():
+            response = await mode.call(client.chain, model="openai/m")
+            assert response.meta == kept[0].meta
+            assert response.id != kept[0].id
+
+        assert kept[0].meta.notes == ("Said late.",)
+        assert kept[0].meta is kept[0].meta
+        assert kept[0].facts is not None
+        assert kept[0].facts.call is None
 
     mode.run(body)
 

@@ -17,7 +17,7 @@ from antiphon.pipeline.items import Message, UnknownItem
 from antiphon.pipeline.reply import Meta
 from antiphon.pipeline.response import CompactedResponse, DeletedResponse, InputTokens, ItemPage, Response
 from antiphon.pipeline.response_fields import ResponseError, Usage
-from antiphon.pipeline.returned import Returned
+from antiphon.pipeline.returned import Facts, Returned
 from antiphon.pipeline.tool_choices import McpChoice
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "responses"
@@ -255,7 +255,7 @@ def test_a_flag_is_changed_wherever_it_stands(data: bytes, told: bytes) -> None:
 
 
 def test_copies_share_what_is_decoded(full: Response) -> None:
-    stamped = full.stamp(Meta(call_id="call"))
+    stamped = full.stamp(Facts(final=Meta(call_id="call")))
 
     copied = stamped.with_scalars(id="resp_2")
 
