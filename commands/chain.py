@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..pipeline.chain import Chain
 from ..pipeline.chain_problems import problems_in
-from ..pipeline.outline import outline
+from ..pipeline.pictures.outline import outline
 from ..pipeline.secret import mask
 from ..pipeline.stage_names import StageNames
 from . import terminal

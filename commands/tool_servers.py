@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 from ..mcp.registry import McpServers
 from ..mcp.server import McpServer
 from ..mcp.types import ToolInfo, ToolResult
-from ..pipeline.driver import drive
 from ..pipeline.engine import Engine
 from ..pipeline.errors import InvalidParameter
+from ..pipeline.runtimes.driver import drive
 
 # Programs that run another one, which gives the server its name.
 _RUNNERS = re.compile(r"(npx|uvx|uv|run|bunx|node|deno|docker|env|python[\d.]*|-.*|.*=.*)(\.exe)?")

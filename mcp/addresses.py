@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ..pipeline.address import Address, is_loopback, parse_url
+from ..pipeline.network.address import Address, is_loopback, parse_url
 from .errors import McpAddressRefused
 
 if TYPE_CHECKING:
-    from ..pipeline.runtime import Runtime
+    from ..pipeline.runtimes.runtime import Runtime
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 

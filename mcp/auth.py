@@ -14,7 +14,7 @@ from ..pipeline.secret import Secret
 from .callbacks import called
 
 if TYPE_CHECKING:
-    from ..pipeline.runtime import Runtime
+    from ..pipeline.runtimes.runtime import Runtime
     from .server import McpServer
 
 Pairs = tuple[tuple[str, Secret], ...]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..pipeline.runtime import Runtime
+    from ..pipeline.runtimes.runtime import Runtime
 
 
 async def called(runtime: Runtime, fn: Callable[..., Any], *arguments: Any) -> Any:

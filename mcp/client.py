@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from ..pipeline.driver import drive
 from ..pipeline.engine import Engine
+from ..pipeline.runtimes.driver import drive
 from .registry import McpServers
 from .server import McpServer
 

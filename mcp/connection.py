@@ -20,7 +20,7 @@ from .types import ToolInfo, ToolResult
 from .wire import Wire
 
 if TYPE_CHECKING:
-    from ..pipeline.runtime import Runtime
+    from ..pipeline.runtimes.runtime import Runtime
     from .server import McpServer
 
 _MOST_ROUNDS = 10

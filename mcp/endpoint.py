@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
-from ..pipeline.address import parse_url
 from ..pipeline.errors import AntiphonError
 from ..pipeline.http import HttpRequest
+from ..pipeline.network.address import parse_url
 from ..pipeline.secret import Secret
 from ..pipeline.timeouts import Pace, Timeouts
 from .addresses import Reach
@@ -19,7 +19,7 @@ from .http_answer import Asked, HttpAnswer
 from .session import Limit, timed_out
 
 if TYPE_CHECKING:
-    from ..pipeline.runtime import Runtime
+    from ..pipeline.runtimes.runtime import Runtime
     from .server import McpServer
 
 Headers = Sequence[tuple[str, str | Secret]]

@@ -18,7 +18,7 @@ from .errors import McpConnectionError, McpError, McpProtocolError
 from .session import Limit, timed_out
 
 if TYPE_CHECKING:
-    from ..pipeline.runtime import Runtime
+    from ..pipeline.runtimes.runtime import Runtime
 
 Take = Callable[[str, bytes], Awaitable[bool]]
 """Gets an event's name and data; returns True when no more of the stream is wanted."""

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
-from ..pipeline.address import parse_url
 from ..pipeline.errors import AntiphonError, message_of
+from ..pipeline.network.address import parse_url
 from .endpoint import NO_LIMIT, Endpoint, Headers
 from .errors import McpError, McpProtocolError
 from .http_answer import Cursor
@@ -21,8 +21,8 @@ from .session import Call, Limit, Session, died, timed_out
 from .streamable_http import React
 
 if TYPE_CHECKING:
-    from ..pipeline.runtime import Runtime
-    from ..pipeline.tasks import Task
+    from ..pipeline.runtimes.runtime import Runtime
+    from ..pipeline.runtimes.tasks import Task
     from .server import McpServer
 
 log = logging.getLogger("antiphon.mcp")

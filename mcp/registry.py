@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from ..pipeline.driver import drive
 from ..pipeline.errors import InvalidParameter, SetupError, did_you_mean
+from ..pipeline.runtimes.driver import drive
 from ..pipeline.secret import Secret
 from .addresses import Reach
 from .errors import UnknownMcpServer
 from .server import McpServer
 
 if TYPE_CHECKING:
-    from ..pipeline.runtime import Runtime
+    from ..pipeline.runtimes.runtime import Runtime
     from .connection import Connection
 
 # Addresses that stand for the registered servers: ours, and the one that LiteLLM's documentation uses for its gateway.

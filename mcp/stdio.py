@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..pipeline.errors import SetupError
-from ..pipeline.process import Process
+from ..pipeline.runtimes.process import Process
 from ..pipeline.secret import Secret, mask
 from .endpoint import Headers
 from .errors import McpConnectionError, McpError, McpProtocolError
@@ -23,7 +23,7 @@ from .session import Call, Limit, Session, died, timed_out
 from .streamable_http import React
 
 if TYPE_CHECKING:
-    from ..pipeline.runtime import Runtime
+    from ..pipeline.runtimes.runtime import Runtime
     from .server import McpServer
 
 log = logging.getLogger("antiphon.mcp")

@@ -25,8 +25,8 @@ from .negotiation import Agreement
 from .session import Ask, Call, Limit, Session, died, timed_out
 
 if TYPE_CHECKING:
-    from ..pipeline.runtime import Runtime
-    from ..pipeline.tasks import Task
+    from ..pipeline.runtimes.runtime import Runtime
+    from ..pipeline.runtimes.tasks import Task
     from .server import McpServer
 
 React = Callable[[bytes | Ask], Awaitable[None]]

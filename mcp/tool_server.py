@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import msgspec
 
-from ..pipeline.connection_faults import text_of
-from ..pipeline.driver import wants_loop
 from ..pipeline.errors import AntiphonError, InvalidParameter, SuspendedInSync, UnsupportedOperation, did_you_mean
+from ..pipeline.network.connection_faults import text_of
+from ..pipeline.runtimes.driver import wants_loop
 from .callbacks import called
 from .errors import McpProtocolError, McpServerError
 from .session import Limit, OnNotice, OnProgress, timed_out
 from .types import ToolInfo, ToolResult
 
 if TYPE_CHECKING:
-    from ..pipeline.runtime import Runtime
+    from ..pipeline.runtimes.runtime import Runtime
     from .server import McpServer
 
 

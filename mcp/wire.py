@@ -22,8 +22,8 @@ from .streamable_http import StreamableHttp
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..pipeline.runtime import Event, Runtime
-    from ..pipeline.tasks import Task
+    from ..pipeline.runtimes.runtime import Event, Runtime
+    from ..pipeline.runtimes.tasks import Task
     from .server import McpServer
 
 log = logging.getLogger("antiphon.mcp")

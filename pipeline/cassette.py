@@ -16,7 +16,7 @@ import msgspec
 
 from .errors import APIConnectionError, APITimeoutError, CassetteMiss, InvalidParameter, SetupError
 from .http import Exchange, Headers, HttpRequest, Transport
-from .runtime import Runtime
+from .runtimes.runtime import Runtime
 from .secret import MASK, Secret, mask, mask_url
 from .timeouts import Pace
 from .tools import hide_in_body

@@ -118,13 +118,13 @@ class Chain(Batches):
 
     def to_mermaid(self) -> str:
         """Return the chain as a mermaid flowchart, e.g. for a Markdown page; secrets are masked."""
-        from .mermaid import mermaid
-        from .outline import outline
+        from .pictures.mermaid import mermaid
+        from .pictures.outline import outline
 
         return mermaid(outline(self))
 
     def _repr_html_(self) -> str:
-        from .notebook import chain_page
+        from .pictures.notebook import chain_page
 
         return chain_page(self)
 

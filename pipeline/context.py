@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .event_stream import EventStream
     from .hook_queue import HookQueue
     from .request import Target
-    from .runtime import Runtime
+    from .runtimes.runtime import Runtime
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ from .http import HttpRequest
 from .secret import Secret
 
 if TYPE_CHECKING:
-    from .runtime import Runtime
+    from .runtimes.runtime import Runtime
 
 PENDING: Final = Secret("")
 """Stands in the headers of a request for what is known only when it is sent; told by identity."""

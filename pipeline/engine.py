@@ -11,24 +11,24 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
-from .async_runtime import AsyncRuntime
 from .build import Built
 from .call_options import split_keywords
 from .caller import NOBODY, Caller
 from .context import CallContext
-from .driver import Portal, drive
 from .errors import AntiphonError, InvalidParameter, SetupError
 from .event_stream import EventStream
 from .hook_queue import FLUSH_S, Hook, HookQueue, is_async, wants_stage_times
 from .params import Operation
 from .reply import Dropped, Reply
 from .request import Handler, Request
-from .runtime import Runtime
+from .runtimes.async_runtime import AsyncRuntime
+from .runtimes.driver import Portal, drive
+from .runtimes.runtime import Runtime
+from .runtimes.sync_runtime import SyncRuntime
+from .runtimes.tasks import LoopTask, ThreadTask
 from .secret import mask
 from .signals import Sink
 from .stage import Option, Stage
-from .sync_runtime import SyncRuntime
-from .tasks import LoopTask, ThreadTask
 from .timeouts import Timeouts
 from .watch import watch
 from .wording import quoted
@@ -307,10 +307,10 @@ class Engine:
                 return cast("Transport", of_mode(is_async))
             if hasattr(self._given, "open"):
                 return cast("Transport", self._given)
-            from .httpx_client import HttpxTransport
+            from .network.httpx_client import HttpxTransport
 
             return HttpxTransport(cast(Any, self._given), is_async=is_async)
-        from .transport import SlotTransport
+        from .network.transport import SlotTransport
 
         return SlotTransport(is_async=is_async, **self._network)
 

@@ -183,7 +183,7 @@ class AntiphonError(Exception):
         return {}
 
     def _repr_html_(self) -> str:
-        from .notebook import error_page
+        from .pictures.notebook import error_page
 
         return error_page(self)
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from .build import link
-from .driver import drive
 from .engine import _finish
 from .function_stages import FunctionStage, stage
-from .outline import Outline, outline
+from .pictures.outline import Outline, outline
 from .reply import Dropped, Reply
 from .request import Handler, Request, Target
 from .response import Response
+from .runtimes.driver import drive
 from .secret import MASK, Secret, mask, mask_url
 from .tools import hide_in_body
 from .wire import loads
@@ -92,7 +92,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     __repr__ = __str__  # what a prompt shows of it; the fields alone would fill the screen
 
     def _repr_html_(self) -> str:
-        from .notebook import explanation_page
+        from .pictures.notebook import explanation_page
 
         return explanation_page(self)
 

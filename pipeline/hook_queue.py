@@ -28,9 +28,9 @@ from .errors import SetupError
 from .signals import Signal, Sink
 
 if TYPE_CHECKING:
-    from .driver import Portal
-    from .runtime import Runtime
-    from .tasks import Task
+    from .runtimes.driver import Portal
+    from .runtimes.runtime import Runtime
+    from .runtimes.tasks import Task
 
 Hook: TypeAlias = Callable[[Any], object]
 """Takes a signal; plain or async."""

@@ -162,7 +162,7 @@ class Response(Returned, frozen=True, kw_only=True):
         return tuple([item for item in self.output if isinstance(item, FunctionCall)])
 
     def _repr_html_(self) -> str:
-        from .notebook import response_page
+        from .pictures.notebook import response_page
 
         return response_page(self)
 

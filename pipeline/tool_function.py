@@ -23,7 +23,7 @@ from .wording import quoted
 
 if TYPE_CHECKING:
     from .context import CallContext
-    from .runtime import Runtime
+    from .runtimes.runtime import Runtime
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -13,9 +13,9 @@ from urllib.parse import quote
 
 import msgspec
 
-from ..pipeline.address import parse_url
 from ..pipeline.credential import PENDING
 from ..pipeline.http import HttpRequest
+from ..pipeline.network.address import parse_url
 from ..pipeline.secret import Secret
 
 _NOT_SIGNED = frozenset(

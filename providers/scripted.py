@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from ..pipeline.address import parse_url
 from ..pipeline.errors import APIConnectionError, InvalidModel, SetupError
 from ..pipeline.http import Headers, HttpRequest
+from ..pipeline.network.address import parse_url
 from ..pipeline.replay import replay
 from ..pipeline.response import Response
 from ..pipeline.timeouts import Pace
@@ -56,7 +56,11 @@ class ScriptedHost:
         exchange = self.answer(request)
         left, limit = pace.next_read(time.monotonic())
         if not left:
-            from ..pipeline.connection_faults import Situation, limit_length, timed_out  # late, as TLS comes with it
+            from ..pipeline.network.connection_faults import (  # late, as TLS comes with it
+                Situation,
+                limit_length,
+                timed_out,
+            )
 
             where = parse_url(request.url).where
             raise timed_out(Situation(where, limit=limit, limit_s=limit_length(pace.timeouts, limit)))

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from ..pipeline import events as ev
 from ..pipeline.event_stream import EventStream
 from ..pipeline.response import Response
-from ..pipeline.runtime import Event, Runtime
+from ..pipeline.runtimes.runtime import Event, Runtime
 from ..pipeline.wire import encode
 from .exchange import Exchange
 from .refusal import Refusal

@@ -14,7 +14,7 @@ from ..pipeline.errors import APITimeoutError
 from ..pipeline.event_stream import finally_
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request
-from ..pipeline.runtime import Event, Runtime
+from ..pipeline.runtimes.runtime import Event, Runtime
 from ..pipeline.stage import Scope, Stage
 
 

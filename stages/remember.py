@@ -15,11 +15,11 @@ from ..pipeline.params import CompactParams, CreateParams, GetParams, ListInputI
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request
 from ..pipeline.response import DeletedResponse, Response
+from ..pipeline.runtimes.tasks import Task
 from ..pipeline.stage import Option, Scope, Stage
 from ..pipeline.stores.given import masked, store_of
 from ..pipeline.stores.memory import MemoryStore
 from ..pipeline.stores.store import Store
-from ..pipeline.tasks import Task
 from ..providers.response_ids import GIVEN, is_kept
 from .state import background_calls
 from .state.background import settled

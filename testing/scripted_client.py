@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from ..client import Client
-from ..pipeline.address import parse_url
 from ..pipeline.chain import Chain
-from ..pipeline.driver import drive
 from ..pipeline.errors import NetworkForbidden
 from ..pipeline.http import Exchange, HttpRequest, Transport
-from ..pipeline.offline import is_here
+from ..pipeline.network.address import parse_url
+from ..pipeline.network.offline import is_here
+from ..pipeline.network.transport import SlotTransport
+from ..pipeline.runtimes.driver import drive
 from ..pipeline.timeouts import Pace
-from ..pipeline.transport import SlotTransport
 from ..pipeline.wire import loads
 from ..providers.scripted import Answer, ScriptedHost
 from ..stages import presets

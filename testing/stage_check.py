@@ -26,10 +26,10 @@ import msgspec
 
 from ..pipeline.build import is_terminal
 from ..pipeline.chain import Chain
-from ..pipeline.driver import drive
 from ..pipeline.event_stream import EventStream
 from ..pipeline.grammar import check_grammar
 from ..pipeline.response import Response
+from ..pipeline.runtimes.driver import drive
 from ..pipeline.stage import StageLike
 from ..pipeline.wording import quoted
 from ..providers.scripted import Answer

@@ -16,8 +16,8 @@ import pytest
 from loopback import Connection, Server
 
 from antiphon.__main__ import main
-from antiphon.pipeline.driver import drive
 from antiphon.pipeline.http import HttpRequest
+from antiphon.pipeline.runtimes.driver import drive
 from antiphon.pipeline.timeouts import Pace, Timeouts
 from antiphon.providers.scripted import Answer, ScriptedHost
 

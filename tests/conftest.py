@@ -15,10 +15,10 @@ from hypothesis import HealthCheck, settings
 
 import antiphon
 from antiphon.pipeline.chain import Chain
-from antiphon.pipeline.driver import drive
 from antiphon.pipeline.event_stream import EventStream
 from antiphon.pipeline.events import Event
 from antiphon.pipeline.response import Response
+from antiphon.pipeline.runtimes.driver import drive
 from antiphon.providers import catalog
 
 T = TypeVar("T")

@@ -36,7 +36,7 @@ def test_a_first_call_loads_what_it_needs_only() -> None:
     found = loaded_by("import antiphon\nantiphon.responses('Hi', 'scripted/echo')")
 
     assert found.intersection(HEAVY) == {"msgspec"}
-    assert "antiphon.pipeline.transport" not in found
+    assert "antiphon.pipeline.network.transport" not in found
 
 
 def test_a_stream_and_a_client_load_no_more() -> None:

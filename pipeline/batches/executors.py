@@ -10,7 +10,7 @@ from concurrent import futures
 from typing import TYPE_CHECKING, Any
 
 from ..errors import AntiphonError, ExecutorFailed, NotSerializable
-from ..thread_jobs import ThreadWork
+from ..runtimes.thread_jobs import ThreadWork
 from .row import Item
 from .settings import Settings
 from .shipping import answer_rows, pack_chain, pack_rows, try_chain, unpack_answer
@@ -18,7 +18,7 @@ from .workers import Answer, HereWorkers, Workers
 
 if TYPE_CHECKING:
     from ..chain import Chain
-    from ..runtime import Runtime
+    from ..runtimes.runtime import Runtime
 
 _CHUNKS = 4  # under way at once, where nobody says how many rows a chunk has
 

@@ -16,13 +16,13 @@ from operator import length_hint
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CallError, SetupError, StoreError
-from ..jobs import Job, Jobs
+from ..runtimes.jobs import Job, Jobs
 from .row import Item, Row, RowCalls
 from .settings import Settings
 from .workers import Answer, Workers
 
 if TYPE_CHECKING:
-    from ..runtime import Runtime
+    from ..runtimes.runtime import Runtime
     from .checkpoint import Checkpoint
     from .progress import Meter
 

@@ -11,8 +11,8 @@ import pickle
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..driver import drive
 from ..errors import AntiphonError, InvalidParameter, NotSerializable, SetupError
+from ..runtimes.driver import drive
 from ..secret import Secret, mask
 from ..stores.given import masked
 from .row import Item, row_failed

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from ..chain import Chain
     from ..response import Response
-    from ..runtime import Runtime
+    from ..runtimes.runtime import Runtime
     from .progress import Progress
     from .row import RowCalls
     from .rows import AsyncRows, Rows

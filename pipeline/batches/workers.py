@@ -11,7 +11,7 @@ from .row import Item
 
 if TYPE_CHECKING:
     from ..chain import Chain
-    from ..runtime import Runtime
+    from ..runtimes.runtime import Runtime
 
 Answer: TypeAlias = "Response | Exception"
 

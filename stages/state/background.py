@@ -28,8 +28,8 @@ from ...pipeline.event_stream import EventStream
 from ...pipeline.replay import replay
 from ...pipeline.reply import Reply
 from ...pipeline.response import Response
-from ...pipeline.runtime import Runtime
-from ...pipeline.tasks import Task
+from ...pipeline.runtimes.runtime import Runtime
+from ...pipeline.runtimes.tasks import Task
 from ...pipeline.wire import Raw
 from .records import Record
 from .shelf import Found, Shelf

@@ -11,8 +11,8 @@ from ...pipeline.errors import AntiphonError
 from ...pipeline.reply import Outcome
 from ...pipeline.request import Request
 from ...pipeline.response import Response
+from ...pipeline.runtimes.tasks import Task
 from ...pipeline.signals import ResponseSettled
-from ...pipeline.tasks import Task
 from .shelf import Shelf
 
 if TYPE_CHECKING:

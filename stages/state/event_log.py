@@ -9,7 +9,7 @@ from ...pipeline import events as ev
 from ...pipeline.errors import APITimeoutError
 from ...pipeline.replay import replay
 from ...pipeline.response import Response
-from ...pipeline.runtime import Runtime
+from ...pipeline.runtimes.runtime import Runtime
 from ...pipeline.wire import Raw
 from .background import is_abandoned
 from .records import Record

@@ -13,7 +13,7 @@ from ...mcp.types import ToolResult
 from ...pipeline.context import CallContext
 from ...pipeline.errors import AntiphonError, APITimeoutError, SetupError, ToolFailed
 from ...pipeline.items import FunctionCall
-from ...pipeline.jobs import Job, Jobs
+from ...pipeline.runtimes.jobs import Job, Jobs
 from ...pipeline.signals import McpNotice, ToolEnded, ToolProgress, ToolStarted
 from ...pipeline.tool_function import ToolContext, ToolError, ToolFunction, object_of, result_output
 from .approvals import ApprovalRequest, Approve

@@ -20,13 +20,13 @@ from ...pipeline import events as ev
 from ...pipeline.errors import AntiphonError, SetupError, UnsupportedParameter
 from ...pipeline.event_stream import EventStream
 from ...pipeline.items import AnyItem, FunctionCall
-from ...pipeline.jobs import Job
 from ...pipeline.open_calls import open_calls
 from ...pipeline.params import CreateParams
 from ...pipeline.replay import replay
 from ...pipeline.reply import Outcome
 from ...pipeline.request import Handler, Request
 from ...pipeline.response import Response
+from ...pipeline.runtimes.jobs import Job
 from ...pipeline.wire import Raw
 from ...pipeline.wording import quoted
 from .calls import Running

@@ -39,12 +39,10 @@ LAYERS = {
 # These stage modules join the others.
 JOINING_STAGES = ("stages/__init__.py", "stages/presets.py", "stages/purpose_presets.py")
 
-IO_MODULES = tuple(
-    f"pipeline/{name}.py"
-    for name in (
-        *("sync_runtime", "async_runtime", "driver", "tasks", "event_loop"),
-        *("transport", "link", "blocking_link", "loop_link", "asyncio_stream", "anyio_stream", "tls", "httpx_client"),
-    )
+IO_MODULES = (
+    *(f"pipeline/runtimes/{name}.py" for name in ("sync_runtime", "async_runtime", "driver", "tasks", "event_loop")),
+    *(f"pipeline/network/{name}.py" for name in ("transport", "link", "blocking_link", "loop_link")),
+    *(f"pipeline/network/{name}.py" for name in ("asyncio_stream", "anyio_stream", "tls", "httpx_client")),
 )
 
 # Which files may name a package from outside. One that is not listed here may be named nowhere.
@@ -179,8 +177,8 @@ def test_the_root_holds_entry_points_only() -> None:
         ("pipeline/chain.py", "import asyncio.events", True),
         ("pipeline/chain.py", "import numpy", True),
         ("pipeline/chain.py", "from .errors import ChainError\nimport msgspec, json", False),
-        ("pipeline/link.py", "import httpcore", False),
-        ("pipeline/pool.py", "import httpcore", True),
+        ("pipeline/network/link.py", "import httpcore", False),
+        ("pipeline/network/pool.py", "import httpcore", True),
         ("providers/catalog.py", "from ..mcp import session", True),
         ("mcp/session.py", "import antiphon.providers", True),
         ("mcp/session.py", "from ..pipeline.errors import AntiphonError", False),

@@ -20,7 +20,7 @@ from typing import Any
 import anyio
 
 from antiphon.mcp import McpClient, McpError, ToolInfo, connect
-from antiphon.pipeline.driver import drive
+from antiphon.pipeline.runtimes.driver import drive
 
 MODE = os.environ.get("ANTIPHON_MODE", "sync")
 

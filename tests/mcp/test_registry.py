@@ -15,8 +15,8 @@ from scripted_mcp import scripted_mcp
 
 from antiphon import InvalidParameter, Secret, SetupError
 from antiphon.mcp import McpAddressRefused, McpServer, McpServers, UnknownMcpServer
-from antiphon.pipeline.driver import drive
 from antiphon.pipeline.engine import Engine
+from antiphon.pipeline.runtimes.driver import drive
 
 DOCS = "https://docs.example/mcp"
 

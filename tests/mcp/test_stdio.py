@@ -474,8 +474,8 @@ def test_a_blocking_close_ends_the_server_of_a_loop_that_runs_elsewhere() -> Non
 
 
 def test_a_thread_that_is_stopped_gives_up_its_wait() -> None:
-    from antiphon.pipeline.driver import drive
-    from antiphon.pipeline.sync_runtime import SyncRuntime
+    from antiphon.pipeline.runtimes.driver import drive
+    from antiphon.pipeline.runtimes.sync_runtime import SyncRuntime
 
     runtime: SyncRuntime = SyncRuntime(lambda: None)  # type: ignore[arg-type, return-value]
     with connect(plain_server()) as client:

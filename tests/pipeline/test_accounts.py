@@ -8,12 +8,12 @@ import pytest
 from conftest import Mode
 
 from antiphon.pipeline.accounts import Account, Accounts, Amount
-from antiphon.pipeline.async_runtime import AsyncRuntime
 from antiphon.pipeline.context import CallContext
-from antiphon.pipeline.driver import drive
 from antiphon.pipeline.engine import Engine
+from antiphon.pipeline.runtimes.async_runtime import AsyncRuntime
+from antiphon.pipeline.runtimes.driver import drive
+from antiphon.pipeline.runtimes.sync_runtime import SyncRuntime
 from antiphon.pipeline.stores.memory import MemoryStore
-from antiphon.pipeline.sync_runtime import SyncRuntime
 from antiphon.pipeline.timeouts import Timeouts
 
 

@@ -17,7 +17,6 @@ from replay_server import Answer, replaying
 from antiphon import presets
 from antiphon.client import Client
 from antiphon.pipeline.credential import Credential
-from antiphon.pipeline.driver import drive
 from antiphon.pipeline.errors import (
     AuthenticationError,
     InvalidParameter,
@@ -25,8 +24,9 @@ from antiphon.pipeline.errors import (
     MissingKey,
     PermissionDeniedError,
 )
+from antiphon.pipeline.runtimes.driver import drive
+from antiphon.pipeline.runtimes.sync_runtime import SyncRuntime
 from antiphon.pipeline.secret import Secret
-from antiphon.pipeline.sync_runtime import SyncRuntime
 from antiphon.providers import catalog
 from antiphon.providers.aws_signature import AwsCredentials
 from antiphon.providers.credentials import Access, find_access

@@ -12,11 +12,11 @@ import pytest
 from botocore.awsrequest import AWSRequest  # type: ignore[import-untyped]
 from botocore.credentials import Credentials  # type: ignore[import-untyped]
 
-from antiphon.pipeline.address import parse_url
 from antiphon.pipeline.credential import PENDING
 from antiphon.pipeline.errors import InvalidParameter
 from antiphon.pipeline.http import HttpRequest
-from antiphon.pipeline.request_head import encode_head
+from antiphon.pipeline.network.address import parse_url
+from antiphon.pipeline.network.request_head import encode_head
 from antiphon.pipeline.secret import Secret
 from antiphon.providers.aws_signature import AwsCredentials, sign
 

@@ -10,10 +10,10 @@ from conftest import Mode
 from replay_server import Answer, replaying
 
 import antiphon
-from antiphon.pipeline.driver import drive
 from antiphon.pipeline.errors import CallError, InvalidParameter, MissingKey
+from antiphon.pipeline.runtimes.driver import drive
+from antiphon.pipeline.runtimes.sync_runtime import SyncRuntime
 from antiphon.pipeline.secret import Secret
-from antiphon.pipeline.sync_runtime import SyncRuntime
 from antiphon.providers import catalog
 from antiphon.providers.addresses import clean_base
 from antiphon.providers.credentials import Access, find_access

@@ -20,10 +20,10 @@ from loopback import Connection, Server
 from replay_server import Answer, path_of, replaying
 
 from antiphon import presets
-from antiphon.pipeline.driver import drive
 from antiphon.pipeline.errors import AuthenticationError, InvalidParameter, MissingExtra, MissingKey
+from antiphon.pipeline.runtimes.driver import drive
+from antiphon.pipeline.runtimes.sync_runtime import SyncRuntime
 from antiphon.pipeline.secret import Secret
-from antiphon.pipeline.sync_runtime import SyncRuntime
 from antiphon.providers import catalog
 from antiphon.providers.credentials import Access, Logins, find_access
 

@@ -13,8 +13,8 @@ import pytest
 from conftest import Mode
 
 from antiphon import Entry, InvalidParameter, Store, StoreConflict, StoreValueTooLarge, key_of
-from antiphon.pipeline.async_runtime import AsyncRuntime
-from antiphon.pipeline.sync_runtime import SyncRuntime
+from antiphon.pipeline.runtimes.async_runtime import AsyncRuntime
+from antiphon.pipeline.runtimes.sync_runtime import SyncRuntime
 
 EVERY_BYTE = bytes(range(256))
 MakeStore = Callable[..., Store]

@@ -20,11 +20,11 @@ from typing import Protocol, TypeVar
 
 import httpcore
 
+from ..errors import MissingExtra
+from ..timeouts import Pace
 from .address import DEFAULT_PORTS, Address, ProxyAddress
 from .chunked_body import ChunkedBody
-from .errors import MissingExtra
 from .request_head import Pairs
-from .timeouts import Pace
 
 # Platforms refuse timeouts beyond 2**31 ms.
 LONGEST_WAIT_S = 2_000_000.0

@@ -35,8 +35,6 @@ from loopback import (
     socks_proxy_to,
 )
 
-from antiphon.pipeline.address import is_exempt, parse_url
-from antiphon.pipeline.driver import drive
 from antiphon.pipeline.errors import (
     APIConnectionError,
     APIResponseError,
@@ -46,10 +44,12 @@ from antiphon.pipeline.errors import (
     SetupError,
 )
 from antiphon.pipeline.http import HttpRequest
+from antiphon.pipeline.network.address import is_exempt, parse_url
+from antiphon.pipeline.network.slot_exchange import SlotExchange
+from antiphon.pipeline.network.transport import AbortScope, SlotTransport
+from antiphon.pipeline.runtimes.driver import drive
 from antiphon.pipeline.secret import Secret
-from antiphon.pipeline.slot_exchange import SlotExchange
 from antiphon.pipeline.timeouts import Pace, Timeouts
-from antiphon.pipeline.transport import AbortScope, SlotTransport
 
 T = TypeVar("T")
 Run = Callable[[Callable[[], Coroutine[Any, Any, T]]], T]
@@ -1274,9 +1274,8 @@ def test_the_queue_is_first_come_first_served() -> None:
 
 
 def test_importing_the_transport_is_cheap() -> None:
-    code = (
-        "import sys, antiphon.pipeline.transport; print([m for m in ('httpcore', 'anyio', 'ssl') if m in sys.modules])"
-    )
+    watched = "('httpcore', 'anyio', 'ssl')"
+    code = f"import sys, antiphon.pipeline.network.transport; print([m for m in {watched} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)
 
     assert done.stdout.strip() == "[]"

@@ -13,9 +13,9 @@ from typing import Literal
 
 import msgspec
 
-from .errors import APIConnectionError, APIResponseError, APITimeoutError, InvalidParameter
-from .secret import mask
-from .timeouts import Timeouts
+from ..errors import APIConnectionError, APIResponseError, APITimeoutError, InvalidParameter
+from ..secret import mask
+from ..timeouts import Timeouts
 
 Kind = Literal["timeout", "connect", "broken", "protocol", "proxy", "request", "coding"]
 

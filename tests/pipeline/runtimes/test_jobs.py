@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from conftest import Mode
 
-from antiphon.pipeline.async_runtime import AsyncRuntime
-from antiphon.pipeline.jobs import Job, Jobs
-from antiphon.pipeline.runtime import Runtime
-from antiphon.pipeline.sync_runtime import SyncRuntime
+from antiphon.pipeline.runtimes.async_runtime import AsyncRuntime
+from antiphon.pipeline.runtimes.jobs import Job, Jobs
+from antiphon.pipeline.runtimes.runtime import Runtime
+from antiphon.pipeline.runtimes.sync_runtime import SyncRuntime
 
 
 def runtime_of(mode: Mode) -> Runtime:

@@ -30,7 +30,7 @@ from antiphon.pipeline.event_stream import EventStream
 from antiphon.pipeline.function_stages import stage
 from antiphon.pipeline.reply import Reply
 from antiphon.pipeline.request import Handler, Request
-from antiphon.pipeline.runtime import Runtime
+from antiphon.pipeline.runtimes.runtime import Runtime
 from antiphon.pipeline.stage import Stage
 from antiphon.testing import scripted
 

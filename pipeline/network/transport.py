@@ -16,14 +16,14 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
+from ..errors import SetupError
+from ..http import HttpRequest
+from ..timeouts import Pace
+from ..wording import quoted
 from . import offline
 from .address import Address, ProxyAddress, choose_proxy, environment_proxies, parse_proxy, parse_url
-from .errors import SetupError
-from .http import HttpRequest
 from .request_head import encode_head
 from .slot_exchange import Home, SlotExchange
-from .timeouts import Pace
-from .wording import quoted
 
 if TYPE_CHECKING:
     import ssl
@@ -156,7 +156,7 @@ class SlotTransport:
             with self._lock:
                 home, self._process_home = self._process_home, None
         else:
-            from .event_loop import running_loop
+            from ..runtimes.event_loop import running_loop
 
             with self._lock:
                 home = self._homes.pop(running_loop(), None)
@@ -180,7 +180,7 @@ class SlotTransport:
         if not self.is_async:
             home = self._process_home
             return home if home is not None and self._pid == os.getpid() else self._new_process_home()
-        from .event_loop import running_loop
+        from ..runtimes.event_loop import running_loop
 
         loop = running_loop()
         found = self._homes.get(loop)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from .build import is_terminal
-from .secret import mask
-from .stage import Stage, chains_in
+from ..build import is_terminal
+from ..secret import mask
+from ..stage import Stage, chains_in
 
 if TYPE_CHECKING:
-    from .chain import Chain
+    from ..chain import Chain
 
 _WIDEST = 60  # characters of one setting that a picture shows
 
@@ -94,7 +94,7 @@ def outline(chain: Chain, index: int | None = None) -> Outline:
 
 
 def _outline_of(item: Stage | Chain, index: int) -> Outline:
-    from .chain import Chain
+    from ..chain import Chain
 
     if isinstance(item, Chain):
         return outline(item, index)

@@ -69,7 +69,7 @@ class ThreadWork(Generic[T]):
     __slots__ = ("_job", "_scope", "_stop")
 
     def __init__(self, job: Job[T]) -> None:
-        from .transport import AbortScope
+        from ..network.transport import AbortScope
 
         self._job = job
         self._stop = Stop(None)
@@ -97,7 +97,7 @@ def in_threads(jobs: Sequence[Job[T]], limit: int, *, first: bool) -> list[T]:
     """Run jobs in threads that see the caller's context; all results in order, or just the first one."""
     from concurrent.futures import ThreadPoolExecutor, wait
 
-    from .transport import AbortScope
+    from ..network.transport import AbortScope
 
     if not jobs:
         return []

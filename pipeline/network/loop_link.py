@@ -10,13 +10,13 @@ from typing import Any
 import anyio
 import httpcore
 
+from ..runtimes.event_loop import at_loop_end, is_trio, poster
+from ..timeouts import Pace
 from .address import Address, ProxyAddress
 from .anyio_stream import AnyioStream, within
 from .asyncio_stream import AsyncioStream
-from .event_loop import at_loop_end, is_trio, poster
 from .link import Head, Link, core_proxy, core_request, created, cut_off
 from .request_head import Pairs
-from .timeouts import Pace
 
 
 class _LoopStream(httpcore.AsyncNetworkStream):

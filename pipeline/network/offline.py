@@ -6,8 +6,8 @@ import ipaddress
 from collections.abc import Generator
 from contextlib import contextmanager
 
+from ..errors import NetworkForbidden
 from .address import Address
-from .errors import NetworkForbidden
 
 blocks: list[frozenset[str]] = []
 """The hosts that each `no_network` in force lets through; the transports look here before each request."""

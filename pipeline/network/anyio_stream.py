@@ -11,7 +11,7 @@ import httpcore
 from anyio.abc import ByteStream, SocketAttribute
 from anyio.streams.tls import TLSAttribute, TLSStream
 
-from .event_loop import step
+from ..runtimes.event_loop import step
 from .link import has_input
 
 _ATTRIBUTES: dict[str, Any] = {"socket": SocketAttribute.raw_socket, "ssl_object": TLSAttribute.ssl_object}

@@ -10,11 +10,11 @@ from collections.abc import Callable, Coroutine, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .http import Exchange, HttpRequest, Transport
+from ..http import Exchange, HttpRequest, Transport
+from ..timeouts import Pace
 from .runtime import Event, Job, Lock, Spawn, check_race
 from .tasks import Crew, Task, Tasks, ThreadTask, report
 from .thread_jobs import Stopped, ThreadWork, current_stop, in_threads
-from .timeouts import Pace
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

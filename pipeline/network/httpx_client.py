@@ -15,13 +15,13 @@ from collections.abc import AsyncIterator, Awaitable, Iterator
 from time import monotonic
 from typing import Any, Literal, Protocol
 
+from ..errors import AntiphonError, APIConnectionError, APIResponseError, SetupError
+from ..http import Headers, HttpRequest
+from ..timeouts import Pace
 from . import offline
 from .address import Address, parse_url
 from .content_coding import Inflater, inflater_for
-from .errors import AntiphonError, APIConnectionError, APIResponseError, SetupError
-from .http import Headers, HttpRequest
 from .request_head import encode_head
-from .timeouts import Pace
 
 _LEFT_OVER_CHUNKS = 1000
 

@@ -12,10 +12,10 @@ from collections.abc import Callable, Coroutine, Hashable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from .errors import InvalidParameter
-from .http import Exchange, HttpRequest
+from ..errors import InvalidParameter
+from ..http import Exchange, HttpRequest
+from ..timeouts import Pace
 from .tasks import Task
-from .timeouts import Pace
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

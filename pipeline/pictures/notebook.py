@@ -10,20 +10,20 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from .errors import message_of
+from ..errors import message_of
+from ..items import AnyItem, FunctionCall, McpCall, Message, Reasoning
+from ..parts import OutputText, ReasoningText, SummaryText
+from ..secret import mask
 from .html import Html, joined, tag
-from .items import AnyItem, FunctionCall, McpCall, Message, Reasoning
 from .outline import Outline, outline
-from .parts import OutputText, ReasoningText, SummaryText
-from .secret import mask
 
 if TYPE_CHECKING:
-    from .chain import Chain
-    from .errors import AntiphonError
-    from .explain import Explanation
-    from .reply import Meta
-    from .response import Response
-    from .response_fields import Usage
+    from ..chain import Chain
+    from ..errors import AntiphonError
+    from ..explain import Explanation
+    from ..reply import Meta
+    from ..response import Response
+    from ..response_fields import Usage
 
 _LONGEST = 20_000  # characters of one text on a page, since a notebook keeps what it shows
 
@@ -92,7 +92,7 @@ def _way_row(when: str, to: str | Outline) -> Html:
 
 def explanation_page(explained: Explanation) -> str:
     """Return what a chain is and what a call would send: each stage's part in it, the request, what is dropped."""
-    from .explain import body_text
+    from ..explain import body_text
 
     steps = [
         tag("dt", step.stage) + joined(tag("dd", line) for line in step.says) for step in explained.steps if step.says

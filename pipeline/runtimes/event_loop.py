@@ -7,7 +7,7 @@ import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any
 
-from .errors import SetupError
+from ..errors import SetupError
 
 
 def poster(loop: Any) -> Callable[[Callable[[], object]], object]:

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .errors import SetupError, SuspendedInSync
+from ..errors import SetupError, SuspendedInSync
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

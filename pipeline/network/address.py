@@ -12,8 +12,8 @@ from urllib.parse import quote, unquote, urlsplit
 
 import msgspec
 
-from .errors import InvalidParameter, SetupError
-from .wording import quoted
+from ..errors import InvalidParameter, SetupError
+from ..wording import quoted
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 _PROXY_PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}

@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable, Coroutine, Hashable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ..http import Exchange, HttpRequest, Transport
+from ..timeouts import Pace
 from .event_loop import at_loop_end, poster, running_loop
-from .http import Exchange, HttpRequest, Transport
 from .runtime import Event, Job, Lock, Spawn, check_race
 from .tasks import LoopTask, Task, Tasks
-from .timeouts import Pace
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
+from ..errors import InvalidParameter
+from ..http import HttpRequest
+from ..secret import Secret
+from ..wording import quoted
 from .address import Address
-from .errors import InvalidParameter
-from .http import HttpRequest
-from .secret import Secret
-from .wording import quoted
 
 _NOT_IN_NAME = re.compile(r"[^!#$%&'*+\-.^_`|~0-9A-Za-z]")
 _NOT_IN_VALUE = re.compile(r"[^\t\x20-\x7e\x80-\xff]")

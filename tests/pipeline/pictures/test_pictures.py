@@ -12,7 +12,7 @@ from antiphon import Defaults, Fallback, Handler, Reply, Request, Route, Stage, 
 from antiphon.pipeline.chain import Chain
 from antiphon.pipeline.errors import AntiphonError, APIConnectionError, RateLimitError
 from antiphon.pipeline.function_stages import before, stage
-from antiphon.pipeline.html import Html, tag
+from antiphon.pipeline.pictures.html import Html, tag
 from antiphon.pipeline.secret import Secret
 from antiphon.testing import function_call, message, scripted
 

@@ -8,8 +8,8 @@ from functools import lru_cache
 
 import httpcore
 
-from .errors import SetupError
-from .wording import quoted
+from ..errors import SetupError
+from ..wording import quoted
 
 Verify = bool | str | ssl.SSLContext
 

@@ -21,11 +21,11 @@ import anyio.lowlevel
 import pytest
 from loopback import Connection, Server, client_context, open_descriptors, server_context, serving
 
-from antiphon.pipeline.driver import drive
 from antiphon.pipeline.errors import APIConnectionError
 from antiphon.pipeline.http import HttpRequest
+from antiphon.pipeline.network.transport import AbortScope, SlotTransport
+from antiphon.pipeline.runtimes.driver import drive
 from antiphon.pipeline.timeouts import Pace, Timeouts
-from antiphon.pipeline.transport import AbortScope, SlotTransport
 
 ROUNDS = 4
 STYLES = ("native once", "native twice", "native thrice", "scope on asyncio", "scope on trio")

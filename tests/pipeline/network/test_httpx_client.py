@@ -17,7 +17,7 @@ from loopback import Connection, client_context, echo, server_context, serving
 
 from antiphon.pipeline.errors import APIConnectionError, APIResponseError, APITimeoutError, InvalidParameter, SetupError
 from antiphon.pipeline.http import HttpRequest
-from antiphon.pipeline.httpx_client import HttpxTransport
+from antiphon.pipeline.network.httpx_client import HttpxTransport
 from antiphon.pipeline.secret import Secret
 from antiphon.pipeline.timeouts import Pace, Timeouts
 

@@ -12,13 +12,13 @@ from collections import deque
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from ..errors import AntiphonError, APIConnectionError, APIResponseError
+from ..http import Headers, HttpRequest
+from ..timeouts import Pace
 from .address import Address, ProxyAddress
 from .content_coding import Inflater, inflater_for
-from .errors import AntiphonError, APIConnectionError, APIResponseError
-from .http import Headers, HttpRequest
 from .pool import Pool
 from .request_head import Pairs
-from .timeouts import Pace
 
 if TYPE_CHECKING:
     from .blocking_link import BlockingSide

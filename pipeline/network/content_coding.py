@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import zlib
 
-from .errors import APIResponseError
-from .wording import quoted
+from ..errors import APIResponseError
+from ..wording import quoted
 
 STEP_BYTES = 256 * 1024
 

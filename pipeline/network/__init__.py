@@ -1,0 +1,1 @@
+"""HTTP over connections of our own, or through the caller's own client."""

@@ -1,0 +1,1 @@
+"""Pictures of chains and calls: their shape as values, and what is drawn of it."""
