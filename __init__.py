@@ -42,9 +42,19 @@ if TYPE_CHECKING:
     from .openai_client import AsyncOpenAI as AsyncOpenAI
     from .openai_client import OpenAI as OpenAI
     from .pipeline import errors as errors
-    from .pipeline import events as events
-    from .pipeline import items as items
-    from .pipeline import parts as parts
+    from .pipeline.api import events as events
+    from .pipeline.api import items as items
+    from .pipeline.api import parts as parts
+    from .pipeline.api.params import NULL as NULL
+    from .pipeline.api.params import CancelParams as CancelParams
+    from .pipeline.api.params import CompactParams as CompactParams
+    from .pipeline.api.params import CountInputTokensParams as CountInputTokensParams
+    from .pipeline.api.params import CreateParams as CreateParams
+    from .pipeline.api.params import DeleteParams as DeleteParams
+    from .pipeline.api.params import GetParams as GetParams
+    from .pipeline.api.params import ListInputItemsParams as ListInputItemsParams
+    from .pipeline.api.response import Response as Response
+    from .pipeline.api.response_fields import Usage as Usage
     from .pipeline.batches.progress import Progress as Progress
     from .pipeline.batches.row import Row as Row
     from .pipeline.batches.rows import AsyncRows as AsyncRows
@@ -53,23 +63,12 @@ if TYPE_CHECKING:
     from .pipeline.default_engine import aclose as aclose
     from .pipeline.default_engine import close as close
     from .pipeline.errors import *  # noqa: F403
-    from .pipeline.event_stream import EventStream as EventStream
-    from .pipeline.event_stream import finally_ as finally_
     from .pipeline.explain import Explanation as Explanation
     from .pipeline.function_stages import after as after
     from .pipeline.function_stages import before as before
     from .pipeline.function_stages import on_stream_event as on_stream_event
     from .pipeline.function_stages import stage as stage
-    from .pipeline.grammar import check_grammar as check_grammar
     from .pipeline.hook_queue import in_background as in_background
-    from .pipeline.params import NULL as NULL
-    from .pipeline.params import CancelParams as CancelParams
-    from .pipeline.params import CompactParams as CompactParams
-    from .pipeline.params import CountInputTokensParams as CountInputTokensParams
-    from .pipeline.params import CreateParams as CreateParams
-    from .pipeline.params import DeleteParams as DeleteParams
-    from .pipeline.params import GetParams as GetParams
-    from .pipeline.params import ListInputItemsParams as ListInputItemsParams
     from .pipeline.reply import Attempt as Attempt
     from .pipeline.reply import Dropped as Dropped
     from .pipeline.reply import Meta as Meta
@@ -77,8 +76,6 @@ if TYPE_CHECKING:
     from .pipeline.reply import Reply as Reply
     from .pipeline.request import Handler as Handler
     from .pipeline.request import Request as Request
-    from .pipeline.response import Response as Response
-    from .pipeline.response_fields import Usage as Usage
     from .pipeline.secret import FromEnv as FromEnv
     from .pipeline.secret import Secret as Secret
     from .pipeline.signals import AttemptEnded as AttemptEnded
@@ -105,6 +102,9 @@ if TYPE_CHECKING:
     from .pipeline.stores.store import Store as Store
     from .pipeline.stores.store import key_of as key_of
     from .pipeline.stores.store import open_store as open_store
+    from .pipeline.streams.event_stream import EventStream as EventStream
+    from .pipeline.streams.event_stream import finally_ as finally_
+    from .pipeline.streams.grammar import check_grammar as check_grammar
     from .pipeline.timeouts import Timeouts as Timeouts
     from .pipeline.tool_function import ToolContext as ToolContext
     from .pipeline.tool_function import ToolError as ToolError
@@ -177,11 +177,11 @@ _HOMES = {
     "pipeline.batches.rows": ["AsyncRows", "Rows"],
     "pipeline.chain": ["Chain"],
     "pipeline.default_engine": ["aclose", "close"],
-    "pipeline.event_stream": ["EventStream", "finally_"],
+    "pipeline.streams.event_stream": ["EventStream", "finally_"],
     "pipeline.explain": ["Explanation"],
-    "pipeline.grammar": ["check_grammar"],
+    "pipeline.streams.grammar": ["check_grammar"],
     "pipeline.hook_queue": ["in_background"],
-    "pipeline.params": [
+    "pipeline.api.params": [
         "CancelParams",
         "CompactParams",
         "CountInputTokensParams",
@@ -193,8 +193,8 @@ _HOMES = {
     ],
     "pipeline.reply": ["Attempt", "Dropped", "Meta", "Outcome", "Reply"],
     "pipeline.request": ["Handler", "Request"],
-    "pipeline.response": ["Response"],
-    "pipeline.response_fields": ["Usage"],
+    "pipeline.api.response": ["Response"],
+    "pipeline.api.response_fields": ["Usage"],
     "pipeline.secret": ["FromEnv", "Secret"],
     "pipeline.signals": [
         "AttemptEnded",
@@ -333,10 +333,10 @@ _HOMES = {
 }
 _MODULES = {
     "errors": "pipeline.errors",
-    "events": "pipeline.events",
-    "items": "pipeline.items",
+    "events": "pipeline.api.events",
+    "items": "pipeline.api.items",
     "mcp": "mcp",
-    "parts": "pipeline.parts",
+    "parts": "pipeline.api.parts",
     "presets": "stages.presets",
     "providers": "providers",
     "serve": "serve",

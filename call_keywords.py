@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypedDict
 
+from .pipeline.api.params import Null
+from .pipeline.api.response import Response
 from .pipeline.hook_queue import Hook
-from .pipeline.params import Null
-from .pipeline.response import Response
 from .pipeline.secret import Secret
 from .pipeline.stores.store import Store
 from .pipeline.timeouts import Timeouts

@@ -7,14 +7,14 @@ from typing import Any, Literal, TypeVar, Unpack, cast, overload
 
 from .call_keywords import GetKeywords, ListKeywords, ResponsesKeywords, StoredKeywords
 from .keywords import translate
+from .pipeline.api.params import Operation
+from .pipeline.api.response import CompactedResponse, DeletedResponse, InputTokens, ItemPage, ParsedResponse, Response
 from .pipeline.batches.row import RowCalls
 from .pipeline.batches.verbs import Batches
 from .pipeline.chain import Chain
 from .pipeline.errors import InvalidParameter
-from .pipeline.event_stream import EventStream
-from .pipeline.params import Operation
 from .pipeline.reply import Reply
-from .pipeline.response import CompactedResponse, DeletedResponse, InputTokens, ItemPage, ParsedResponse, Response
+from .pipeline.streams.event_stream import EventStream
 from .pipeline.wording import quoted
 
 T = TypeVar("T")

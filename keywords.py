@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from .pipeline.api.params import NAMES
 from .pipeline.errors import InvalidParameter, UnknownKeyword
-from .pipeline.params import NAMES
 from .pipeline.reply import Dropped
 from .stages.resolve import Resolve
 

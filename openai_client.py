@@ -17,11 +17,11 @@ from typing import Any, Literal, NoReturn, Self, TypeVar, overload
 
 from .calls import Calls
 from .client import Client
+from .pipeline.api.response import CompactedResponse, DeletedResponse, InputTokens, ItemPage, ParsedResponse, Response
+from .pipeline.api.wire import Elsewhere
 from .pipeline.chain import Chain
-from .pipeline.event_stream import EventStream
-from .pipeline.response import CompactedResponse, DeletedResponse, InputTokens, ItemPage, ParsedResponse, Response
 from .pipeline.secret import Secret
-from .pipeline.wire import Elsewhere
+from .pipeline.streams.event_stream import EventStream
 from .stages import presets
 
 T = TypeVar("T")

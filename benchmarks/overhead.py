@@ -33,11 +33,11 @@ from measuring import machine, table
 from peers import INPUT
 
 import antiphon
-from antiphon.pipeline.events import decode_event
-from antiphon.pipeline.params import CreateParams
+from antiphon.pipeline.api.events import decode_event
+from antiphon.pipeline.api.params import CreateParams
+from antiphon.pipeline.api.response import Response
 from antiphon.pipeline.request import Handler, Request
-from antiphon.pipeline.response import Response
-from antiphon.pipeline.sse import SSEDecoder
+from antiphon.pipeline.streams.sse import SSEDecoder
 from antiphon.providers.dialects.chat_wire import read_piece
 from antiphon.providers.dialects.responses import encode_body
 

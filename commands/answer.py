@@ -7,13 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 from ..client import Client
-from ..pipeline import events as ev
-from ..pipeline import items
+from ..pipeline.api import events as ev
+from ..pipeline.api import items
+from ..pipeline.api.parts import Refusal
+from ..pipeline.api.response import Response
 from ..pipeline.errors import APIResponseError
-from ..pipeline.event_stream import EventStream
-from ..pipeline.parts import Refusal
-from ..pipeline.response import Response
-from ..pipeline.stream_views import WholeText
+from ..pipeline.streams.event_stream import EventStream
+from ..pipeline.streams.stream_views import WholeText
 from . import terminal
 
 _SHOWN = 200  # characters of what a tool said

@@ -13,11 +13,11 @@ import msgspec
 from ..client import Client
 from ..mcp.registry import McpServers
 from ..mcp.server import McpServer
+from ..pipeline.api.params import NULL
+from ..pipeline.api.wire import loads
 from ..pipeline.chain import Chain
 from ..pipeline.errors import InvalidModel, InvalidParameter, did_you_mean
-from ..pipeline.params import NULL
 from ..pipeline.stores.store import Store
-from ..pipeline.wire import loads
 from ..stages import presets
 from ..stages.trace import Trace
 

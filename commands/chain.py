@@ -6,10 +6,10 @@ import argparse
 from pathlib import Path
 
 from ..pipeline.chain import Chain
-from ..pipeline.chain_problems import problems_in
+from ..pipeline.chain_files.chain_problems import problems_in
+from ..pipeline.chain_files.stage_names import StageNames
 from ..pipeline.pictures.outline import outline
 from ..pipeline.secret import mask
-from ..pipeline.stage_names import StageNames
 from . import terminal
 from .arguments import add_imports_argument, chain_named
 from .shell_hints import complain_of

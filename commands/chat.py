@@ -16,9 +16,9 @@ import msgspec
 from ..call_keywords import StoredKeywords
 from ..client import Client
 from ..mcp.registry import McpServers
-from ..pipeline import items
+from ..pipeline.api import items
+from ..pipeline.api.response import Response
 from ..pipeline.errors import AntiphonError, InvalidParameter, did_you_mean
-from ..pipeline.response import Response
 from ..pipeline.stores.store import Store, key_of, open_store
 from . import terminal
 from .answer import Call, converse, show_notes, show_stream

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..pipeline.api.response import Response
 from ..pipeline.reply import Meta
-from ..pipeline.response import Response
 from . import terminal
 
 

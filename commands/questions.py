@@ -16,13 +16,13 @@ from typing import Any, Final, Literal, TypeAlias
 import msgspec
 
 from ..client import Client
-from ..pipeline import events as ev
-from ..pipeline import items
+from ..pipeline.api import events as ev
+from ..pipeline.api import items
+from ..pipeline.api.parts import OutputText
+from ..pipeline.api.response import Response
 from ..pipeline.errors import OutputError, OutputIncomplete
-from ..pipeline.event_stream import EventStream
-from ..pipeline.grammar import check_grammar
-from ..pipeline.parts import OutputText
-from ..pipeline.response import Response
+from ..pipeline.streams.event_stream import EventStream
+from ..pipeline.streams.grammar import check_grammar
 from ..providers.response_ids import is_kept
 from .terminal import counted, cut
 

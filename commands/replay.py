@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
+from ..pipeline.api.wire import loads
 from ..pipeline.cassette import Recorded, read_cassette
 from ..pipeline.errors import InvalidParameter
-from ..pipeline.wire import loads
 from . import terminal
 
 EXAMPLES = """\

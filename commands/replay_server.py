@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import cast
 from urllib.parse import urlsplit
 
+from ..pipeline.api.wire import encode
 from ..pipeline.cassette import Cassette, Recorded, bytes_of, read_cassette
 from ..pipeline.errors import CassetteMiss
 from ..pipeline.http import HttpRequest
-from ..pipeline.wire import encode
 from . import terminal
 
 # Of the connection, not of the answer; chunks are stored decoded.

@@ -9,9 +9,9 @@ import sys
 
 from ..client import Client
 from ..keywords import translate
+from ..pipeline.api.response import Response
+from ..pipeline.api.wire import loads
 from ..pipeline.errors import AntiphonError, InvalidParameter
-from ..pipeline.response import Response
-from ..pipeline.wire import loads
 from . import terminal
 from .answer import Call, converse, show_notes, show_stream, show_text
 from .arguments import add_call_arguments, chain_of, client_of, keywords_of

@@ -48,7 +48,7 @@ def in_shell(hint: str | None, *, for_call: bool = True) -> str | None:
 
 
 def _move(found: re.Match[str], for_call: bool) -> str | None:
-    from ..pipeline.params import NAMES
+    from ..pipeline.api.params import NAMES
     from ..stages import presets
 
     name, value = found["name"], found["text"] or found["item"]

@@ -12,8 +12,8 @@ import msgspec
 from sphinx.pycode import ModuleAnalyzer
 
 import antiphon
-from antiphon.pipeline import events, items, response, response_fields
-from antiphon.pipeline.wire import Lazy, Wire
+from antiphon.pipeline.api import events, items, response, response_fields
+from antiphon.pipeline.api.wire import Lazy, Wire
 
 
 class Page(NamedTuple):
@@ -38,7 +38,7 @@ PAGES = {
     "replies.md": Page(
         "Replies and their facts",
         "What comes back, and what is known of how it came about. See [Concepts](../concepts.md#reply).",
-        ("pipeline.response", "pipeline.reply", "pipeline.event_stream", "pipeline.grammar"),
+        ("pipeline.api.response", "pipeline.reply", "pipeline.streams.event_stream", "pipeline.streams.grammar"),
     ),
     "chains.md": Page(
         "Chains and stages of your own",
@@ -70,7 +70,7 @@ PAGES = {
     "parameters.md": Page(
         "Parameters",
         "What the API's calls take, as a stage sees it in `request.params`.",
-        ("pipeline.params",),
+        ("pipeline.api.params",),
     ),
     "further.md": Page("Further names", "Smaller things that are public too.", ("",)),
 }
@@ -78,7 +78,7 @@ PAGES = {
 ALIASES = {
     "Answer": "providers.scripted",
     "Handler": "pipeline.request",
-    "NULL": "pipeline.params",
+    "NULL": "pipeline.api.params",
     "Reply": "pipeline.reply",
 }
 """Names that are neither class nor function, by the module that says what they are."""
@@ -182,7 +182,10 @@ def wire_lines() -> Iterator[str]:
     yield from ("", "## Items", "", "In `antiphon.items`: what stands in `response.output` and `input`.", "")
     yield from table(items.ITEMS.values(), "item")
     yield from ("", "## Responses, and what is in them", "")
-    yield from ("In `antiphon.pipeline.response`, and of their fields in `antiphon.pipeline.response_fields`.", "")
+    yield from (
+        "In `antiphon.pipeline.api.response`, and of their fields in `antiphon.pipeline.api.response_fields`.",
+        "",
+    )
     yield from table([*_wire_classes(response), *_wire_classes(response_fields)], "object")
     yield ""
 

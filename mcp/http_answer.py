@@ -11,7 +11,7 @@ import msgspec
 from ..pipeline.errors import AntiphonError, APIConnectionError, APIResponseError, APITimeoutError
 from ..pipeline.http import Exchange
 from ..pipeline.secret import Secret, mask
-from ..pipeline.sse import SSEDecoder, full_events
+from ..pipeline.streams.sse import SSEDecoder, full_events
 from ..pipeline.timeouts import Pace
 from . import jsonrpc
 from .errors import McpConnectionError, McpError, McpProtocolError

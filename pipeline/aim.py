@@ -7,8 +7,8 @@ from typing import Any, Self
 
 import msgspec
 
+from .api.params import NAMES
 from .errors import InvalidParameter, did_you_mean
-from .params import NAMES
 from .request import Request
 from .stage import Option
 

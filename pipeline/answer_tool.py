@@ -16,13 +16,13 @@ from typing import Any, TypeGuard
 
 import msgspec
 
-from . import events as ev
+from .api import events as ev
+from .api.items import AnyItem, FunctionCall
+from .api.params import CreateParams
+from .api.response import Response
+from .api.wire import Raw
 from .errors import InvalidParameter
-from .items import AnyItem, FunctionCall
 from .json_schema import OutputType
-from .params import CreateParams
-from .response import Response
-from .wire import Raw
 
 _EMPTY = Raw(b"[]")
 

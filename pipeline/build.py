@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
 
+from .api.response import CompactedResponse, DeletedResponse, InputTokens, ItemPage, Response
 from .errors import ChainError, StageError
-from .event_stream import EventStream
 from .function_stages import FunctionStage
 from .reply import Reply, StageTime
 from .request import Handler, Request
-from .response import CompactedResponse, DeletedResponse, InputTokens, ItemPage, Response
 from .stage import Option, Scope, Stage, StageFunction
+from .streams.event_stream import EventStream
 from .wording import quoted
 
 if TYPE_CHECKING:

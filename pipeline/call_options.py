@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .api.params import NAMES, NULL, PARAMS, Operation, Params
 from .errors import CallError, UnknownKeyword, did_you_mean
-from .params import NAMES, NULL, PARAMS, Operation, Params
 from .stage import Option
 
 ENGINE_OPTIONS = {

@@ -14,13 +14,13 @@ from typing import Any, NamedTuple, TypedDict
 
 import msgspec
 
+from .api.tools import hide_in_body
+from .api.wire import encode, loads
 from .errors import APIConnectionError, APITimeoutError, CassetteMiss, InvalidParameter, SetupError
 from .http import Exchange, Headers, HttpRequest, Transport
 from .runtimes.runtime import Runtime
 from .secret import MASK, Secret, mask, mask_url
 from .timeouts import Pace
-from .tools import hide_in_body
-from .wire import encode, loads
 
 # Response headers that may be credentials.
 _HIDDEN = frozenset({"set-cookie", "authorization", "proxy-authenticate", "www-authenticate"})

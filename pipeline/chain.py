@@ -6,26 +6,26 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import FunctionType, MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, cast, overload
 
+from .api.params import NAMES, Operation
+from .api.response import Response
 from .batches.verbs import Batches
 from .caller import NOBODY, Caller
 from .errors import ChainError, MissingExtra, SetupError, did_you_mean
-from .event_stream import EventStream
 from .function_stages import stage as make_stage
-from .params import NAMES, Operation
 from .reply import Dropped, Reply
-from .response import Response
 from .secret import Secret, mask
 from .stage import Option, Stage, StageLike, StageMeta
+from .streams.event_stream import EventStream
 from .wording import quoted
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from .batches.row import RowCalls
+    from .chain_files.stage_names import Named
     from .engine import Engine
     from .explain import Explanation
     from .langchain_model import ChainModel
-    from .stage_names import Named
 
 
 _WIDEST = 60  # characters of a bound value that a repr shows
@@ -234,8 +234,8 @@ class Chain(Batches):
     @classmethod
     def from_file(cls, path: str | Path, *, stages: Iterable[Named] = (), allow_imports: Iterable[str] = ()) -> Chain:
         """Return the chain that a `.toml` or `.json` file describes; see `from_toml`."""
-        from .chain_file import read_file
-        from .stage_names import StageNames
+        from .chain_files.chain_file import read_file
+        from .chain_files.stage_names import StageNames
 
         return read_file(path, StageNames(stages, allow_imports))
 
@@ -251,24 +251,24 @@ class Chain(Batches):
         Raises:
             ChainError: no chain; the message says where, and what was meant perhaps.
         """
-        from .chain_file import read_toml
-        from .stage_names import StageNames
+        from .chain_files.chain_file import read_toml
+        from .chain_files.stage_names import StageNames
 
         return read_toml(text, StageNames(stages, allow_imports))
 
     @classmethod
     def from_json(cls, text: str | bytes, *, stages: Iterable[Named] = (), allow_imports: Iterable[str] = ()) -> Chain:
         """Return the chain that JSON text describes. As `from_toml`."""
-        from .chain_file import read_json
-        from .stage_names import StageNames
+        from .chain_files.chain_file import read_json
+        from .chain_files.stage_names import StageNames
 
         return read_json(text, StageNames(stages, allow_imports))
 
     @staticmethod
     def json_schema(*, stages: Iterable[Named] = ()) -> dict[str, Any]:
         """Return the JSON Schema of a chain file, of which editors make completion and checks."""
-        from .chain_file import json_schema
-        from .stage_names import StageNames
+        from .chain_files.chain_file import json_schema
+        from .chain_files.stage_names import StageNames
 
         return json_schema(StageNames(stages))
 
@@ -278,13 +278,13 @@ class Chain(Batches):
         Raises:
             NotSerializable: a stage or a bound value that has no form in a file.
         """
-        from .chain_file import write_toml
+        from .chain_files.chain_file import write_toml
 
         return write_toml(self)
 
     def to_json(self) -> str:
         """Return the chain as JSON. As `to_toml`."""
-        from .chain_file import write_json
+        from .chain_files.chain_file import write_json
 
         return write_json(self)
 

@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import msgspec
 from msgspec.structs import replace
 
+from .api.params import Operation
+from .api.returned import Facts
 from .errors import StageError
 from .http import Headers
-from .params import Operation
 from .reply import Attempt, Dropped, Meta, StageTime
-from .returned import Facts
 from .signals import ParameterDropped, Signal, Sink
 from .timeouts import Timeouts
 
 if TYPE_CHECKING:
     from weakref import ReferenceType
 
-    from .event_stream import EventStream
     from .hook_queue import HookQueue
     from .request import Target
     from .runtimes.runtime import Runtime
+    from .streams.event_stream import EventStream
 
 T = TypeVar("T")
 

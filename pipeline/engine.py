@@ -11,14 +11,13 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
+from .api.params import Operation
 from .build import Built
 from .call_options import split_keywords
 from .caller import NOBODY, Caller
 from .context import CallContext
 from .errors import AntiphonError, InvalidParameter, SetupError
-from .event_stream import EventStream
 from .hook_queue import FLUSH_S, Hook, HookQueue, is_async, wants_stage_times
-from .params import Operation
 from .reply import Dropped, Reply
 from .request import Handler, Request
 from .runtimes.async_runtime import AsyncRuntime
@@ -29,6 +28,7 @@ from .runtimes.tasks import LoopTask, ThreadTask
 from .secret import mask
 from .signals import Sink
 from .stage import Option, Stage
+from .streams.event_stream import EventStream
 from .timeouts import Timeouts
 from .watch import watch
 from .wording import quoted

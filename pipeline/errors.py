@@ -66,8 +66,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
+    from .api.response import Response
     from .reply import Meta
-    from .response import Response
     from .secret import Secret
 
 # The modules whose classes have each a row in docs/errors.md, with an anchor of the class's name.

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from .api.response import Response
+from .api.tools import hide_in_body
+from .api.wire import loads
 from .build import link
 from .engine import _finish
 from .function_stages import FunctionStage, stage
 from .pictures.outline import Outline, outline
 from .reply import Dropped, Reply
 from .request import Handler, Request, Target
-from .response import Response
 from .runtimes.driver import drive
 from .secret import MASK, Secret, mask, mask_url
-from .tools import hide_in_body
-from .wire import loads
 
 if TYPE_CHECKING:
     from .chain import Chain

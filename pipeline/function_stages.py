@@ -6,13 +6,13 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar, overload
 
+from .api.events import Event
+from .api.response import Response
 from .errors import StageError
-from .event_stream import EventStream
-from .events import Event
 from .reply import Reply
 from .request import Handler, Request
-from .response import Response
 from .stage import Option, Stage, StageFunction, takes
+from .streams.event_stream import EventStream
 
 T = TypeVar("T")
 

@@ -14,9 +14,9 @@ from typing import Any, Final
 
 import msgspec
 
+from .api.half_characters import read_typed
+from .api.wire import loads
 from .errors import InvalidParameter
-from .half_characters import read_typed
-from .wire import loads
 
 Schema = dict[str, Any]
 

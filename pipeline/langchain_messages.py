@@ -20,12 +20,12 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
-from . import events as ev
+from .api import events as ev
+from .api.items import FunctionCall, Message, Reasoning
+from .api.parts import ReasoningText, Refusal, SummaryText
+from .api.response import Response
+from .api.wire import loads
 from .errors import InvalidParameter
-from .items import FunctionCall, Message, Reasoning
-from .parts import ReasoningText, Refusal, SummaryText
-from .response import Response
-from .wire import loads
 
 OUTPUT = "antiphon_output"
 """Under this name an `AIMessage` keeps its answer's items in `additional_kwargs`, so that they go back as they came."""

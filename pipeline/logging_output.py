@@ -15,7 +15,7 @@ from typing import Any, TextIO
 
 import msgspec
 
-from .half_characters import encode_whole
+from .api.half_characters import encode_whole
 from .secret import mask
 
 _LOGGER = logging.getLogger("antiphon")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from . import items
+from .api import items
 
 _CALLS: Final = (
     items.FunctionCall,

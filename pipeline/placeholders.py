@@ -19,8 +19,8 @@ from typing import Any, Final
 
 import msgspec
 
+from .api.wire import encode, loads
 from .personal_data import Finder, spans_of
-from .wire import encode, loads
 
 _LETTERS: Final = 8  # five bits each
 _SHAPE: Final = re.compile(r"\[[A-Z][A-Z0-9_]*_[A-Z2-7]+\]")

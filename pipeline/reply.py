@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import msgspec
 
+from .api.response import CompactedResponse, DeletedResponse, InputTokens, ItemPage, Response
+from .api.response_fields import Usage
 from .http import Headers
-from .response import CompactedResponse, DeletedResponse, InputTokens, ItemPage, Response
-from .response_fields import Usage
 
 if TYPE_CHECKING:
-    from .event_stream import EventStream
+    from .streams.event_stream import EventStream
 
 OutcomeKind = Literal["completed", "failed", "incomplete", "cancelled", "abandoned", "accepted"]
 

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias
 
 import msgspec
 
+from .api.params import NAMES, Operation, Params
 from .context import CallContext  # not for checkers only: `help` and signatures look it up
 from .credential import Credential
 from .errors import StageError, did_you_mean
 from .http import Headers, HttpRequest, Transport
-from .params import NAMES, Operation, Params
 from .secret import Secret, mask_url
 
 if TYPE_CHECKING:
+    from .api.events import Event
     from .errors import APIError
-    from .events import Event
     from .reply import PlainReply, Reply
 
 _CREDENTIAL = re.compile(r"auth|key|token|secret|cookie", re.IGNORECASE)

@@ -12,9 +12,9 @@ from typing import ClassVar, Literal, TypeAlias
 
 import msgspec
 
-from .params import Operation
+from .api.params import Operation
+from .api.response_fields import Usage
 from .reply import Attempt, Dropped, Meta, Outcome, OutcomeKind
-from .response_fields import Usage
 
 
 class Signal(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):

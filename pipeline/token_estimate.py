@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from .wire import Wire, encode, loads
+from .api.wire import Wire, encode, loads
 
 BYTES_OF_A_TOKEN: Final = 4
 IMAGE_TOKENS: Final = 1_000

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, TypeVar, overl
 
 import msgspec
 
+from .api.half_characters import read_typed
+from .api.wire import Wire, encode, loads
 from .docstring import read_docstring
 from .errors import InvalidParameter
-from .half_characters import read_typed
 from .json_schema import can_be_strict, strict_schema
 from .tool_signature import arguments_of, read_model, requires_all, schema_of, unwrapped
-from .wire import Wire, encode, loads
 from .wording import quoted
 
 if TYPE_CHECKING:

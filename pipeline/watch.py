@@ -10,12 +10,12 @@ from __future__ import annotations
 import traceback
 from contextvars import copy_context
 
+from .api.response import Response
 from .context import CallContext, surrounding
-from .event_stream import EventStream
 from .reply import Outcome, Reply
 from .request import Handler, Request
-from .response import Response
 from .signals import CallEnded, CallStarted, ParameterDropped, Signal, Sink
+from .streams.event_stream import EventStream
 
 
 async def watch(

@@ -23,8 +23,8 @@ from typing import Final
 
 import msgspec
 
+from ..pipeline.api.wire import Raw, merge, read_list, read_object
 from ..pipeline.token_estimate import BYTES_OF_A_TOKEN
-from ..pipeline.wire import Raw, merge, read_list, read_object
 from .dialects.converse_models import name_of
 
 _LEAST_OF_CLAUDE: Final = {

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from ..pipeline.api.params import CreateParams
 from ..pipeline.errors import AntiphonError, InvalidModel, InvalidParameter, SetupError, UnknownProvider, did_you_mean
-from ..pipeline.params import CreateParams
 from ..pipeline.wording import misfit, quoted
 from .rows import Planned, Provider
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from ..pipeline.params import CreateParams, Params
+from ..pipeline.api.params import CreateParams, Params
 from .rows import Feature, Provider
 
 

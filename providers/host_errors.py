@@ -17,9 +17,9 @@ from typing import Any
 import msgspec
 
 from ..pipeline import errors
+from ..pipeline.api.wire import loads
 from ..pipeline.errors import APIStatusError
 from ..pipeline.secret import Secret, mask
-from ..pipeline.wire import loads
 from . import catalog
 
 _TEXT_LIMIT = 2000

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from ..pipeline.params import Operation
+from ..pipeline.api.params import Operation
 
 
 class Names(msgspec.Struct, frozen=True):

@@ -22,10 +22,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
+from ..pipeline.api.response import Response
+from ..pipeline.api.response_fields import Usage
+from ..pipeline.api.wire import loads
 from ..pipeline.errors import MissingExtra, SetupError
-from ..pipeline.response import Response
-from ..pipeline.response_fields import Usage
-from ..pipeline.wire import loads
 from ..pipeline.wording import quoted
 
 PriceList: TypeAlias = Callable[[str, str, Response], float | None]

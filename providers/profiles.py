@@ -9,8 +9,8 @@ from typing import Literal
 
 import msgspec
 
-from ..pipeline.params import CreateParams
-from ..pipeline.wire import FIRST_USE
+from ..pipeline.api.params import CreateParams
+from ..pipeline.api.wire import FIRST_USE
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, repr_omit_defaults=True):

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from ..pipeline.params import Operation
+from ..pipeline.api.params import Operation
 
 Auth = Literal["bearer", "api-key", "x-api-key", "x-goog-api-key", "aws", "google"]
 Feature = Literal["always", "tools", "structured_output", "reasoning"]

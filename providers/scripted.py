@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
+from ..pipeline.api.response import Response
+from ..pipeline.api.wire import encode, loads
 from ..pipeline.errors import APIConnectionError, InvalidModel, SetupError
 from ..pipeline.http import Headers, HttpRequest
 from ..pipeline.network.address import parse_url
-from ..pipeline.replay import replay
-from ..pipeline.response import Response
+from ..pipeline.streams.replay import replay
 from ..pipeline.timeouts import Pace
-from ..pipeline.wire import encode, loads
 
 Answer: TypeAlias = str | Mapping[str, Any] | list[Any] | Response | Exception | Callable[[dict[str, Any]], Any]
 """One scripted answer.

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..pipeline.accounts import Amount
+from ..pipeline.api.response import CompactedResponse, Response
+from ..pipeline.api.response_fields import Usage
 from ..pipeline.request import Request
-from ..pipeline.response import CompactedResponse, Response
-from ..pipeline.response_fields import Usage
 from ..pipeline.signals import AttemptEnded, Signal
 from ..pipeline.token_estimate import about_tokens
 from .prices import PriceList, reported_cost

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 from ..client import Client
 from ..mcp.registry import McpServers
 from ..mcp.server import McpServer
+from ..pipeline.api.wire import encode
 from ..pipeline.caller import Caller
 from ..pipeline.chain import Chain
 from ..pipeline.errors import SetupError
-from ..pipeline.wire import encode
 from ..stages import presets
 from .call import Call, CallSettings
 from .callers import Authorize, Callers, Keys

@@ -9,12 +9,12 @@ from typing import Any
 
 import msgspec
 
+from ..pipeline.api.params import Operation
 from ..pipeline.caller import Caller
 from ..pipeline.chain import Chain
 from ..pipeline.errors import AntiphonError, StageError
-from ..pipeline.event_stream import EventStream
-from ..pipeline.params import Operation
 from ..pipeline.reply import Dropped
+from ..pipeline.streams.event_stream import EventStream
 from .event_answer import EventAnswer
 from .exchange import Exchange, Gone
 from .refusal import told

@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from ..pipeline import events as ev
-from ..pipeline.event_stream import EventStream
-from ..pipeline.response import Response
+from ..pipeline.api import events as ev
+from ..pipeline.api.response import Response
+from ..pipeline.api.wire import encode
 from ..pipeline.runtimes.runtime import Event, Runtime
-from ..pipeline.wire import encode
+from ..pipeline.streams.event_stream import EventStream
 from .exchange import Exchange
 from .refusal import Refusal
 

@@ -8,11 +8,11 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from ..pipeline.api.params import NAMES, Operation
+from ..pipeline.api.wire import loads
 from ..pipeline.call_options import ENGINE_OPTIONS
 from ..pipeline.chain import Chain
 from ..pipeline.errors import InvalidParameter, NotFoundError, SetupError, UnknownKeyword, did_you_mean
-from ..pipeline.params import NAMES, Operation
-from ..pipeline.wire import loads
 from ..providers import catalog
 from ..providers.local_model import SMOLLM2
 from ..providers.response_ids import is_hosts_conversation, names_its_tenant

@@ -15,8 +15,8 @@ import msgspec
 
 from ..mcp.errors import McpError
 from ..pipeline import errors as e
+from ..pipeline.api.wire import encode
 from ..pipeline.secret import mask
-from ..pipeline.wire import encode
 
 
 class Refused(Exception):

@@ -6,7 +6,7 @@ from typing import cast
 
 import msgspec
 
-from ..pipeline.params import Operation
+from ..pipeline.api.params import Operation
 from .refusal import Refused
 
 

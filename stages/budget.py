@@ -14,16 +14,16 @@ import msgspec
 from msgspec import Meta
 
 from ..pipeline.accounts import Account, Accounts, Amount
+from ..pipeline.api.params import NAMES
+from ..pipeline.api.response import CompactedResponse, Response
 from ..pipeline.errors import BudgetExceeded, InvalidParameter, SetupError, StageError, StoreError, did_you_mean
-from ..pipeline.event_stream import EventStream
-from ..pipeline.params import NAMES
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request
-from ..pipeline.response import CompactedResponse, Response
 from ..pipeline.stage import Scope, Stage
 from ..pipeline.stores.given import masked, store_of
 from ..pipeline.stores.memory import MemoryStore
 from ..pipeline.stores.store import key_of
+from ..pipeline.streams.event_stream import EventStream
 from ..providers.prices import price_list
 from ..providers.usage_meter import Prices, UsageMeter, input_tokens, response_with
 

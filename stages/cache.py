@@ -10,21 +10,21 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from ..pipeline.api.params import CreateParams
+from ..pipeline.api.response import Response
+from ..pipeline.api.wire import Raw, encode
 from ..pipeline.context import CallContext
 from ..pipeline.errors import InvalidParameter, StoreError
-from ..pipeline.event_stream import EventStream
-from ..pipeline.params import CreateParams
-from ..pipeline.replay import replay
 from ..pipeline.reply import FROM_CACHE, Outcome, Reply
 from ..pipeline.request import Handler, Request, Target
-from ..pipeline.response import Response
 from ..pipeline.secret import Secret
 from ..pipeline.signals import CacheHit, CacheMissed, CacheStored
 from ..pipeline.stage import Option, Scope, Stage
 from ..pipeline.stores.given import ask, masked, store_of
 from ..pipeline.stores.memory import MemoryStore
 from ..pipeline.stores.store import Store, key_of
-from ..pipeline.wire import Raw, encode
+from ..pipeline.streams.event_stream import EventStream
+from ..pipeline.streams.replay import replay
 from ..pipeline.wording import quoted
 
 # They change nothing of what the model says.

@@ -11,14 +11,14 @@ from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta
 
+from ..pipeline.api.params import CompactParams, CreateParams
+from ..pipeline.api.response import CompactedResponse, Response
+from ..pipeline.api.wire import encode, loads
 from ..pipeline.errors import SetupError, StageError
-from ..pipeline.params import CompactParams, CreateParams
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request
-from ..pipeline.response import CompactedResponse, Response
 from ..pipeline.stage import Scope, Stage
 from ..pipeline.token_estimate import about_tokens
-from ..pipeline.wire import encode, loads
 from .state.compaction import question, summary_item
 
 

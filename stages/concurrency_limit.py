@@ -11,11 +11,11 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from ..pipeline.errors import APITimeoutError
-from ..pipeline.event_stream import finally_
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request
 from ..pipeline.runtimes.runtime import Event, Runtime
 from ..pipeline.stage import Scope, Stage
+from ..pipeline.streams.event_stream import finally_
 
 
 class ConcurrencyLimit(Stage, frozen=True):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..pipeline.api.response import Response
 from ..pipeline.errors import APIError
-from ..pipeline.event_stream import EventStream
 from ..pipeline.reply import Outcome, Reply
 from ..pipeline.request import Handler, Request
-from ..pipeline.response import Response
 from ..pipeline.stage import Option, Scope, Stage
+from ..pipeline.streams.event_stream import EventStream
 from ..providers.prices import PriceList, price_list, reported_cost, row_cost
 
 

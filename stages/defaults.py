@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
+from ..pipeline.api.params import NAMES
 from ..pipeline.errors import StageError, did_you_mean
-from ..pipeline.params import NAMES
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request
 from ..pipeline.stage import Scope, Stage

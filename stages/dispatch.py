@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
+from ..pipeline.api.response import Response
 from ..pipeline.context import CallContext
 from ..pipeline.credential import Credential
 from ..pipeline.errors import (
@@ -19,15 +20,14 @@ from ..pipeline.errors import (
     SetupError,
     forget_frames,
 )
-from ..pipeline.event_stream import EventStream, finally_
 from ..pipeline.http import Exchange, HttpRequest
-from ..pipeline.http_events import HttpEvents
-from ..pipeline.replay import replay
 from ..pipeline.reply import Attempt, Outcome, Reply
 from ..pipeline.request import Dialect, Handler, Request, Target
-from ..pipeline.response import Response
 from ..pipeline.signals import AttemptEnded, AttemptStarted
 from ..pipeline.stage import Stage
+from ..pipeline.streams.event_stream import EventStream, finally_
+from ..pipeline.streams.http_events import HttpEvents
+from ..pipeline.streams.replay import replay
 from ..pipeline.timeouts import Pace
 
 E = TypeVar("E", bound=BaseException | None)

@@ -8,15 +8,15 @@ from typing import Any
 
 from ..pipeline import errors
 from ..pipeline.aim import Aim, named
-from ..pipeline.continued_stream import ContinuedStream
+from ..pipeline.api.response import Response
 from ..pipeline.errors import AntiphonError, SetupError, StageError, did_you_mean, forget_frames
-from ..pipeline.event_stream import EventStream, committed
-from ..pipeline.replay import replay
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request
-from ..pipeline.response import Response
 from ..pipeline.signals import FallbackScheduled
 from ..pipeline.stage import Option, Scope, Stage
+from ..pipeline.streams.continued_stream import ContinuedStream
+from ..pipeline.streams.event_stream import EventStream, committed
+from ..pipeline.streams.replay import replay
 from ..providers.response_ids import GIVEN, is_hosts_conversation, is_kept
 
 _USUAL = (
@@ -44,7 +44,8 @@ class Fallback(Stage, frozen=True):
 
     With `after_content` a stream that breaks later goes on with the next target's answer, from its beginning: what had
     come stays, its open items are closed as incomplete, and an event `antiphon.fallback` stands before the new ones
-    (`pipeline/continued_stream.py`). The response keeps the id that it began with, which the next target does not know.
+    (`pipeline/streams/continued_stream.py`). The response keeps the id that it began with, which the next target does
+    not know.
 
     Args:
         targets: the further ones in their order: "provider/model", or a dict with `model` and what else is

@@ -6,12 +6,12 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from ..pipeline.api.response import Response
 from ..pipeline.errors import GuardTripped, StageError
-from ..pipeline.event_stream import EventStream
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request
-from ..pipeline.response import Response
 from ..pipeline.stage import Stage
+from ..pipeline.streams.event_stream import EventStream
 
 
 class Guard(Stage, frozen=True):

@@ -11,18 +11,18 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..pipeline.api.params import Operation
+from ..pipeline.api.response import Response
+from ..pipeline.api.wire import encode_loosely, loads
 from ..pipeline.context import CallContext
 from ..pipeline.errors import APIStatusError, StageError, message_of
 from ..pipeline.hook_queue import in_background, is_async
-from ..pipeline.params import Operation
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request
-from ..pipeline.response import Response
 from ..pipeline.secret import mask
 from ..pipeline.signals import AttemptEnded, AttemptStarted, CallEnded, Signal
 from ..pipeline.stage import Scope, Stage
 from ..pipeline.watch import watch
-from ..pipeline.wire import encode_loosely, loads
 
 _CALL_TYPES: dict[Operation, str] = {
     "create": "responses",

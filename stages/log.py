@@ -6,11 +6,12 @@ import hashlib
 from functools import partial
 from typing import Literal
 
+from ..pipeline.api.response import Response
+from ..pipeline.api.wire import encode_loosely
 from ..pipeline.errors import message_of
 from ..pipeline.logging_output import DEBUG, ERROR, INFO, Line, configure_logging, is_enabled, write
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request
-from ..pipeline.response import Response
 from ..pipeline.secret import mask
 from ..pipeline.signals import (
     AttemptEnded,
@@ -24,7 +25,6 @@ from ..pipeline.signals import (
 )
 from ..pipeline.stage import Stage
 from ..pipeline.watch import watch
-from ..pipeline.wire import encode_loosely
 
 __all__ = ["Log", "configure_logging"]
 

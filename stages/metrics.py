@@ -15,7 +15,7 @@ import threading
 from bisect import bisect_left
 from collections.abc import Mapping
 
-from ..pipeline.half_characters import whole_text
+from ..pipeline.api.half_characters import whole_text
 from ..pipeline.signals import (
     AttemptEnded,
     CacheHit,

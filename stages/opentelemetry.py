@@ -12,13 +12,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
+from ..pipeline.api.half_characters import whole_text
+from ..pipeline.api.response import Response
+from ..pipeline.api.response_fields import Usage
+from ..pipeline.api.wire import encode_loosely, loads
 from ..pipeline.context import CallContext
 from ..pipeline.errors import MissingExtra, message_of
-from ..pipeline.half_characters import whole_text
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request
-from ..pipeline.response import Response
-from ..pipeline.response_fields import Usage
 from ..pipeline.secret import mask
 from ..pipeline.signals import (
     AttemptEnded,
@@ -32,7 +33,6 @@ from ..pipeline.signals import (
 )
 from ..pipeline.stage import Scope, Stage
 from ..pipeline.watch import watch
-from ..pipeline.wire import encode_loosely, loads
 from ..providers.opentelemetry_names import BUCKETS, METADATA, NAMES, OPERATIONS, PROVIDERS
 
 if TYPE_CHECKING:

@@ -7,18 +7,18 @@ from typing import Any, Final, Literal, NoReturn
 
 import msgspec
 
-from ..pipeline import items
 from ..pipeline.answer_tool import AnswerEvents, AnswerTool
+from ..pipeline.api import items
+from ..pipeline.api.params import CreateParams, GetParams
+from ..pipeline.api.parts import Refusal
+from ..pipeline.api.response import Response
 from ..pipeline.errors import CallError, InvalidParameter, OutputIncomplete, OutputInvalid, OutputRefused
-from ..pipeline.event_stream import EventStream
 from ..pipeline.json_schema import OutputType, output_type
 from ..pipeline.open_calls import open_calls
-from ..pipeline.params import CreateParams, GetParams
-from ..pipeline.parts import Refusal
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request
-from ..pipeline.response import Response
 from ..pipeline.stage import Option, Stage
+from ..pipeline.streams.event_stream import EventStream
 from ..pipeline.wording import quoted
 from ..providers import catalog
 

@@ -10,13 +10,13 @@ from typing import Final, Literal
 
 from msgspec.structs import replace
 
+from ..pipeline.api.response import Response
+from ..pipeline.api.wire import merge
 from ..pipeline.context import CallContext
-from ..pipeline.event_stream import EventStream
 from ..pipeline.reply import Outcome, Reply
 from ..pipeline.request import Handler, Request, Target
-from ..pipeline.response import Response
 from ..pipeline.stage import Scope, Stage
-from ..pipeline.wire import merge
+from ..pipeline.streams.event_stream import EventStream
 from ..providers.cache_marks import KEYED, Prompt, key_of_prompt, marker_of
 
 

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
+from ..pipeline.api.params import CreateParams
 from ..pipeline.errors import OutputInvalid
-from ..pipeline.params import CreateParams
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request
 from ..pipeline.stage import Stage

@@ -9,18 +9,18 @@ from typing import Any, Final
 
 import msgspec
 
-from ..pipeline import events as ev
+from ..pipeline.api import events as ev
+from ..pipeline.api.params import NAMES
+from ..pipeline.api.response import CompactedResponse, Response
+from ..pipeline.api.wire import Raw, encode, loads
 from ..pipeline.context import CallContext
 from ..pipeline.errors import AntiphonError, InvalidParameter, StageError, did_you_mean
-from ..pipeline.event_stream import EventStream
-from ..pipeline.params import NAMES
 from ..pipeline.personal_data import KINDS, Finder, by_pattern
 from ..pipeline.placeholders import Moves, Placeholders
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request
-from ..pipeline.response import CompactedResponse, Response
 from ..pipeline.stage import Scope, Stage
-from ..pipeline.wire import Raw, encode, loads
+from ..pipeline.streams.event_stream import EventStream
 from ..pipeline.wording import quoted
 
 

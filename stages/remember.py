@@ -9,17 +9,17 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from ..pipeline.api.params import CompactParams, CreateParams, GetParams, ListInputItemsParams, Operation, Params
+from ..pipeline.api.response import DeletedResponse, Response
 from ..pipeline.errors import APIError, SetupError, StoreConflict, StoreError
-from ..pipeline.event_stream import EventStream
-from ..pipeline.params import CompactParams, CreateParams, GetParams, ListInputItemsParams, Operation, Params
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request
-from ..pipeline.response import DeletedResponse, Response
 from ..pipeline.runtimes.tasks import Task
 from ..pipeline.stage import Option, Scope, Stage
 from ..pipeline.stores.given import masked, store_of
 from ..pipeline.stores.memory import MemoryStore
 from ..pipeline.stores.store import Store
+from ..pipeline.streams.event_stream import EventStream
 from ..providers.response_ids import GIVEN, is_kept
 from .state import background_calls
 from .state.background import settled

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import force_setattr, replace
 
+from ..pipeline.api.params import CreateParams
+from ..pipeline.api.response import Response
 from ..pipeline.errors import InvalidModel, InvalidParameter, did_you_mean
 from ..pipeline.http import Transport
-from ..pipeline.params import CreateParams
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request, Target
-from ..pipeline.response import Response
 from ..pipeline.secret import FromEnv, Secret
 from ..pipeline.stage import Option, Scope, Stage
 from ..providers import catalog

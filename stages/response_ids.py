@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from typing import TypeVar
 
-from ..pipeline import events as ev
+from ..pipeline.api import events as ev
+from ..pipeline.api.response import DeletedResponse, Response
+from ..pipeline.api.returned import Returned
 from ..pipeline.errors import AntiphonError, InvalidParameter
-from ..pipeline.event_stream import EventStream
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request
-from ..pipeline.response import DeletedResponse, Response
-from ..pipeline.returned import Returned
 from ..pipeline.stage import Scope, Stage
+from ..pipeline.streams.event_stream import EventStream
 from ..providers import catalog
 from ..providers.response_ids import (
     GIVEN,

@@ -8,11 +8,11 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from ..pipeline.errors import AntiphonError, forget_frames
-from ..pipeline.event_stream import committed
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request
 from ..pipeline.signals import RetryScheduled
 from ..pipeline.stage import Option, Stage
+from ..pipeline.streams.event_stream import committed
 
 
 class Retry(Stage, frozen=True):

@@ -13,10 +13,10 @@ from msgspec import Meta
 
 from ..pipeline.aim import Aim, named
 from ..pipeline.errors import InvalidParameter, StageError, did_you_mean
-from ..pipeline.event_stream import finally_
 from ..pipeline.reply import Outcome, Reply
 from ..pipeline.request import Handler, Request
 from ..pipeline.stage import Scope, Stage
+from ..pipeline.streams.event_stream import finally_
 from ..pipeline.wording import quoted
 
 

@@ -17,11 +17,11 @@ from typing import Any, overload
 
 import msgspec
 
+from ..pipeline.api.half_characters import encode_whole
+from ..pipeline.api.response_fields import Usage
 from ..pipeline.errors import AntiphonError, SetupError
 from ..pipeline.file_folder import check_folder
-from ..pipeline.half_characters import encode_whole
 from ..pipeline.reply import StageTime
-from ..pipeline.response_fields import Usage
 from ..pipeline.secret import mask
 from ..pipeline.signals import (
     AttemptEnded,

@@ -9,9 +9,9 @@ from typing import Any, Literal, get_args
 
 from msgspec.structs import asdict, replace
 
+from ..pipeline.api.params import HAPPENS_ANYWAY
 from ..pipeline.errors import InvalidParameter, SetupError, UnsupportedOperation, UnsupportedParameter
 from ..pipeline.http import HttpRequest
-from ..pipeline.params import HAPPENS_ANYWAY
 from ..pipeline.reply import Reply
 from ..pipeline.request import Drop, Handler, Request, Target
 from ..pipeline.secret import Secret

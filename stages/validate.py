@@ -10,12 +10,12 @@ from typing import Any
 
 import msgspec
 
+from ..pipeline.api.params import CompactParams, CountInputTokensParams, CreateParams, Params
+from ..pipeline.api.wire import FIRST_USE, Wire
 from ..pipeline.errors import InvalidParameter
-from ..pipeline.params import CompactParams, CountInputTokensParams, CreateParams, Params
 from ..pipeline.reply import Reply
 from ..pipeline.request import Handler, Request
 from ..pipeline.stage import Stage
-from ..pipeline.wire import FIRST_USE, Wire
 from ..pipeline.wording import misfit
 
 

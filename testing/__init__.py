@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..pipeline.grammar import check_grammar
 from ..pipeline.network.offline import no_network
+from ..pipeline.streams.grammar import check_grammar
 from ..providers.scripted import Answer, ScriptedHost, function_call, message
 from .cassettes import CassetteClients, UnusedRecordings
 from .fault_host import Fault, FaultHost, FaultyClient, faulty, http_error

@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 
 from ..client import Client
+from ..pipeline.api.wire import loads
 from ..pipeline.chain import Chain
 from ..pipeline.errors import APIConnectionError, SetupError
 from ..pipeline.http import HttpRequest
-from ..pipeline.wire import loads
 from ..providers.scripted import Answer, ScriptedExchange, ScriptedHost
 from ..stages import presets
 

@@ -8,8 +8,8 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, cast
 
+from ..pipeline.api.wire import loads
 from ..pipeline.http import HttpRequest
-from ..pipeline.wire import loads
 from ..providers.scripted import ScriptedExchange
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..client import Client
+from ..pipeline.api.wire import loads
 from ..pipeline.chain import Chain
 from ..pipeline.errors import NetworkForbidden
 from ..pipeline.http import Exchange, HttpRequest, Transport
@@ -13,7 +14,6 @@ from ..pipeline.network.offline import is_here
 from ..pipeline.network.transport import SlotTransport
 from ..pipeline.runtimes.driver import drive
 from ..pipeline.timeouts import Pace
-from ..pipeline.wire import loads
 from ..providers.scripted import Answer, ScriptedHost
 from ..stages import presets
 

@@ -24,13 +24,13 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 import msgspec
 
+from ..pipeline.api.response import Response
 from ..pipeline.build import is_terminal
 from ..pipeline.chain import Chain
-from ..pipeline.event_stream import EventStream
-from ..pipeline.grammar import check_grammar
-from ..pipeline.response import Response
 from ..pipeline.runtimes.driver import drive
 from ..pipeline.stage import StageLike
+from ..pipeline.streams.event_stream import EventStream
+from ..pipeline.streams.grammar import check_grammar
 from ..pipeline.wording import quoted
 from ..providers.scripted import Answer
 from ..stages import presets

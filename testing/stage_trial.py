@@ -7,9 +7,9 @@ from typing import Any
 
 from ..client import Client
 from ..pipeline.chain import Chain
-from ..pipeline.event_stream import EventStream
 from ..pipeline.http import Exchange, HttpRequest
 from ..pipeline.signals import CallEnded, Signal
+from ..pipeline.streams.event_stream import EventStream
 from ..pipeline.timeouts import Pace
 from ..providers.scripted import Answer, ScriptedExchange, ScriptedHost
 

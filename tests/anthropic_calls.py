@@ -7,8 +7,8 @@ from typing import Any
 
 from chat_calls import NEVER
 
+from antiphon.pipeline.api.params import CreateParams
 from antiphon.pipeline.errors import UnsupportedParameter
-from antiphon.pipeline.params import CreateParams
 from antiphon.pipeline.request import Target
 from antiphon.providers.dialects.anthropic import AnthropicDialect
 from antiphon.providers.dialects.anthropic_request import Body, encode_body

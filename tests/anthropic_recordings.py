@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from recordings import Recording, load
 
-from antiphon.pipeline import items
-from antiphon.pipeline.response import Response
+from antiphon.pipeline.api import items
+from antiphon.pipeline.api.response import Response
 
 
 def recorded() -> list[Recording]:

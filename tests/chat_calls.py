@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from antiphon.pipeline.api.params import CreateParams
 from antiphon.pipeline.errors import UnsupportedParameter
-from antiphon.pipeline.params import CreateParams
 from antiphon.pipeline.request import Target
 from antiphon.providers.dialects.chat import ChatDialect
 from antiphon.providers.dialects.chat_request import encode_body

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import antiphon
+from antiphon.pipeline.api.events import Event
+from antiphon.pipeline.api.response import Response
 from antiphon.pipeline.chain import Chain
-from antiphon.pipeline.event_stream import EventStream
-from antiphon.pipeline.events import Event
-from antiphon.pipeline.response import Response
 from antiphon.pipeline.runtimes.driver import drive
+from antiphon.pipeline.streams.event_stream import EventStream
 from antiphon.providers import catalog
 
 T = TypeVar("T")

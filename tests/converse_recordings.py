@@ -9,8 +9,8 @@ import pytest
 from botocore.eventstream import EventStreamBuffer  # type: ignore[import-untyped]
 from recordings import Recording, load
 
-from antiphon.pipeline import items
-from antiphon.pipeline.response import Response
+from antiphon.pipeline.api import items
+from antiphon.pipeline.api.response import Response
 
 STATUS = {
     "end_turn": ("completed", None),

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from antiphon.pipeline import events as ev
-from antiphon.pipeline import items
+from antiphon.pipeline.api import events as ev
+from antiphon.pipeline.api import items
+from antiphon.pipeline.api.params import CreateParams
+from antiphon.pipeline.api.response import Response
 from antiphon.pipeline.errors import UnsupportedParameter
-from antiphon.pipeline.params import CreateParams
 from antiphon.pipeline.request import Target
-from antiphon.pipeline.response import Response
 from antiphon.providers.dialects.envelope import Envelope, seal, unseal
 from antiphon.providers.dialects.gemini import GeminiDialect, GeminiStream, hear_all
 from antiphon.providers.dialects.gemini_answer import GeminiAnswer

@@ -8,18 +8,18 @@ from typing import Any
 from conftest import Mode
 
 from antiphon.client import Client
-from antiphon.pipeline import events as ev
-from antiphon.pipeline.assembler import Assembler
+from antiphon.pipeline.api import events as ev
+from antiphon.pipeline.api.params import CreateParams
+from antiphon.pipeline.api.response import Response
 from antiphon.pipeline.chain import Chain
 from antiphon.pipeline.errors import APIError
-from antiphon.pipeline.event_stream import EventStream
 from antiphon.pipeline.function_stages import FunctionStage, stage
-from antiphon.pipeline.params import CreateParams
-from antiphon.pipeline.replay import replay
 from antiphon.pipeline.reply import Outcome, Reply
 from antiphon.pipeline.request import Handler, Request
-from antiphon.pipeline.response import Response
 from antiphon.pipeline.stage import StageLike
+from antiphon.pipeline.streams.assembler import Assembler
+from antiphon.pipeline.streams.event_stream import EventStream
+from antiphon.pipeline.streams.replay import replay
 from antiphon.providers.scripted import message
 
 

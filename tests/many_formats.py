@@ -15,7 +15,7 @@ import amazon_frames
 from hand_made import answer, sse
 from loopback import Connection, Received, Server
 
-from antiphon.pipeline.replay import replay
+from antiphon.pipeline.streams.replay import replay
 from antiphon.providers.scripted import message
 
 STORY = "Once upon a time."

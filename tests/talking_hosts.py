@@ -16,9 +16,9 @@ import threading
 from collections.abc import Callable
 from typing import Any, Literal
 
+from antiphon.pipeline.api.response import Response
 from antiphon.pipeline.http import HttpRequest
-from antiphon.pipeline.replay import replay
-from antiphon.pipeline.response import Response
+from antiphon.pipeline.streams.replay import replay
 from antiphon.pipeline.timeouts import Pace
 from antiphon.providers.scripted import ScriptedExchange
 

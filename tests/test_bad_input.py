@@ -15,8 +15,8 @@ from conftest import Mode
 from loopback import Connection, Server, serving
 
 import antiphon
+from antiphon.pipeline.api.response import Response
 from antiphon.pipeline.errors import APIConnectionError, APIError, APIResponseError, APITimeoutError, StreamInterrupted
-from antiphon.pipeline.response import Response
 from antiphon.pipeline.timeouts import Timeouts
 
 KEY = "canary0123456789abcdef"  # of no vendor's shape: only knowing it helps

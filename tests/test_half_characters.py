@@ -25,7 +25,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 import antiphon
 from antiphon import AntiphonError, BadRequestError, OpenTelemetry, PromptCache, events, presets
 from antiphon.mcp import jsonrpc
-from antiphon.pipeline.wire import Raw, encode, merge
+from antiphon.pipeline.api.wire import Raw, encode, merge
 from antiphon.providers.cache_marks import Prompt, marker_of
 from antiphon.testing import function_call, scripted
 

@@ -8,8 +8,8 @@ import pytest
 from conftest import Mode
 
 from antiphon.keywords import DROPPED, OF_CHAT, REFUSED, REFUSED_PREFIXES, RENAMED, translate
+from antiphon.pipeline.api.params import CreateParams
 from antiphon.pipeline.errors import AntiphonError, InvalidParameter, UnknownKeyword
-from antiphon.pipeline.params import CreateParams
 from antiphon.stages import presets
 from antiphon.testing import ScriptedClient, scripted
 

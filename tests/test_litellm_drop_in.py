@@ -19,7 +19,7 @@ from many_formats import STORY, ManyFormats, Sent, sent_to
 from scripted_mcp import Post, scripted_mcp
 
 import antiphon as litellm
-from antiphon.pipeline.event_stream import EventStream
+from antiphon.pipeline.streams.event_stream import EventStream
 from antiphon.testing import function_call
 
 PROMPT = "Tell a short story about a lighthouse."

@@ -17,9 +17,9 @@ from recordings import Recording, load
 from replay_server import Answer, path_of, replaying
 
 import antiphon
-from antiphon.pipeline import events as ev
-from antiphon.pipeline.replay import replay
-from antiphon.pipeline.response import Response
+from antiphon.pipeline.api import events as ev
+from antiphon.pipeline.api.response import Response
+from antiphon.pipeline.streams.replay import replay
 from antiphon.testing import function_call, message, scripted
 
 EVENTS: dict[str, type[pydantic.BaseModel]] = {

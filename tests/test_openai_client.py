@@ -16,7 +16,7 @@ from loopback import Connection, Server
 
 import antiphon
 from antiphon import AsyncOpenAI, OpenAI, presets
-from antiphon.pipeline.replay import replay
+from antiphon.pipeline.streams.replay import replay
 from antiphon.providers.scripted import ScriptedHost, function_call, message
 
 PROGRAM = """

@@ -17,6 +17,9 @@ from replay_server import Answer, path_of, replaying
 
 import antiphon
 from antiphon.client import Client
+from antiphon.pipeline.api.params import NULL, PARAMS, CreateParams
+from antiphon.pipeline.api.response import CompactedResponse, DeletedResponse, InputTokens, ItemPage, Response
+from antiphon.pipeline.api.returned import Returned
 from antiphon.pipeline.errors import (
     APIResponseError,
     InternalServerError,
@@ -27,9 +30,6 @@ from antiphon.pipeline.errors import (
     UnknownKeyword,
     UnsupportedOperation,
 )
-from antiphon.pipeline.params import NULL, PARAMS, CreateParams
-from antiphon.pipeline.response import CompactedResponse, DeletedResponse, InputTokens, ItemPage, Response
-from antiphon.pipeline.returned import Returned
 from antiphon.providers.response_ids import decode_id, encode_id
 
 HOST = "openai_compatible"

@@ -11,7 +11,7 @@ from conftest import Mode
 import antiphon
 from antiphon import prebuilt
 from antiphon.pipeline.errors import UnknownKeyword
-from antiphon.pipeline.event_stream import EventStream
+from antiphon.pipeline.streams.event_stream import EventStream
 
 
 async def ask(mode: Mode, *args: Any, **keywords: Any) -> Any:

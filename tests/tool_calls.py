@@ -8,11 +8,11 @@ from typing import Any
 from conftest import Mode
 
 from antiphon import presets
-from antiphon.pipeline import events as ev
+from antiphon.pipeline.api import events as ev
+from antiphon.pipeline.api.response import Response
 from antiphon.pipeline.chain import Chain
-from antiphon.pipeline.event_stream import EventStream
-from antiphon.pipeline.grammar import check_grammar
-from antiphon.pipeline.response import Response
+from antiphon.pipeline.streams.event_stream import EventStream
+from antiphon.pipeline.streams.grammar import check_grammar
 from antiphon.testing import ScriptedClient, function_call, message, scripted
 
 CHAIN = presets.responses.with_(retry={"base_delay_s": 0.0, "max_delay_s": 0.0})
@@ -50,7 +50,7 @@ def chat_body(completion: dict[str, Any]) -> Callable[[dict[str, Any]], dict[str
     def answer(body: dict[str, Any]) -> dict[str, Any]:
         if not body.get("stream"):
             return {"body": completion}
-        from antiphon.pipeline.wire import encode
+        from antiphon.pipeline.api.wire import encode
 
         (choice,) = completion["choices"]
         base = {name: completion[name] for name in ("id", "model")} | {"object": "chat.completion.chunk"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from antiphon.pipeline.wire import Lazy, Wire
+from antiphon.pipeline.api.wire import Lazy, Wire
 
 
 def walk(value: object) -> Iterator[Wire]:

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from ..params import NAMES
+from ..api.params import NAMES
+from ..api.wire import Raw, embed, loads
+from ..chain_files.stage_names import name_of
 from ..secret import MASK, FromEnv, Secret, is_credential
 from ..stage import place_in_code
-from ..stage_names import name_of
-from ..wire import Raw, embed, loads
 
 if TYPE_CHECKING:
     from ..chain import Chain

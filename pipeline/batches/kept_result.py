@@ -7,13 +7,13 @@ from typing import Any
 
 import msgspec
 
+from ..api.response import Response
+from ..api.wire import ABSENT, REFUSED, Raw, encode, loads, read_object
 from ..errors import AntiphonError, RowFailed, rebuild
 from ..http import Headers
 from ..json_schema import output_type
 from ..reply import Meta
-from ..response import Response
 from ..secret import MASK
-from ..wire import ABSENT, REFUSED, Raw, encode, loads, read_object
 from .row import Row, row_failed
 
 

@@ -7,10 +7,10 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from ..api.params import NAMES
+from ..api.response import Response
 from ..errors import InvalidParameter, RowFailed, message_of
-from ..params import NAMES
 from ..reply import Dropped
-from ..response import Response
 from ..secret import mask
 
 Translate: TypeAlias = "Callable[[dict[str, Any]], tuple[dict[str, Any], list[Dropped]]]"

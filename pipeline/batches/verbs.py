@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     import os
     from concurrent.futures import Executor
 
+    from ..api.response import Response
     from ..chain import Chain
-    from ..response import Response
     from ..runtimes.runtime import Runtime
     from .progress import Progress
     from .row import RowCalls

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
+from ..api.response import Response
 from ..errors import StageError
-from ..response import Response
 from .row import Item
 
 if TYPE_CHECKING:

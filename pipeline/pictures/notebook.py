@@ -10,20 +10,20 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from ..api.items import AnyItem, FunctionCall, McpCall, Message, Reasoning
+from ..api.parts import OutputText, ReasoningText, SummaryText
 from ..errors import message_of
-from ..items import AnyItem, FunctionCall, McpCall, Message, Reasoning
-from ..parts import OutputText, ReasoningText, SummaryText
 from ..secret import mask
 from .html import Html, joined, tag
 from .outline import Outline, outline
 
 if TYPE_CHECKING:
+    from ..api.response import Response
+    from ..api.response_fields import Usage
     from ..chain import Chain
     from ..errors import AntiphonError
     from ..explain import Explanation
     from ..reply import Meta
-    from ..response import Response
-    from ..response_fields import Usage
 
 _LONGEST = 20_000  # characters of one text on a page, since a notebook keeps what it shows
 

@@ -22,9 +22,9 @@ from typing import Any, Final
 
 import msgspec
 
+from ...pipeline.api.wire import encode
 from ...pipeline.errors import APIResponseError
-from ...pipeline.sse import Frame
-from ...pipeline.wire import encode
+from ...pipeline.streams.sse import Frame
 from ...pipeline.wording import quoted
 
 MEDIA_TYPE: Final = "application/vnd.amazon.eventstream"

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import msgspec
 
-from ...pipeline import events as ev
-from ...pipeline.wire import Wire
+from ...pipeline.api import events as ev
+from ...pipeline.api.wire import Wire
 
 
 class Kind(msgspec.Struct, frozen=True):

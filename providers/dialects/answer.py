@@ -6,9 +6,9 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from ...pipeline.assembler import Assembler
-from ...pipeline.events import Event
-from ...pipeline.item_writers import CallWriter
+from ...pipeline.api.events import Event
+from ...pipeline.streams.assembler import Assembler
+from ...pipeline.streams.item_writers import CallWriter
 from .named_tools import ToolName
 
 

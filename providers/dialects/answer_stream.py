@@ -7,10 +7,10 @@ from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
+from ...pipeline.api.events import Event
 from ...pipeline.errors import APIError, APIResponseError
-from ...pipeline.events import Event
 from ...pipeline.secret import Secret
-from ...pipeline.sse import Frame, SSEDecoder
+from ...pipeline.streams.sse import Frame, SSEDecoder
 from ...pipeline.wording import quoted
 from .answer import Answer
 from .failures import excerpt

@@ -13,14 +13,14 @@ from urllib.parse import quote
 
 import msgspec
 
+from ...pipeline.api.events import Event
+from ...pipeline.api.params import CreateParams
+from ...pipeline.api.wire import loads
 from ...pipeline.errors import APIError, APIResponseError
-from ...pipeline.events import Event
 from ...pipeline.http import Headers, HttpRequest
-from ...pipeline.params import CreateParams
 from ...pipeline.reply import PlainReply
 from ...pipeline.request import Drop, Request, StreamDecoder, Target
 from ...pipeline.secret import mask
-from ...pipeline.wire import loads
 from ..host_errors import read_value
 from ..profiles import UNKNOWN, Profile
 from .amazon_event_stream import EXCEPTION, MEDIA_TYPE

@@ -21,8 +21,8 @@ from typing import Any
 
 import msgspec
 
-from ...pipeline.item_writers import CallWriter, HostedWriter, MessageWriter, ReasoningWriter
-from ...pipeline.response import Response
+from ...pipeline.api.response import Response
+from ...pipeline.streams.item_writers import CallWriter, HostedWriter, MessageWriter, ReasoningWriter
 from . import anthropic_hosted as hosted
 from .answer import Answer
 from .anthropic_block import OpenBlock

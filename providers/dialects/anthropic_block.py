@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ...pipeline.item_writers import CallWriter, ReasoningWriter
+from ...pipeline.streams.item_writers import CallWriter, ReasoningWriter
 from .values import read_json
 
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from ...pipeline.api.wire import embed
 from ...pipeline.request import Drop
-from ...pipeline.wire import embed
 from .anthropic_models import Claude
 from .text_format import in_words, read_format
 from .values import json_text, plain

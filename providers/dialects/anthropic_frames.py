@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import msgspec
 
 from ...pipeline.errors import APIResponseError
-from ...pipeline.sse import Frame
+from ...pipeline.streams.sse import Frame
 from .amazon_event_stream import EXCEPTION, FrameDecoder
 
 

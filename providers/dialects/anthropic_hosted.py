@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final, TypeAlias
 
-from ...pipeline import events as ev
+from ...pipeline.api import events as ev
 from .values import json_text
 
 Block: TypeAlias = dict[str, Any]

@@ -15,9 +15,9 @@ import hashlib
 import re
 from typing import Any, Final
 
+from ...pipeline.api.wire import embed
 from ...pipeline.errors import InvalidParameter
 from ...pipeline.request import Drop, Target
-from ...pipeline.wire import embed
 from . import anthropic_hosted as hosted
 from .anthropic_citations import to_blocks
 from .anthropic_media import document, image

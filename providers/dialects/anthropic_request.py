@@ -13,9 +13,9 @@ from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
-from ...pipeline.params import HAPPENS_ANYWAY, CreateParams
+from ...pipeline.api.params import HAPPENS_ANYWAY, CreateParams
+from ...pipeline.api.wire import embed
 from ...pipeline.request import Drop, Target
-from ...pipeline.wire import embed
 from ..profiles import Profile
 from .anthropic_format import add_format
 from .anthropic_messages import Messages

@@ -17,10 +17,10 @@ from typing import Any, Final
 
 import msgspec
 
+from ...pipeline.api.params import CreateParams
+from ...pipeline.api.wire import embed
 from ...pipeline.errors import InvalidParameter
-from ...pipeline.params import CreateParams
 from ...pipeline.request import Drop
-from ...pipeline.wire import embed
 from ...pipeline.wording import quoted
 from .anthropic_format import fitted
 from .anthropic_models import Claude

@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 import msgspec
 
+from ...pipeline.api.wire import Raw
 from ...pipeline.errors import InvalidParameter, UnsupportedParameter
 from ...pipeline.request import Target
-from ...pipeline.wire import Raw
 from ...pipeline.wording import quoted
 from .values import json_text, read_json
 

@@ -11,14 +11,14 @@ from typing import Any
 
 import msgspec
 
+from ...pipeline.api.events import Event
+from ...pipeline.api.params import CreateParams
+from ...pipeline.api.wire import loads
 from ...pipeline.errors import APIError, APIResponseError
-from ...pipeline.events import Event
 from ...pipeline.http import Headers, HttpRequest
-from ...pipeline.params import CreateParams
 from ...pipeline.reply import PlainReply
 from ...pipeline.request import Drop, Request, StreamDecoder, Target
 from ...pipeline.secret import Secret, mask
-from ...pipeline.wire import loads
 from ..host_errors import read_value
 from ..profiles import UNKNOWN, Profile
 from ..rows import ChatFlags

@@ -17,8 +17,8 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from ...pipeline.item_writers import MessageWriter
-from ...pipeline.wire import encode
+from ...pipeline.api.wire import encode
+from ...pipeline.streams.item_writers import MessageWriter
 from .answer import Answer
 from .chat_call import Call
 from .chat_thought import Seal, Thought, text_of

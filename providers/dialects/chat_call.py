@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from ...pipeline.item_writers import CallWriter
+from ...pipeline.streams.item_writers import CallWriter
 
 _PLACEHOLDERS: Final = ("{}", "null", '""')
 """What stands for no arguments; some gateways send it first, and the arguments behind it (Claude's empty `input`, which

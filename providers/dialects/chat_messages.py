@@ -18,9 +18,9 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
+from ...pipeline.api.wire import embed
 from ...pipeline.errors import InvalidParameter
 from ...pipeline.request import Drop, Target
-from ...pipeline.wire import embed
 from ..rows import ChatFlags
 from .blocks import Block, ResultPart, Turn, string_of, unsupported, written
 from .call_ids import CallIds

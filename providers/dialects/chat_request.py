@@ -16,10 +16,10 @@ from typing import Any, Final
 
 import msgspec
 
+from ...pipeline.api.params import HAPPENS_ANYWAY, CreateParams
+from ...pipeline.api.wire import embed, encode, merge
 from ...pipeline.errors import InvalidParameter
-from ...pipeline.params import HAPPENS_ANYWAY, CreateParams
 from ...pipeline.request import Drop, Target
-from ...pipeline.wire import embed, encode, merge
 from ..profiles import Profile
 from ..rows import ChatFlags
 from .chat_messages import to_messages

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
-from ...pipeline.item_writers import ReasoningWriter
+from ...pipeline.streams.item_writers import ReasoningWriter
 
 Seal: TypeAlias = Callable[[str, tuple[Any, ...]], str]
 """Makes `encrypted_content` of the form and the host's own blocks of a reasoning item."""

@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from ...pipeline.half_characters import whole_text
-from ...pipeline.response import Response
-from ...pipeline.wire import REFUSED, loads
+from ...pipeline.api.half_characters import whole_text
+from ...pipeline.api.response import Response
+from ...pipeline.api.wire import REFUSED, loads
 
 P = TypeVar("P")
 

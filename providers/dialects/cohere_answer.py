@@ -18,8 +18,8 @@ import secrets
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ...pipeline.item_writers import CallWriter, MessageWriter, ReasoningWriter
-from ...pipeline.response import Response
+from ...pipeline.api.response import Response
+from ...pipeline.streams.item_writers import CallWriter, MessageWriter, ReasoningWriter
 from .answer import Answer
 from .chat_call import close_call
 from .cohere_citations import place_of, to_annotations

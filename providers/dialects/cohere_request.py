@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ...pipeline.params import HAPPENS_ANYWAY, CreateParams
+from ...pipeline.api.params import HAPPENS_ANYWAY, CreateParams
+from ...pipeline.api.wire import embed
 from ...pipeline.request import Drop, Target
-from ...pipeline.wire import embed
 from .chat_request import to_json
 from .cohere_messages import Messages, reasons
 from .cohere_tools import add_tools

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from ...pipeline.params import CreateParams
+from ...pipeline.api.params import CreateParams
 from ...pipeline.request import Drop, Target
 from ..rows import ChatFlags
 from .chat_tools import add_tools as add_chat_tools

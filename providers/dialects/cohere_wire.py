@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from ...pipeline.wire import REFUSED
+from ...pipeline.api.wire import REFUSED
 from .anthropic_wire import read_object
 
 

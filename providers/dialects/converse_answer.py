@@ -25,8 +25,8 @@ from typing import Any, Final
 
 import msgspec
 
-from ...pipeline.item_writers import CallWriter, HostedWriter, MessageWriter, ReasoningWriter
-from ...pipeline.response import Response
+from ...pipeline.api.response import Response
+from ...pipeline.streams.item_writers import CallWriter, HostedWriter, MessageWriter, ReasoningWriter
 from . import converse_hosted as hosted
 from .answer import Answer
 from .anthropic_hosted import PREFIXES, end_step, steps_of

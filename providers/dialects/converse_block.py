@@ -7,7 +7,7 @@ import binascii
 from collections.abc import Mapping
 from typing import Any
 
-from ...pipeline.item_writers import CallWriter, ReasoningWriter
+from ...pipeline.streams.item_writers import CallWriter, ReasoningWriter
 from .converse_wire import Thought
 from .values import read_json
 

@@ -18,9 +18,9 @@ import hashlib
 import re
 from typing import Any, Final
 
+from ...pipeline.api.wire import embed
 from ...pipeline.errors import InvalidParameter
 from ...pipeline.request import Drop, Target
-from ...pipeline.wire import embed
 from .blocks import Block, ResultPart, Turn, arguments_of, string_of, unsupported
 from .call_ids import CallIds
 from .converse_citations import to_blocks

@@ -14,9 +14,9 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from ...pipeline.params import HAPPENS_ANYWAY, CreateParams
+from ...pipeline.api.params import HAPPENS_ANYWAY, CreateParams
+from ...pipeline.api.wire import embed
 from ...pipeline.request import Drop, Target
-from ...pipeline.wire import embed
 from ..profiles import Profile
 from .anthropic_format import fitted
 from .chat_request import to_json

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...pipeline.params import CreateParams
+from ...pipeline.api.params import CreateParams
+from ...pipeline.api.tools import hide_credentials
+from ...pipeline.api.wire import embed
 from ...pipeline.request import Target
-from ...pipeline.tools import hide_credentials
-from ...pipeline.wire import embed
 from .values import plain
 
 # Source: the required fields of a response in the types of OpenAI's Python package 3.54, read 2026-11.

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from ...pipeline.wire import encode, loads
+from ...pipeline.api.wire import encode, loads
 
 SEALED = "antiphon.r1."
 """What the text of an envelope begins with."""

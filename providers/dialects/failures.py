@@ -6,13 +6,13 @@ from collections.abc import Mapping
 
 import msgspec
 
-from ...pipeline import events as ev
+from ...pipeline.api import events as ev
+from ...pipeline.api.response import Response
+from ...pipeline.api.wire import loads, value
 from ...pipeline.errors import APIStatusError
 from ...pipeline.http import Headers
 from ...pipeline.request import Request
-from ...pipeline.response import Response
 from ...pipeline.secret import Secret, mask
-from ...pipeline.wire import loads, value
 from ..host_errors import HostError, make_error, read_body, read_value
 from .answer import Answer
 

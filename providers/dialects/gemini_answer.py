@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-from ...pipeline.item_writers import MessageWriter, ReasoningWriter
+from ...pipeline.streams.item_writers import MessageWriter, ReasoningWriter
 from .answer import Answer
 from .envelope import Seal
 from .gemini_args import PartialCall

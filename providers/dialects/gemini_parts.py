@@ -10,8 +10,8 @@ from __future__ import annotations
 import mimetypes
 from typing import Any, Final
 
+from ...pipeline.api.wire import embed
 from ...pipeline.request import Drop, Target
-from ...pipeline.wire import embed
 from .blocks import Block, string_of, unsupported
 from .values import plain
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from ...pipeline.api.params import HAPPENS_ANYWAY, CreateParams
+from ...pipeline.api.wire import embed, encode, loads
 from ...pipeline.errors import InvalidParameter
-from ...pipeline.params import HAPPENS_ANYWAY, CreateParams
 from ...pipeline.request import Drop, Target
-from ...pipeline.wire import embed, encode, loads
 from ..profiles import Profile
 from .gemini_contents import Contents, to_contents
 from .gemini_models import generation, thinking

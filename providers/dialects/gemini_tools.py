@@ -14,10 +14,10 @@ from typing import Any, Final
 
 import msgspec
 
+from ...pipeline.api.params import CreateParams
+from ...pipeline.api.wire import embed
 from ...pipeline.errors import InvalidParameter
-from ...pipeline.params import CreateParams
 from ...pipeline.request import Drop, Target
-from ...pipeline.wire import embed
 from ...pipeline.wording import quoted
 from .gemini_models import generation
 from .named_tools import each_tool, flat_name, name_of, text_parameters

@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from ...pipeline.half_characters import whole_text
-from ...pipeline.wire import REFUSED, loads
+from ...pipeline.api.half_characters import whole_text
+from ...pipeline.api.wire import REFUSED, loads
 from .chat_wire import read_odd_as
 
 

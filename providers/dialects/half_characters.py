@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from ...pipeline.sse import Frame
+from ...pipeline.streams.sse import Frame
 
 # A string's last character or its first one. An escape counts only where its backslash is not escaped itself.
 _FIRST_HALF = re.compile(rb'(?<!\\)((?:\\\\)*)(\\u[dD][89abAB][0-9a-fA-F]{2})"')

@@ -16,11 +16,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...pipeline import events as ev
-from ...pipeline.parts import OutputText, Refusal
-from ...pipeline.replay import replay
-from ...pipeline.response import Response
-from ...pipeline.wire import Wire
+from ...pipeline.api import events as ev
+from ...pipeline.api.parts import OutputText, Refusal
+from ...pipeline.api.response import Response
+from ...pipeline.api.wire import Wire
+from ...pipeline.streams.replay import replay
 from .announced_items import DELTAS, OPENS, PART_DONES, TEXT_DONES, Item, Kind, Part
 
 ENDS = frozenset({*ev.TERMINAL, ev.ErrorEvent})

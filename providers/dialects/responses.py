@@ -14,10 +14,8 @@ from urllib.parse import quote
 
 import msgspec
 
-from ...pipeline import events as ev
-from ...pipeline.errors import APIError, APIResponseError, InvalidParameter
-from ...pipeline.http import Headers, HttpRequest
-from ...pipeline.params import (
+from ...pipeline.api import events as ev
+from ...pipeline.api.params import (
     CancelParams,
     CompactParams,
     CountInputTokensParams,
@@ -27,12 +25,21 @@ from ...pipeline.params import (
     ListInputItemsParams,
     Operation,
 )
+from ...pipeline.api.response import (
+    TERMINAL_STATUSES,
+    CompactedResponse,
+    DeletedResponse,
+    InputTokens,
+    ItemPage,
+    Response,
+)
+from ...pipeline.api.wire import Wire, embed, encode, is_absent, loads, merge
+from ...pipeline.errors import APIError, APIResponseError, InvalidParameter
+from ...pipeline.http import Headers, HttpRequest
 from ...pipeline.reply import PlainReply
 from ...pipeline.request import Drop, Request, StreamDecoder, Target
-from ...pipeline.response import TERMINAL_STATUSES, CompactedResponse, DeletedResponse, InputTokens, ItemPage, Response
 from ...pipeline.secret import Secret
-from ...pipeline.sse import Frame, SSEDecoder
-from ...pipeline.wire import Wire, embed, encode, is_absent, loads, merge
+from ...pipeline.streams.sse import Frame, SSEDecoder
 from ..host_errors import is_error
 from .citations import without_provider_data
 from .envelope import SEALED, unseal

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ...pipeline import events as ev
+from ...pipeline.api import events as ev
+from ...pipeline.api.items import AnyItem
+from ...pipeline.api.response import Response
+from ...pipeline.api.wire import Wire
 from ...pipeline.errors import APIError
-from ...pipeline.items import AnyItem
 from ...pipeline.request import StreamDecoder
-from ...pipeline.response import Response
-from ...pipeline.wire import Wire
 
 
 def scoped(response: Response) -> Response:

@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
+from ...pipeline.api.wire import encode, loads
 from ...pipeline.errors import InvalidParameter
-from ...pipeline.wire import encode, loads
 
 
 def plain(value: object, where: str) -> dict[str, Any]:

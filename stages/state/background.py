@@ -22,15 +22,15 @@ from typing import Final
 
 import msgspec
 
-from ...pipeline import events as ev
+from ...pipeline.api import events as ev
+from ...pipeline.api.response import Response
+from ...pipeline.api.wire import Raw
 from ...pipeline.errors import AntiphonError, StoreConflict, StoreError, StreamInterrupted
-from ...pipeline.event_stream import EventStream
-from ...pipeline.replay import replay
 from ...pipeline.reply import Reply
-from ...pipeline.response import Response
 from ...pipeline.runtimes.runtime import Runtime
 from ...pipeline.runtimes.tasks import Task
-from ...pipeline.wire import Raw
+from ...pipeline.streams.event_stream import EventStream
+from ...pipeline.streams.replay import replay
 from .records import Record
 from .shelf import Found, Shelf
 

@@ -8,15 +8,15 @@ from typing import Any, Final
 
 import msgspec
 
-from ...pipeline import events as ev
+from ...pipeline.api import events as ev
+from ...pipeline.api.params import CreateParams
+from ...pipeline.api.response import Response
+from ...pipeline.api.wire import Raw, value
 from ...pipeline.errors import APIError, BadRequestError, InvalidParameter, StoreConflict
-from ...pipeline.event_sources import Finished
-from ...pipeline.event_stream import EventStream
-from ...pipeline.params import CreateParams
 from ...pipeline.reply import Reply
 from ...pipeline.request import Handler, Request
-from ...pipeline.response import Response
-from ...pipeline.wire import Raw, value
+from ...pipeline.streams.event_sources import Finished
+from ...pipeline.streams.event_stream import EventStream
 from ...providers.dialects.echo import response_fields
 from ...providers.host_errors import make_error, read_value
 from ...providers.response_ids import ELSEWHERE, GIVEN, RESOLVE

@@ -12,11 +12,11 @@ import time
 from collections.abc import Iterable
 from typing import Any, Final
 
+from ...pipeline.api.items import Message
+from ...pipeline.api.params import CompactParams, CreateParams
+from ...pipeline.api.response import CompactedResponse, Response
+from ...pipeline.api.wire import Wire
 from ...pipeline.errors import APIResponseError
-from ...pipeline.items import Message
-from ...pipeline.params import CompactParams, CreateParams
-from ...pipeline.response import CompactedResponse, Response
-from ...pipeline.wire import Wire
 
 PROMPT: Final = """\
 The conversation above has become too long and will be cut. Write down what is needed to go on with it as if it had not

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from ...pipeline.api.response import Response
 from ...pipeline.context import CallContext
 from ...pipeline.errors import AntiphonError
 from ...pipeline.reply import Outcome
 from ...pipeline.request import Request
-from ...pipeline.response import Response
 from ...pipeline.runtimes.tasks import Task
 from ...pipeline.signals import ResponseSettled
 from .shelf import Shelf

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from ...pipeline import events as ev
+from ...pipeline.api import events as ev
+from ...pipeline.api.response import Response
+from ...pipeline.api.wire import Raw
 from ...pipeline.errors import APITimeoutError
-from ...pipeline.replay import replay
-from ...pipeline.response import Response
 from ...pipeline.runtimes.runtime import Runtime
-from ...pipeline.wire import Raw
+from ...pipeline.streams.replay import replay
 from .background import is_abandoned
 from .records import Record
 from .shelf import Found, Shelf, not_kept

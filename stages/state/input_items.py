@@ -6,10 +6,10 @@ import hashlib
 from collections.abc import Iterable
 from typing import Any, Final
 
+from ...pipeline.api.params import ListInputItemsParams
+from ...pipeline.api.response import ItemPage
+from ...pipeline.api.wire import Raw, loads, merge
 from ...pipeline.errors import InvalidParameter
-from ...pipeline.params import ListInputItemsParams
-from ...pipeline.response import ItemPage
-from ...pipeline.wire import Raw, loads, merge
 from ...pipeline.wording import quoted
 
 _PREFIXES: Final = {

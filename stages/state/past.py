@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
+from ...pipeline.api.items import read_item
+from ...pipeline.api.wire import Raw
 from ...pipeline.errors import ConflictError, UnsupportedParameter
-from ...pipeline.items import read_item
 from ...pipeline.request import Request
-from ...pipeline.wire import Raw
 from ...providers.response_ids import ELSEWHERE, GIVEN, GivenId, is_kept, refused
 from .hosts import Host, conversation_of, reference
 from .records import Record, for_host, input_items, output_items

@@ -17,10 +17,10 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from ...pipeline.api.items import AnyItem, read_item
+from ...pipeline.api.response import TERMINAL_STATUSES, Response
+from ...pipeline.api.wire import REFUSED, Raw, encode, loads, read_list
 from ...pipeline.errors import InvalidParameter, StoreSchemaNewer, StoreUnreadable
-from ...pipeline.items import AnyItem, read_item
-from ...pipeline.response import TERMINAL_STATUSES, Response
-from ...pipeline.wire import REFUSED, Raw, encode, loads, read_list
 
 FORMAT: Final = 1
 """Version of what is written here. A reader takes all versions up to its own."""

@@ -10,11 +10,11 @@ from typing import TypeVar
 
 import msgspec
 
+from ...pipeline.api.wire import encode
 from ...pipeline.context import CallContext
 from ...pipeline.errors import NotFoundError, StoreConflict
 from ...pipeline.stores.given import ask
 from ...pipeline.stores.store import Store, key_of
-from ...pipeline.wire import encode
 from ...providers.response_ids import is_kept
 from .records import Record, Turn, read
 

@@ -6,14 +6,14 @@ from typing import Any, Final
 
 import msgspec
 
-from ...pipeline import events as ev
+from ...pipeline.api import events as ev
+from ...pipeline.api.params import CreateParams
+from ...pipeline.api.response import Response
+from ...pipeline.api.wire import Raw, is_absent
 from ...pipeline.errors import InvalidParameter, StoreError
-from ...pipeline.event_stream import EventStream
-from ...pipeline.params import CreateParams
 from ...pipeline.reply import Outcome
 from ...pipeline.request import Request
-from ...pipeline.response import Response
-from ...pipeline.wire import Raw, is_absent
+from ...pipeline.streams.event_stream import EventStream
 from ...providers.response_ids import GIVEN, new_kept_id
 from .background import failed
 from .desk import Desk

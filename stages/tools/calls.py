@@ -10,9 +10,9 @@ from typing import Any, Literal
 import msgspec
 
 from ...mcp.types import ToolResult
+from ...pipeline.api.items import FunctionCall
 from ...pipeline.context import CallContext
 from ...pipeline.errors import AntiphonError, APITimeoutError, SetupError, ToolFailed
-from ...pipeline.items import FunctionCall
 from ...pipeline.runtimes.jobs import Job, Jobs
 from ...pipeline.signals import McpNotice, ToolEnded, ToolProgress, ToolStarted
 from ...pipeline.tool_function import ToolContext, ToolError, ToolFunction, object_of, result_output

@@ -18,8 +18,8 @@ from typing import Any
 
 import msgspec
 
+from ...pipeline.api.wire import Wire, encode, loads
 from ...pipeline.errors import InvalidParameter
-from ...pipeline.wire import Wire, encode, loads
 from ...pipeline.wording import quoted
 from .mcp_results import error_text, shown_parts
 

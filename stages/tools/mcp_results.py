@@ -17,7 +17,7 @@ import msgspec
 
 from ...mcp.errors import McpError, McpServerError
 from ...mcp.types import ToolResult
-from ...pipeline.wire import encode, loads
+from ...pipeline.api.wire import encode, loads
 
 FAILED_SILENTLY = "the tool failed and does not say why"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ...pipeline.params import CreateParams
+from ...pipeline.api.params import CreateParams
 from ...pipeline.request import Request
 from ...providers.profiles import profile_of
 from .offer import Offer

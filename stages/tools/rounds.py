@@ -16,18 +16,18 @@ from typing import Any
 
 import msgspec
 
-from ...pipeline import events as ev
+from ...pipeline.api import events as ev
+from ...pipeline.api.items import AnyItem, FunctionCall
+from ...pipeline.api.params import CreateParams
+from ...pipeline.api.response import Response
+from ...pipeline.api.wire import Raw
 from ...pipeline.errors import AntiphonError, SetupError, UnsupportedParameter
-from ...pipeline.event_stream import EventStream
-from ...pipeline.items import AnyItem, FunctionCall
 from ...pipeline.open_calls import open_calls
-from ...pipeline.params import CreateParams
-from ...pipeline.replay import replay
 from ...pipeline.reply import Outcome
 from ...pipeline.request import Handler, Request
-from ...pipeline.response import Response
 from ...pipeline.runtimes.jobs import Job
-from ...pipeline.wire import Raw
+from ...pipeline.streams.event_stream import EventStream
+from ...pipeline.streams.replay import replay
 from ...pipeline.wording import quoted
 from .calls import Running
 from .history import History, Ids, Memory, Slot, chained_pair, public_name

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from msgspec import Meta
 
+from ...pipeline.api.params import CountInputTokensParams, CreateParams
 from ...pipeline.errors import AntiphonError, InvalidParameter, UnsupportedParameter
-from ...pipeline.event_stream import EventStream
-from ...pipeline.params import CountInputTokensParams, CreateParams
 from ...pipeline.reply import Reply
 from ...pipeline.request import Handler, Request, Target
 from ...pipeline.secret import Secret
 from ...pipeline.stage import Option, Scope, Stage
+from ...pipeline.streams.event_stream import EventStream
 from ...pipeline.wording import quoted
 from ...providers import catalog
 

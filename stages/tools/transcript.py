@@ -11,15 +11,15 @@ import secrets
 from collections.abc import Iterable
 from typing import Any
 
-from ...pipeline import events as ev
+from ...pipeline.api import events as ev
+from ...pipeline.api.items import FunctionCall
+from ...pipeline.api.params import CreateParams
+from ...pipeline.api.response import Response
+from ...pipeline.api.wire import Raw
 from ...pipeline.context import CallContext
-from ...pipeline.item_writers import HostedWriter
-from ...pipeline.items import FunctionCall
-from ...pipeline.params import CreateParams
-from ...pipeline.response import Response
-from ...pipeline.splice import Splice
+from ...pipeline.streams.item_writers import HostedWriter
+from ...pipeline.streams.splice import Splice
 from ...pipeline.tool_function import ToolFunction
-from ...pipeline.wire import Raw
 from .history import Ids, Memory, Pending
 from .mcp_results import Said
 from .offer import Listing, McpTool, Offer

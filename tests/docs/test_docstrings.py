@@ -17,8 +17,8 @@ from doc_tables import explained
 
 import antiphon
 from antiphon import mcp, providers, serve, testing
-from antiphon.pipeline.params import PARAMS
-from antiphon.pipeline.wire import Wire
+from antiphon.pipeline.api.params import PARAMS
+from antiphon.pipeline.api.wire import Wire
 
 
 def public() -> Iterator[tuple[str, Any]]:
@@ -36,9 +36,9 @@ FOLDERS = ("commands", "mcp", "pipeline", "providers", "serve", "stages", "testi
 DOCTESTED = (
     "calls",
     "pipeline.chain",
-    "pipeline.event_stream",
     "pipeline.function_stages",
     "pipeline.stores.store",
+    "pipeline.streams.event_stream",
     "pipeline.tool_function",
     "pipeline.wording",
     "serve.application",

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from antiphon import presets
 from antiphon.keywords import DROPPED, OF_CHAT, REFUSED, REFUSED_PREFIXES, RENAMED
+from antiphon.pipeline.api.params import CreateParams
 from antiphon.pipeline.call_options import ENGINE_OPTIONS
-from antiphon.pipeline.params import CreateParams
 
 PAGE = Path(__file__).parents[2] / "docs" / "keywords.md"
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from doc_tables import explained, names, ruled
 
-from antiphon.pipeline.params import PARAMS
+from antiphon.pipeline.api.params import PARAMS
 from antiphon.providers.catalog import rows
 from antiphon.providers.profiles import Profile, profiles
 from antiphon.providers.rows import ChatFlags, Place, Preference, Provider

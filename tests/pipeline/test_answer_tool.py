@@ -7,12 +7,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from antiphon.pipeline import events as ev
 from antiphon.pipeline.answer_tool import AnswerEvents, AnswerTool
-from antiphon.pipeline.grammar import check_grammar
-from antiphon.pipeline.items import Message
+from antiphon.pipeline.api import events as ev
+from antiphon.pipeline.api.items import Message
+from antiphon.pipeline.api.response import Response
 from antiphon.pipeline.json_schema import output_type
-from antiphon.pipeline.response import Response
+from antiphon.pipeline.streams.grammar import check_grammar
 
 
 class City(msgspec.Struct):

@@ -24,11 +24,11 @@ from antiphon.pipeline.errors import (
     SetupError,
     StageError,
 )
-from antiphon.pipeline.event_stream import EventStream
 from antiphon.pipeline.function_stages import stage
 from antiphon.pipeline.reply import Reply
 from antiphon.pipeline.request import Handler, Request
 from antiphon.pipeline.stage import Stage
+from antiphon.pipeline.streams.event_stream import EventStream
 from antiphon.pipeline.wording import quoted
 from antiphon.stages.dispatch import Dispatch
 from antiphon.stages.log import Log

@@ -13,6 +13,7 @@ from hand_made import Source, host, one_by_one, streaming, text_events
 
 from antiphon import NULL, presets
 from antiphon.client import Client
+from antiphon.pipeline.api.response import Response
 from antiphon.pipeline.chain import Chain
 from antiphon.pipeline.errors import (
     APIStatusError,
@@ -26,7 +27,6 @@ from antiphon.pipeline.errors import (
 from antiphon.pipeline.function_stages import before, stage
 from antiphon.pipeline.reply import Meta, Reply
 from antiphon.pipeline.request import Handler, Request
-from antiphon.pipeline.response import Response
 from antiphon.pipeline.signals import AttemptEnded, AttemptStarted, CallEnded, CallStarted, RetryScheduled, Signal
 from antiphon.pipeline.stage import Option, Scope, Stage
 from antiphon.stages.observe import Observe

@@ -22,10 +22,10 @@ from hypothesis import strategies as st
 
 from antiphon import Client, Fallback, Observe, after, before, presets
 from antiphon.pipeline.context import surrounding
-from antiphon.pipeline.event_stream import EventStream
 from antiphon.pipeline.function_stages import stage
 from antiphon.pipeline.reply import Outcome, Reply
 from antiphon.pipeline.request import Handler, Request
+from antiphon.pipeline.streams.event_stream import EventStream
 from antiphon.providers.scripted import ScriptedHost
 from antiphon.testing import scripted
 

@@ -11,17 +11,17 @@ from conftest import Mode
 from hand_made import Source, answer, given, host, one_by_one, open_stream, text_events
 
 from antiphon.client import Client
-from antiphon.pipeline import events as ev
+from antiphon.pipeline.api import events as ev
+from antiphon.pipeline.api.response import Response
 from antiphon.pipeline.chain import Chain
 from antiphon.pipeline.errors import ChainError, InvalidParameter, StageError
-from antiphon.pipeline.event_stream import EventStream
 from antiphon.pipeline.function_stages import after, before, on_stream_event, stage
-from antiphon.pipeline.replay import replay
 from antiphon.pipeline.reply import Reply
 from antiphon.pipeline.request import Handler, Request
-from antiphon.pipeline.response import Response
 from antiphon.pipeline.secret import Secret
 from antiphon.pipeline.stage import Option, Scope, Stage, snake_case
+from antiphon.pipeline.streams.event_stream import EventStream
+from antiphon.pipeline.streams.replay import replay
 from antiphon.testing import scripted
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from antiphon.pipeline.items import Message
+from antiphon.pipeline.api.items import Message
 from antiphon.pipeline.token_estimate import IMAGE_TOKENS, about_tokens
 
 

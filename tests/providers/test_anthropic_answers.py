@@ -11,9 +11,9 @@ import pytest
 from anthropic_recordings import PLAIN, STREAMS, assert_same, events_in, message_in, named, of_kind
 from recordings import Recording
 
-from antiphon.pipeline import events as ev
-from antiphon.pipeline.grammar import check_grammar
-from antiphon.pipeline.response import Response
+from antiphon.pipeline.api import events as ev
+from antiphon.pipeline.api.response import Response
+from antiphon.pipeline.streams.grammar import check_grammar
 from antiphon.providers.dialects.anthropic import AnthropicStream, sealed, tell_message
 from antiphon.providers.dialects.anthropic_answer import AnthropicAnswer
 from antiphon.providers.dialects.envelope import unseal

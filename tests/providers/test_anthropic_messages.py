@@ -12,7 +12,7 @@ from anthropic_recordings import PLAIN, STREAMS, message_in, named
 from chat_calls import call, output, thought, user
 from recordings import Recording
 
-from antiphon.pipeline import events as ev
+from antiphon.pipeline.api import events as ev
 from antiphon.pipeline.errors import CallError, InvalidParameter, UnsupportedParameter
 from antiphon.providers.dialects.anthropic import sealed as seal_blocks
 from antiphon.providers.dialects.anthropic import tell_message

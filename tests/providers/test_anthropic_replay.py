@@ -22,7 +22,7 @@ from antiphon.pipeline.errors import (
     OverloadedError,
     StreamInterrupted,
 )
-from antiphon.pipeline.grammar import check_grammar
+from antiphon.pipeline.streams.grammar import check_grammar
 
 KEY = "sk-ant-canary-0123456789abcdef"
 CALL = {"input": "Hi", "model": "anthropic/claude-opus-4-8", "num_retries": 0, "api_key": KEY}

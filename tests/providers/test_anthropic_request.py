@@ -8,8 +8,8 @@ import pytest
 from anthropic_calls import BUDGET, NEW, OLD, Sent, text
 from chat_calls import NEVER, VALUES, call, function, output
 
+from antiphon.pipeline.api.params import CreateParams
 from antiphon.pipeline.errors import CallError, InvalidParameter, UnsupportedParameter
-from antiphon.pipeline.params import CreateParams
 from antiphon.providers.dialects.anthropic_models import claude_of, family_of
 
 # --- every parameter

@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 import antiphon
+from antiphon.pipeline.api.params import CreateParams, Operation
 from antiphon.pipeline.errors import InvalidModel, SetupError, UnknownProvider
-from antiphon.pipeline.params import CreateParams, Operation
 from antiphon.providers import catalog
 from antiphon.providers.catalog import split_model
 from antiphon.providers.dialects import DIALECTS

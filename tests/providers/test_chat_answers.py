@@ -11,9 +11,9 @@ import pytest
 from chat_recordings import PLAIN, STREAMS, Said, assert_same, chunks_of, named, said_by, text_in
 from recordings import Recording
 
-from antiphon.pipeline import events as ev
-from antiphon.pipeline.grammar import check_grammar
-from antiphon.pipeline.response import Response
+from antiphon.pipeline.api import events as ev
+from antiphon.pipeline.api.response import Response
+from antiphon.pipeline.streams.grammar import check_grammar
 from antiphon.providers.dialects.chat import ChatStream, read_answer
 from antiphon.providers.dialects.chat_answer import ChatAnswer
 from antiphon.providers.dialects.envelope import Envelope, seal

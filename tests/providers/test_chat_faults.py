@@ -13,7 +13,7 @@ from conftest import Mode
 from loopback import Connection, Server
 
 from antiphon import Client, presets, providers
-from antiphon.pipeline import events as ev
+from antiphon.pipeline.api import events as ev
 from antiphon.pipeline.errors import (
     APIConnectionError,
     APIError,
@@ -25,8 +25,8 @@ from antiphon.pipeline.errors import (
     RateLimitError,
     StreamInterrupted,
 )
-from antiphon.pipeline.grammar import check_grammar
-from antiphon.pipeline.sse import MAX_EVENT_BYTES
+from antiphon.pipeline.streams.grammar import check_grammar
+from antiphon.pipeline.streams.sse import MAX_EVENT_BYTES
 from antiphon.pipeline.timeouts import Timeouts
 
 KEY = "sk-canary-0123456789abcdef"

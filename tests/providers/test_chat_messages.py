@@ -8,8 +8,8 @@ import pytest
 import recordings
 from chat_calls import BARE, OPENAI, PLAIN, Sent, call, output, sealed, sent_call, text, thought, user
 
+from antiphon.pipeline.api.parts import PARTS, InputImage, InputText
 from antiphon.pipeline.errors import InvalidParameter, UnsupportedParameter
-from antiphon.pipeline.parts import PARTS, InputImage, InputText
 from antiphon.providers.dialects.envelope import Envelope, seal
 from antiphon.providers.rows import ChatFlags
 

@@ -13,7 +13,7 @@ from recordings import Recording
 from replay_server import Answer, path_of, replaying
 
 from antiphon.pipeline.errors import APIStatusError
-from antiphon.pipeline.grammar import check_grammar
+from antiphon.pipeline.streams.grammar import check_grammar
 
 KEY = "sk-canary-0123456789abcdef"
 CALL = {"input": "Hi", "model": "openai_compatible/some-model", "dialect": "chat", "num_retries": 0, "api_key": KEY}

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from chat_calls import BARE, NEVER, OPENAI, PLAIN, SCHEMA, VALUES, Sent, call, function, output, sent_call, user
 
+from antiphon.pipeline.api.params import CreateParams
+from antiphon.pipeline.api.tools import FunctionTool
 from antiphon.pipeline.errors import CallError, InvalidParameter, UnsupportedParameter
-from antiphon.pipeline.params import CreateParams
-from antiphon.pipeline.tools import FunctionTool
 from antiphon.providers.dialects.chat_request import is_streamed, nearest_effort
 from antiphon.providers.profiles import UNKNOWN, Profile
 from antiphon.providers.rows import ChatFlags

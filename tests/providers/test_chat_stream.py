@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from antiphon.pipeline import events as ev
+from antiphon.pipeline.api import events as ev
+from antiphon.pipeline.api.response import Response
 from antiphon.pipeline.errors import APIResponseError
-from antiphon.pipeline.grammar import check_grammar
-from antiphon.pipeline.response import Response
+from antiphon.pipeline.streams.grammar import check_grammar
 from antiphon.providers.dialects.chat import ChatStream, read_answer
 from antiphon.providers.dialects.chat_answer import ChatAnswer
 from antiphon.providers.dialects.envelope import Envelope, seal, unseal

@@ -8,9 +8,9 @@ import pytest
 from chat_calls import BARE, NO_PARAMETERS, OPENAI, PLAIN, SCHEMA, Sent, function
 
 from antiphon import presets
+from antiphon.pipeline.api.tool_choices import TOOL_CHOICES
+from antiphon.pipeline.api.tools import TOOLS, FunctionTool
 from antiphon.pipeline.errors import CallError, InvalidParameter, UnsupportedParameter
-from antiphon.pipeline.tool_choices import TOOL_CHOICES
-from antiphon.pipeline.tools import TOOLS, FunctionTool
 from antiphon.providers.dialects.named_tools import ToolName, tool_names
 from antiphon.providers.rows import ChatFlags
 

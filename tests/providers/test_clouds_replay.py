@@ -17,9 +17,9 @@ from conftest import Mode
 from recordings import Recording, load
 from replay_server import Answer, path_of, replaying
 
+from antiphon.pipeline.api.response import Response
 from antiphon.pipeline.errors import APIStatusError, BadRequestError, ContentPolicyViolationError
-from antiphon.pipeline.grammar import check_grammar
-from antiphon.pipeline.response import Response
+from antiphon.pipeline.streams.grammar import check_grammar
 from antiphon.providers.dialects.amazon_event_stream import FrameDecoder
 from antiphon.providers.dialects.anthropic_frames import InvokeFrames
 

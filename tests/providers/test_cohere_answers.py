@@ -14,9 +14,9 @@ from cohere_calls import Sent
 from cohere_recordings import ALL, PLAIN, STREAMS, answer_in, assert_same, events_in, named
 from recordings import Recording
 
-from antiphon.pipeline import events as ev
-from antiphon.pipeline.grammar import check_grammar
-from antiphon.pipeline.response import Response
+from antiphon.pipeline.api import events as ev
+from antiphon.pipeline.api.response import Response
+from antiphon.pipeline.streams.grammar import check_grammar
 from antiphon.providers.dialects.cohere import CohereStream, sealed
 from antiphon.providers.dialects.cohere_answer import CohereAnswer, tell_whole
 

@@ -25,7 +25,7 @@ from antiphon.pipeline.errors import (
     StreamInterrupted,
     UnprocessableEntityError,
 )
-from antiphon.pipeline.grammar import check_grammar
+from antiphon.pipeline.streams.grammar import check_grammar
 
 KEY = "cohere-key-canary-0123456789abcdef"
 CALL = {"input": "Hi", "model": "cohere/command-a-reasoning-08-2025", "num_retries": 0, "api_key": KEY}

@@ -10,8 +10,8 @@ from chat_calls import NEVER, NO_PARAMETERS, VALUES, call, function, output, sen
 from cohere_calls import REASONING, SILENT, THINKING, Sent, sealed
 
 from antiphon import presets
+from antiphon.pipeline.api.params import CreateParams
 from antiphon.pipeline.errors import CallError, InvalidParameter, UnsupportedParameter
-from antiphon.pipeline.params import CreateParams
 
 # --- every parameter
 

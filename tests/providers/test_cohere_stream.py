@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from antiphon.pipeline import events as ev
-from antiphon.pipeline.grammar import check_grammar
-from antiphon.pipeline.params import CreateParams
-from antiphon.pipeline.response import Response
+from antiphon.pipeline.api import events as ev
+from antiphon.pipeline.api.params import CreateParams
+from antiphon.pipeline.api.response import Response
+from antiphon.pipeline.streams.grammar import check_grammar
 from antiphon.providers.dialects.cohere import CohereStream, sealed
 from antiphon.providers.dialects.cohere_answer import CohereAnswer, tell_whole
 from antiphon.providers.dialects.envelope import unseal

@@ -12,9 +12,9 @@ import pytest
 from converse_recordings import ALL, PLAIN, STREAMS, answer_in, assert_same, blocks_of, events_in, named
 from recordings import Recording
 
-from antiphon.pipeline import events as ev
-from antiphon.pipeline.grammar import check_grammar
-from antiphon.pipeline.response import Response
+from antiphon.pipeline.api import events as ev
+from antiphon.pipeline.api.response import Response
+from antiphon.pipeline.streams.grammar import check_grammar
 from antiphon.providers.dialects.converse import ConverseStream, sealed, tell_whole
 from antiphon.providers.dialects.converse_answer import ConverseAnswer
 from antiphon.providers.dialects.envelope import unseal

@@ -29,7 +29,7 @@ from converse_calls import (
 from converse_recordings import ALL, PLAIN, STREAMS, answer_in, blocks_of, named
 from recordings import Recording
 
-from antiphon.pipeline import events as ev
+from antiphon.pipeline.api import events as ev
 from antiphon.pipeline.errors import CallError, InvalidParameter, UnsupportedParameter
 from antiphon.providers.dialects.converse import sealed as seal_blocks
 from antiphon.providers.dialects.converse import tell_whole

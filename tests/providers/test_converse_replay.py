@@ -27,7 +27,7 @@ from antiphon.pipeline.errors import (
     RateLimitError,
     StreamInterrupted,
 )
-from antiphon.pipeline.grammar import check_grammar
+from antiphon.pipeline.streams.grammar import check_grammar
 
 KEY = "bedrock-api-key-canary-0123456789abcdef"
 MODEL = "us.anthropic.claude-3-7-sonnet-20250219-v1:0"

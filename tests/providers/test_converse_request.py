@@ -10,8 +10,8 @@ from chat_calls import NEVER, VALUES, call, function, output
 from converse_calls import BUDGET, CACHE, CLAUDE, GPT, LLAMA, MISTRAL, NOVA, QWEN, UNKNOWN, Sent, text
 
 from antiphon import presets
+from antiphon.pipeline.api.params import CreateParams
 from antiphon.pipeline.errors import InvalidParameter, UnsupportedParameter
-from antiphon.pipeline.params import CreateParams
 from antiphon.providers.dialects.converse import url_of
 from antiphon.providers.dialects.converse_models import family_of, model_of, name_of
 from antiphon.providers.dialects.converse_tools import NO_CALLS

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from amazon_frames import event
 
-from antiphon.pipeline import events as ev
-from antiphon.pipeline.grammar import check_grammar
-from antiphon.pipeline.params import CreateParams
-from antiphon.pipeline.response import Response
+from antiphon.pipeline.api import events as ev
+from antiphon.pipeline.api.params import CreateParams
+from antiphon.pipeline.api.response import Response
+from antiphon.pipeline.streams.grammar import check_grammar
 from antiphon.providers.dialects.converse import ConverseStream, sealed, tell_whole
 from antiphon.providers.dialects.converse_answer import ConverseAnswer
 from antiphon.providers.dialects.envelope import unseal

@@ -10,9 +10,9 @@ import pytest
 
 import antiphon
 from antiphon import InvalidParameter, UnsupportedOperation, UnsupportedParameter, presets
+from antiphon.pipeline.api.params import PARAMS, CreateParams
+from antiphon.pipeline.api.tools import FunctionTool
 from antiphon.pipeline.explain import Explanation
-from antiphon.pipeline.params import PARAMS, CreateParams
-from antiphon.pipeline.tools import FunctionTool
 from antiphon.providers import catalog
 from antiphon.providers.dialect_choice import Choice, choose_dialect
 from antiphon.providers.dialects import DIALECTS

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from antiphon.pipeline.params import CreateParams
+from antiphon.pipeline.api.params import CreateParams
+from antiphon.pipeline.api.tools import McpTool
+from antiphon.pipeline.api.wire import encode
 from antiphon.pipeline.request import Target
-from antiphon.pipeline.tools import McpTool
-from antiphon.pipeline.wire import encode
 from antiphon.providers.dialects.chat import ChatDialect
 from antiphon.providers.dialects.echo import response_fields
 

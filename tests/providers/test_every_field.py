@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from antiphon import UnsupportedParameter, presets
+from antiphon.pipeline.api.params import CreateParams
 from antiphon.pipeline.errors import CallError
 from antiphon.pipeline.explain import Explanation
-from antiphon.pipeline.params import CreateParams
 from antiphon.providers import catalog
 
 FUNCTION = {"type": "function", "name": "f", "parameters": {"type": "object", "properties": {}}, "strict": True}

@@ -11,9 +11,9 @@ from gemini_calls import end_of, events_of, kept_by, told
 from gemini_recordings import PLAIN, STREAMS, Said, assert_same, chunks_of, named
 from recordings import Recording
 
-from antiphon.pipeline import events as ev
-from antiphon.pipeline import items
-from antiphon.pipeline.grammar import check_grammar
+from antiphon.pipeline.api import events as ev
+from antiphon.pipeline.api import items
+from antiphon.pipeline.streams.grammar import check_grammar
 
 
 def signatures_in(value: Any) -> list[str]:

@@ -20,7 +20,7 @@ from antiphon.pipeline.errors import (
     RateLimitError,
     StreamInterrupted,
 )
-from antiphon.pipeline.grammar import check_grammar
+from antiphon.pipeline.streams.grammar import check_grammar
 
 KEY = "AIza-canary-0123456789abcdef"
 CALL = {"input": "Hi", "model": "gemini/some-model", "num_retries": 0, "api_key": KEY}

@@ -8,9 +8,9 @@ import pytest
 from chat_calls import SCHEMA, function
 from gemini_calls import NEVER, Sent
 
+from antiphon.pipeline.api.params import CreateParams
+from antiphon.pipeline.api.tools import FunctionTool
 from antiphon.pipeline.errors import CallError, InvalidParameter, UnsupportedParameter
-from antiphon.pipeline.params import CreateParams
-from antiphon.pipeline.tools import FunctionTool
 from antiphon.providers.dialects.gemini import path_of
 from antiphon.providers.profiles import Profile, profile_of
 

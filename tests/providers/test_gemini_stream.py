@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from gemini_calls import end_of, events_of, kept_by
 
-from antiphon.pipeline import events as ev
-from antiphon.pipeline.grammar import check_grammar
-from antiphon.pipeline.response import Response
+from antiphon.pipeline.api import events as ev
+from antiphon.pipeline.api.response import Response
+from antiphon.pipeline.streams.grammar import check_grammar
 from antiphon.providers.dialects.gemini import GeminiStream
 from antiphon.providers.dialects.gemini_answer import GeminiAnswer
 from antiphon.providers.dialects.gemini_usage import ENDS, usage_of

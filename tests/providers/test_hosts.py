@@ -10,9 +10,9 @@ from replay_server import Answer, path_of, replaying
 
 import antiphon
 from antiphon import InvalidParameter, MissingKey, NotFoundError, UnsupportedOperation, UnsupportedParameter, presets
-from antiphon.pipeline.items import Message
-from antiphon.pipeline.params import CreateParams
-from antiphon.pipeline.wire import loads
+from antiphon.pipeline.api.items import Message
+from antiphon.pipeline.api.params import CreateParams
+from antiphon.pipeline.api.wire import loads
 from antiphon.providers import catalog
 from antiphon.providers.credentials import Access, find_access
 from antiphon.providers.dialect_choice import Choice, choose_dialect

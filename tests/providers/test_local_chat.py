@@ -16,8 +16,8 @@ import pytest
 from conftest import Mode
 
 from antiphon import Client, ContextWindowExceededError, check_grammar
-from antiphon.pipeline import events as ev
-from antiphon.pipeline.response import Response
+from antiphon.pipeline.api import events as ev
+from antiphon.pipeline.api.response import Response
 from antiphon.providers.local_model import LocalModels
 
 pytestmark = pytest.mark.local_model

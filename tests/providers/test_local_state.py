@@ -8,7 +8,7 @@ import pytest
 from conftest import Mode
 
 from antiphon import BadRequestError, Client, UnsupportedParameter, check_grammar, presets
-from antiphon.pipeline.response import Response
+from antiphon.pipeline.api.response import Response
 from antiphon.providers.local_model import LocalModels
 
 pytestmark = pytest.mark.local_model

@@ -12,7 +12,7 @@ import pytest
 from conftest import Mode
 
 from antiphon import Client, check_grammar
-from antiphon.pipeline import events as ev
+from antiphon.pipeline.api import events as ev
 from antiphon.providers.local_model import LocalModels
 
 pytestmark = pytest.mark.local_model

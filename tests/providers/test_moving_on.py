@@ -12,7 +12,7 @@ import pytest
 from amazon_frames import event
 
 from antiphon import presets
-from antiphon.pipeline import events as ev
+from antiphon.pipeline.api import events as ev
 from antiphon.pipeline.explain import Explanation
 from antiphon.pipeline.request import StreamDecoder
 from antiphon.providers.dialects import anthropic, cohere, converse

@@ -15,11 +15,11 @@ from loopback import Connection, serving
 from replay_server import Answer, replaying
 
 import antiphon
-from antiphon.pipeline import events as ev
+from antiphon.pipeline.api import events as ev
+from antiphon.pipeline.api.events import Event
+from antiphon.pipeline.api.response import Response
 from antiphon.pipeline.errors import APIError, APIResponseError, APIStatusError, StreamInterrupted
-from antiphon.pipeline.events import Event
-from antiphon.pipeline.grammar import check_grammar
-from antiphon.pipeline.response import Response
+from antiphon.pipeline.streams.grammar import check_grammar
 from antiphon.providers.dialects.responses import NativeStream
 from antiphon.providers.response_ids import decode_id
 

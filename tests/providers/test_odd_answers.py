@@ -22,8 +22,8 @@ from gemini_calls import events_of as gemini_events
 from gemini_calls import told as gemini_told
 from recordings import Recording
 
-from antiphon.pipeline import events as ev
-from antiphon.pipeline.grammar import check_grammar
+from antiphon.pipeline.api import events as ev
+from antiphon.pipeline.streams.grammar import check_grammar
 from antiphon.providers.dialects import anthropic, chat, cohere, converse
 from antiphon.providers.dialects.anthropic_answer import AnthropicAnswer
 from antiphon.providers.dialects.chat_answer import ChatAnswer

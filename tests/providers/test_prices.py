@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from hand_made import answer
 
+from antiphon.pipeline.api.response import Response
 from antiphon.pipeline.errors import SetupError
-from antiphon.pipeline.response import Response
 from antiphon.providers.prices import price_list, reported_cost
 
 ROW = {

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from antiphon import providers
-from antiphon.pipeline.params import CreateParams
+from antiphon.pipeline.api.params import CreateParams
 from antiphon.providers import catalog
 from antiphon.providers.profiles import UNKNOWN, profile_of, profiles
 

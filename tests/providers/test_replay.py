@@ -18,11 +18,11 @@ from recordings import load
 from replay_server import Answer, path_of, replaying
 
 import antiphon
+from antiphon.pipeline.api.events import Event
+from antiphon.pipeline.api.params import NULL, CreateParams
+from antiphon.pipeline.api.response import TERMINAL_STATUSES, Response
 from antiphon.pipeline.errors import APIStatusError
-from antiphon.pipeline.events import Event
-from antiphon.pipeline.grammar import check_grammar
-from antiphon.pipeline.params import NULL, CreateParams
-from antiphon.pipeline.response import TERMINAL_STATUSES, Response
+from antiphon.pipeline.streams.grammar import check_grammar
 from antiphon.providers.response_ids import decode_id
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "responses"

@@ -9,9 +9,9 @@ import pytest
 from conftest import Mode
 from replay_server import Answer, replaying
 
-from antiphon.pipeline.grammar import check_grammar
-from antiphon.pipeline.items import FunctionCallOutput
-from antiphon.pipeline.response import Response
+from antiphon.pipeline.api.items import FunctionCallOutput
+from antiphon.pipeline.api.response import Response
+from antiphon.pipeline.streams.grammar import check_grammar
 from antiphon.providers.dialects.scoped_calls import own_names, scoped
 
 CALL = {"type": "function_call", "id": "fc_1", "call_id": "call_0", "name": "f", "arguments": "{}"}

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from openai.types.responses import ResponseFunctionToolCall
 
+from antiphon.pipeline.api.items import ITEMS, FunctionCall, read_item
 from antiphon.pipeline.errors import InvalidParameter, UnsupportedParameter
-from antiphon.pipeline.items import ITEMS, FunctionCall, read_item
 from antiphon.providers.dialects.blocks import Block, Turn, written
 from antiphon.providers.dialects.call_ids import CallIds
 from antiphon.providers.dialects.turns import to_turns

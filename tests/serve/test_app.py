@@ -12,7 +12,7 @@ from hand_made import host
 
 import antiphon
 from antiphon import Chain, Client, Defaults, Rename, SetupError, check_grammar, presets
-from antiphon.pipeline.events import decode_event
+from antiphon.pipeline.api.events import decode_event
 from antiphon.serve import app
 from antiphon.testing import function_call, scripted
 

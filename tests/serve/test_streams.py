@@ -13,8 +13,8 @@ from hand_made import Source, answer, one_by_one, outcomes, sse, streaming, text
 from loopback import Connection, Server
 
 from antiphon import APIConnectionError, Chain, Client, presets, stage
-from antiphon.pipeline import events as ev
-from antiphon.pipeline.events import decode_event
+from antiphon.pipeline.api import events as ev
+from antiphon.pipeline.api.events import decode_event
 from antiphon.pipeline.reply import Reply
 from antiphon.pipeline.request import Handler, Request
 from antiphon.serve import app

@@ -12,10 +12,10 @@ from conftest import Mode
 from hand_made import streamed_body, text_events
 
 from antiphon import Budget, BudgetExceeded, Chain, Client, SetupError, StageError, Store, errors, open_store, presets
-from antiphon.pipeline import events as ev
+from antiphon.pipeline.api import events as ev
+from antiphon.pipeline.api.response import Response
 from antiphon.pipeline.http import HttpRequest
 from antiphon.pipeline.request import Request
-from antiphon.pipeline.response import Response
 from antiphon.pipeline.stores.memory import MemoryStore
 from antiphon.pipeline.timeouts import Pace
 from antiphon.providers.scripted import ScriptedHost, function_call

@@ -8,8 +8,8 @@ import pytest
 from conftest import Mode
 
 from antiphon import Chain, Client, CompactHistory, StageError, presets
+from antiphon.pipeline.api.items import Message
 from antiphon.pipeline.errors import APIResponseError
-from antiphon.pipeline.items import Message
 from antiphon.providers.scripted import ScriptedHost, function_call
 from antiphon.testing import check_stage, scripted
 

@@ -13,8 +13,8 @@ from conftest import Mode
 from hand_made import answer
 
 from antiphon import presets
+from antiphon.pipeline.api.response import Response
 from antiphon.pipeline.errors import APIError, MissingExtra
-from antiphon.pipeline.response import Response
 from antiphon.stages.cost import Cost
 from antiphon.stages.log import configure_logging
 from antiphon.testing import scripted

@@ -24,7 +24,8 @@ from antiphon import (
     presets,
     stage,
 )
-from antiphon.pipeline import events as ev
+from antiphon.pipeline.api import events as ev
+from antiphon.pipeline.api.wire import loads
 from antiphon.pipeline.errors import (
     BadRequestError,
     ChainError,
@@ -35,9 +36,8 @@ from antiphon.pipeline.errors import (
     StageError,
     StreamInterrupted,
 )
-from antiphon.pipeline.grammar import check_grammar
 from antiphon.pipeline.http import HttpRequest
-from antiphon.pipeline.wire import loads
+from antiphon.pipeline.streams.grammar import check_grammar
 from antiphon.providers.scripted import ScriptedHost, function_call
 from antiphon.testing import check_stage
 

@@ -10,7 +10,7 @@ from hand_made import outcomes
 
 from antiphon import Guard, Request, Response, presets
 from antiphon.pipeline.errors import GuardTripped, StageError
-from antiphon.pipeline.grammar import check_grammar
+from antiphon.pipeline.streams.grammar import check_grammar
 from antiphon.testing import scripted
 
 

@@ -10,10 +10,10 @@ import pytest
 from conftest import Mode
 
 from antiphon import Cache, Chain, Observe, presets, stage
+from antiphon.pipeline.api.response import Response
 from antiphon.pipeline.errors import RateLimitError
 from antiphon.pipeline.reply import Dropped, Reply
 from antiphon.pipeline.request import Handler, Request
-from antiphon.pipeline.response import Response
 from antiphon.pipeline.signals import CacheHit, FallbackScheduled, ParameterDropped, ResponseSettled, ToolEnded
 from antiphon.stages.metrics import Metrics
 from antiphon.testing import scripted

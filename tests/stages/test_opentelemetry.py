@@ -20,13 +20,13 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from antiphon import Cache, presets
+from antiphon.pipeline.api.events import Event
 from antiphon.pipeline.errors import APIStatusError, MissingExtra
-from antiphon.pipeline.event_stream import EventStream
-from antiphon.pipeline.events import Event
 from antiphon.pipeline.function_stages import stage
 from antiphon.pipeline.reply import Reply
 from antiphon.pipeline.request import Handler, Request
 from antiphon.pipeline.signals import ToolEnded, ToolStarted
+from antiphon.pipeline.streams.event_stream import EventStream
 from antiphon.providers.opentelemetry_names import NAMES
 from antiphon.stages.opentelemetry import OpenTelemetry
 from antiphon.testing import ScriptedClient, function_call, message, scripted

@@ -17,9 +17,9 @@ from conftest import Mode
 
 import antiphon
 from antiphon import Chain, EventStream, OutputIncomplete, OutputInvalid, OutputRefused, Response, after, presets
+from antiphon.pipeline.api.events import Event, OutputItemAdded, ResponseCompleted
 from antiphon.pipeline.errors import APIError, InvalidParameter, OutputError, RateLimitError
-from antiphon.pipeline.events import Event, OutputItemAdded, ResponseCompleted
-from antiphon.pipeline.grammar import check_grammar
+from antiphon.pipeline.streams.grammar import check_grammar
 from antiphon.testing import ScriptedClient, function_call, message, scripted
 
 

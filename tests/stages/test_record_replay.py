@@ -15,7 +15,7 @@ from loopback import Connection, Server
 
 from antiphon import Chain, Client, Record, Replay, presets
 from antiphon.pipeline.errors import APIConnectionError, CassetteMiss, InvalidParameter, SetupError, StreamInterrupted
-from antiphon.pipeline.replay import replay
+from antiphon.pipeline.streams.replay import replay
 from antiphon.providers.scripted import ScriptedHost
 
 

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from antiphon import Chain, Client, Redact, StageError, presets
-from antiphon.pipeline.assembler import Assembler
 from antiphon.pipeline.errors import BadRequestError, InvalidParameter, StreamInterrupted
-from antiphon.pipeline.grammar import check_grammar
+from antiphon.pipeline.streams.assembler import Assembler
+from antiphon.pipeline.streams.grammar import check_grammar
 from antiphon.providers.scripted import function_call
 from antiphon.testing import check_stage, scripted
 

@@ -14,8 +14,7 @@ from talking_hosts import CALLS, Kind, TalkingHost, words
 
 import antiphon
 from antiphon import Client, Remember, presets
-from antiphon.pipeline import events as ev
-from antiphon.pipeline.assembler import Assembler
+from antiphon.pipeline.api import events as ev
 from antiphon.pipeline.errors import (
     APIConnectionError,
     APIError,
@@ -33,6 +32,7 @@ from antiphon.pipeline.errors import (
 from antiphon.pipeline.secret import FromEnv, Secret
 from antiphon.pipeline.stores.memory import MemoryStore
 from antiphon.pipeline.stores.store import Store, key_of, open_store
+from antiphon.pipeline.streams.assembler import Assembler
 from antiphon.providers.response_ids import encode_id, is_kept
 from antiphon.stages.state.shelf import Shelf
 from antiphon.testing import ScriptedClient, function_call, message, scripted

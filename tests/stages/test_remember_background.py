@@ -21,7 +21,9 @@ from hand_made import text_events
 
 import antiphon
 from antiphon import Chain, Client, presets
-from antiphon.pipeline import events as ev
+from antiphon.pipeline.api import events as ev
+from antiphon.pipeline.api.response import Response
+from antiphon.pipeline.api.wire import loads
 from antiphon.pipeline.errors import (
     BadRequestError,
     InternalServerError,
@@ -29,15 +31,13 @@ from antiphon.pipeline.errors import (
     NotFoundError,
     UnsupportedParameter,
 )
-from antiphon.pipeline.event_stream import EventStream
 from antiphon.pipeline.function_stages import FunctionStage, stage
 from antiphon.pipeline.reply import Reply
 from antiphon.pipeline.request import Handler, Request
-from antiphon.pipeline.response import Response
 from antiphon.pipeline.signals import CallEnded, ResponseSettled, Signal
 from antiphon.pipeline.stores.sqlite import SqliteStore
 from antiphon.pipeline.stores.store import Store
-from antiphon.pipeline.wire import loads
+from antiphon.pipeline.streams.event_stream import EventStream
 from antiphon.testing import ScriptedHost, message
 
 CALL: dict[str, Any] = {"model": "groq/m", "api_key": "k", "background": True}
@@ -518,10 +518,10 @@ SPEAKER = """
     import sys, time
     import antiphon
     from antiphon import presets, stage
-    from antiphon.pipeline import events as ev
-    from antiphon.pipeline.replay import replay
-    from antiphon.pipeline.event_stream import EventStream
-    from antiphon.pipeline.response import Response
+    from antiphon.pipeline.api import events as ev
+    from antiphon.pipeline.streams.replay import replay
+    from antiphon.pipeline.streams.event_stream import EventStream
+    from antiphon.pipeline.api.response import Response
     from antiphon.testing import message
 
     @stage(terminal=True)

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from antiphon import presets
 from antiphon.client import Client
+from antiphon.pipeline.api.wire import loads
 from antiphon.pipeline.errors import (
     AntiphonError,
     APIResponseError,
@@ -21,7 +22,6 @@ from antiphon.pipeline.errors import (
     UnknownProvider,
 )
 from antiphon.pipeline.secret import Secret
-from antiphon.pipeline.wire import loads
 from antiphon.providers import catalog
 from antiphon.testing import ScriptedHost, scripted
 

@@ -14,8 +14,7 @@ from replay_server import Answer, path_of, replaying
 import antiphon
 from antiphon import presets
 from antiphon.client import Client
-from antiphon.pipeline import events as ev
-from antiphon.pipeline.assembler import Assembler
+from antiphon.pipeline.api import events as ev
 from antiphon.pipeline.errors import (
     APIError,
     InvalidModel,
@@ -24,6 +23,7 @@ from antiphon.pipeline.errors import (
     StreamInterrupted,
     UnknownProvider,
 )
+from antiphon.pipeline.streams.assembler import Assembler
 from antiphon.providers.response_ids import ResponseId, decode_id, deployment_of, encode_id
 from antiphon.testing import ScriptedClient, ScriptedHost, message, scripted
 

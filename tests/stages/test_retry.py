@@ -10,8 +10,7 @@ from hand_made import Source, one_by_one, outcomes, streamed_body, streaming, te
 
 from antiphon import presets
 from antiphon.client import Client
-from antiphon.pipeline import events as ev
-from antiphon.pipeline.assembler import Assembler
+from antiphon.pipeline.api import events as ev
 from antiphon.pipeline.chain import Chain
 from antiphon.pipeline.errors import (
     APIConnectionError,
@@ -24,9 +23,10 @@ from antiphon.pipeline.errors import (
     StreamInterrupted,
 )
 from antiphon.pipeline.function_stages import stage
-from antiphon.pipeline.grammar import check_grammar
 from antiphon.pipeline.reply import Reply
 from antiphon.pipeline.request import Handler, Request
+from antiphon.pipeline.streams.assembler import Assembler
+from antiphon.pipeline.streams.grammar import check_grammar
 from antiphon.stages.retry import Retry
 from antiphon.testing import ScriptedClient, scripted
 

@@ -12,7 +12,7 @@ from tool_calls import Shelf, Talk, calling, close_all, kinds, mcp, outputs, tal
 
 from antiphon import ApprovalRequest, InvalidParameter, RateLimitError
 from antiphon.mcp.types import ToolInfo
-from antiphon.pipeline.items import McpApprovalRequest, McpCall
+from antiphon.pipeline.api.items import McpApprovalRequest, McpCall
 from antiphon.stages.tools.approvals import needs_approval
 
 

@@ -10,8 +10,8 @@ import pytest
 from conftest import Mode
 from tool_calls import Shelf, calling, chat_body, chat_calling, chat_completion, close_all, kinds, mcp, outputs, talk
 
-from antiphon.pipeline import events as ev
-from antiphon.pipeline.items import McpApprovalRequest
+from antiphon.pipeline.api import events as ev
+from antiphon.pipeline.api.items import McpApprovalRequest
 from antiphon.testing import message, scripted
 
 

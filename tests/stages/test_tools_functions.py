@@ -30,12 +30,12 @@ from antiphon import (
     presets,
     tool,
 )
-from antiphon.pipeline import events as ev
-from antiphon.pipeline.event_stream import finally_
+from antiphon.pipeline.api import events as ev
 from antiphon.pipeline.function_stages import stage
 from antiphon.pipeline.reply import Reply
 from antiphon.pipeline.request import Handler, Request
 from antiphon.pipeline.stage import Stage
+from antiphon.pipeline.streams.event_stream import finally_
 from antiphon.testing import Fault, faulty, function_call, message, scripted
 
 

@@ -28,9 +28,9 @@ from tool_calls import (
 
 from antiphon import InvalidParameter, Timeouts, check_grammar, presets
 from antiphon.mcp import McpError, McpServerError, McpServers, ToolResult, UnknownMcpServer
-from antiphon.pipeline import events as ev
+from antiphon.pipeline.api import events as ev
+from antiphon.pipeline.api.items import McpCall, McpListTools
 from antiphon.pipeline.errors import NetworkForbidden
-from antiphon.pipeline.items import McpCall, McpListTools
 from antiphon.providers.catalog import register
 from antiphon.testing import function_call, message, scripted
 

@@ -11,7 +11,7 @@ from conftest import Mode
 from recordings import Recording, load
 from tool_calls import Shelf, close_all, mcp, talk
 
-from antiphon.pipeline.items import McpCall
+from antiphon.pipeline.api.items import McpCall
 
 # Group → the model that is asked, and how.
 GROUPS: dict[str, dict[str, Any]] = {

@@ -19,11 +19,11 @@ from mcp_calls import plain_server
 from tool_calls import CHAIN, Talk, calling, close_all, kinds, mcp, outputs, talk
 
 from antiphon import Client, Timeouts
-from antiphon.pipeline import events as ev
-from antiphon.pipeline.items import McpCall
-from antiphon.pipeline.replay import replay
-from antiphon.pipeline.response import Response
+from antiphon.pipeline.api import events as ev
+from antiphon.pipeline.api.items import McpCall
+from antiphon.pipeline.api.response import Response
 from antiphon.pipeline.signals import McpNotice, ToolProgress
+from antiphon.pipeline.streams.replay import replay
 from antiphon.testing import message, scripted
 
 

@@ -11,6 +11,7 @@ from hand_made import answer, host
 from scripted_mcp import scripted_mcp
 
 from antiphon import Timeouts
+from antiphon.pipeline.api.items import McpCall
 from antiphon.pipeline.chain import Chain
 from antiphon.pipeline.errors import (
     AntiphonError,
@@ -20,8 +21,7 @@ from antiphon.pipeline.errors import (
     RateLimitError,
     SetupError,
 )
-from antiphon.pipeline.grammar import check_grammar
-from antiphon.pipeline.items import McpCall
+from antiphon.pipeline.streams.grammar import check_grammar
 from antiphon.testing import function_call, message, scripted
 
 

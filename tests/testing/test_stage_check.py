@@ -12,9 +12,9 @@ from hand_made import host
 
 import antiphon
 from antiphon import Cache, Chain, Fallback, Guard, Handler, Reply, Request, Response, Retry, Scope, Stage, presets
-from antiphon.pipeline.event_stream import EventStream
 from antiphon.pipeline.function_stages import stage
 from antiphon.pipeline.stage import StageLike
+from antiphon.pipeline.streams.event_stream import EventStream
 from antiphon.testing import StageProblem, check_stage, message
 
 SOUND: dict[str, StageLike] = {

@@ -19,7 +19,7 @@ import antiphon
 from antiphon import Stage, presets
 from antiphon.call_keywords import ResponsesKeywords
 from antiphon.keywords import RENAMED
-from antiphon.pipeline.params import CreateParams
+from antiphon.pipeline.api.params import CreateParams
 
 CODE = Path(__file__).with_name("user_code.py")
 EXPECT = re.compile(r"# expect: (?P<mypy>[\w-]+), (?P<pyright>\w+)$")

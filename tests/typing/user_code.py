@@ -51,7 +51,7 @@ from antiphon.events import OutputTextDelta
 from antiphon.items import FunctionCall, Message
 from antiphon.mcp import ToolInfo, ToolResult
 from antiphon.parts import OutputText
-from antiphon.pipeline.response import DeletedResponse, InputTokens, ItemPage
+from antiphon.pipeline.api.response import DeletedResponse, InputTokens, ItemPage
 from antiphon.presets import agentic
 from antiphon.testing import scripted
 

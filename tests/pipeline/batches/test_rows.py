@@ -338,7 +338,7 @@ def test_a_closed_client_ends_its_batches(mode: Mode) -> None:
 def test_what_is_no_response_is_an_error_of_its_row(mode: Mode) -> None:
     @stage(terminal=True)
     async def odd(request: Request, call_next: Handler) -> Reply:
-        from antiphon.pipeline.response import DeletedResponse
+        from antiphon.pipeline.api.response import DeletedResponse
 
         return DeletedResponse.new(id="resp_1", deleted=True)
 

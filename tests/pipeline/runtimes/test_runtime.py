@@ -23,15 +23,15 @@ from loopback import open_descriptors
 
 from antiphon import presets
 from antiphon.client import Client
-from antiphon.pipeline import events as ev
+from antiphon.pipeline.api import events as ev
 from antiphon.pipeline.chain import Chain
 from antiphon.pipeline.errors import APIStatusError, SetupError, SuspendedInSync
-from antiphon.pipeline.event_stream import EventStream
 from antiphon.pipeline.function_stages import stage
 from antiphon.pipeline.reply import Reply
 from antiphon.pipeline.request import Handler, Request
 from antiphon.pipeline.runtimes.runtime import Runtime
 from antiphon.pipeline.stage import Stage
+from antiphon.pipeline.streams.event_stream import EventStream
 from antiphon.testing import scripted
 
 SLEEPS: dict[str, Callable[[float], Awaitable[None]]] = {

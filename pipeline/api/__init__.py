@@ -1,0 +1,1 @@
+"""The objects of the Responses API: the JSON as it came, with a typed view."""

@@ -1,0 +1,1 @@
+"""Chains as TOML and JSON."""

@@ -1,0 +1,1 @@
+"""Events: from bytes to the stream that a caller reads, and back."""
