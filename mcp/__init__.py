@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .auth import AuthChallenge as AuthChallenge
     from .client import McpClient as McpClient
     from .client import connect as connect
+    from .client_credentials import ClientCredentials as ClientCredentials
     from .connection import Connection as Connection
     from .errors import *  # noqa: F403
     from .registry import McpServers as McpServers
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "AuthChallenge": "auth",
+    "ClientCredentials": "client_credentials",
     "Connection": "connection",
     "McpAddressRefused": "errors",
     "McpAuthError": "errors",

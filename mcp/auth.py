@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -12,6 +13,7 @@ import msgspec
 from ..pipeline.errors import SetupError
 from ..pipeline.secret import Secret
 from .callbacks import called
+from .client_credentials import ClientCredentials, Fetch, TokenDesk
 
 if TYPE_CHECKING:
     from ..pipeline.runtimes.runtime import Runtime
@@ -35,18 +37,31 @@ class AuthChallenge(msgspec.Struct, frozen=True):
 
 
 class Credentials:
-    """The headers of one connection that prove who we are. A function is asked once, and again after a refusal."""
+    """The headers of one connection that prove who we are. Whoever gives them is asked once, and after a refusal.
 
-    def __init__(self, server: McpServer, runtime: Runtime) -> None:
-        self._auth = server.auth
+    Args:
+        name: the server's, for errors.
+        fetch: how to ask an authorization server.
+    """
+
+    def __init__(self, name: str, server: McpServer, runtime: Runtime, fetch: Fetch) -> None:
         self._runtime = runtime
         self._lock = runtime.lock()
         self._known: Pairs | None = None
-        self.can_ask = callable(server.auth)
-        if isinstance(server.auth, Secret):
-            self._known = (_bearer(server.auth.reveal()),)
-        elif server.auth is None:
+        self._source: Callable[[AuthChallenge | None], Awaitable[Pairs]] | None = None
+        auth = server.auth
+        if isinstance(auth, Secret):
+            self._known = (_bearer(auth.reveal()),)
+        elif isinstance(auth, ClientCredentials):
+            assert server.url is not None
+            desk = TokenDesk(name, server.url, auth, fetch)
+            self._source = partial(_granted, desk)
+            self._known = () if desk.needs_challenge else None
+        elif callable(auth):
+            self._source = partial(_given, runtime, auth)
+        else:
             self._known = ()
+        self.can_ask = self._source is not None
 
     async def headers(self) -> Pairs:
         """Return what to send."""
@@ -56,12 +71,21 @@ class Credentials:
         return self._known
 
     async def ask(self, refused: Pairs | None, challenge: AuthChallenge | None) -> None:
-        """Ask the user's function for other headers than the refused ones, unless somebody else just did."""
+        """Ask for other headers than the refused ones, unless somebody else just did."""
         async with self._lock:
             if self._known == refused:
-                assert callable(self._auth)
-                arguments = (challenge,) if _takes_argument(self._auth) else ()
-                self._known = _pairs(await called(self._runtime, self._auth, *arguments))
+                assert self._source is not None
+                self._known = await self._source(challenge)
+
+
+async def _granted(desk: TokenDesk, challenge: AuthChallenge | None) -> Pairs:
+    return (_bearer(await desk.token({} if challenge is None else challenge.params)),)
+
+
+async def _given(runtime: Runtime, fn: Callable[..., Any], challenge: AuthChallenge | None) -> Pairs:
+    """Ask the user's function."""
+    arguments = (challenge,) if _takes_argument(fn) else ()
+    return _pairs(await called(runtime, fn, *arguments))
 
 
 def _takes_argument(fn: Callable[..., Any]) -> bool:

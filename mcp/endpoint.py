@@ -42,7 +42,7 @@ class Endpoint:
         self.url = server.url
         self._runtime = runtime
         self._server = server
-        self._credentials = Credentials(server, runtime)
+        self._credentials = Credentials(name, server, runtime, self._fetch)
         self._headers: Headers = tuple(server.headers.items())
         self._reach = Reach(private=server.allow_private is not False, loopback=server.allow_loopback)
 
@@ -68,7 +68,7 @@ class Endpoint:
             McpConnectionError, McpProtocolError: no answer.
         """
         credentials = await self._credentials.headers()
-        redirects, asked_again = 0, False
+        redirects, refusals = 0, set[int]()
         target = url or self.url
         while True:
             answer = await self._send(method, target, (*self._headers, *headers, *credentials), body, limit, about)
@@ -80,15 +80,23 @@ class Endpoint:
             elif answer.status in (401, 403):
                 params = challenge_params(answer.headers.get("www-authenticate", ""))
                 wants_more = answer.status == 401 or params.get("error") == "insufficient_scope"
-                if asked_again or not self._credentials.can_ask or not wants_more:
+                if answer.status in refusals or not self._credentials.can_ask or not wants_more:
                     raise await self._unauthorized(answer, params, about)
                 await answer.close()
-                asked_again = True
+                refusals.add(answer.status)  # once for each: no token, and one that may too little
                 challenge = AuthChallenge(url=target, status=answer.status, params=params)
                 await self._credentials.ask(credentials, challenge)
                 credentials = await self._credentials.headers()
             else:
                 return answer
+
+    async def _fetch(self, method: str, url: str, headers: Headers, body: bytes | None) -> tuple[int, bytes]:
+        """Ask somebody else on the server's behalf, within the time of a request; return the status and the body."""
+        await self._reach.check(url, self._runtime)
+        seconds = self._server.timeout_s
+        limit = Limit(self._runtime.now() + seconds, seconds)
+        answer = await self._send(method, url, headers, body, limit, "OAuth")
+        return answer.status, await answer.error_body()
 
     async def _send(
         self, method: str, url: str, headers: Headers, body: bytes | None, limit: Limit, about: str
@@ -130,5 +138,5 @@ class Endpoint:
             method=about,
             status=answer.status,
             challenge=params,
-            hint="pass auth= with a token, or a function that gets one from what the server's challenge says",
+            hint="pass auth= with a token, ClientCredentials, or a function that gets one from what the server says",
         )

@@ -13,6 +13,7 @@ from msgspec.structs import force_setattr
 from ..pipeline.errors import SetupError, did_you_mean
 from ..pipeline.secret import Secret
 from ..pipeline.wording import quoted
+from .client_credentials import ClientCredentials
 
 MODERN = "2026-07-28"
 LEGACY = ("2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05")
@@ -22,7 +23,7 @@ VERSIONS = (MODERN, *LEGACY)
 Answerer = Callable[[dict[str, Any]], Any]
 """A handler of a server's request: takes its `params`, returns its result, may be async."""
 
-Auth = str | Secret | Callable[..., Any]
+Auth = str | Secret | ClientCredentials | Callable[..., Any]
 
 
 class McpServer(msgspec.Struct, frozen=True, kw_only=True, eq=False, weakref=True):
@@ -38,8 +39,9 @@ class McpServer(msgspec.Struct, frozen=True, kw_only=True, eq=False, weakref=Tru
         cwd: the folder it runs in.
         server: an object of this process, see `ToolServer`.
         headers: sent with every HTTP request, to the origin of `url` only.
-        auth: a bearer token, or a callable that returns one, or a mapping of headers, or None; it may be async. One
-            that takes an argument gets an `AuthChallenge` when the server refused what was sent before, else None.
+        auth: a bearer token; or `ClientCredentials`, or a mapping of their fields, for OAuth; or a callable that
+            returns a token, or a mapping of headers, or None; it may be async. One that takes an argument gets an
+            `AuthChallenge` when the server refused what was sent before, else None.
         allowed_tools: names of the tools that may be seen and called; None for all.
         timeout_s: for each request other than a tool's, seconds.
         tool_timeout_s: for one run of a tool, seconds.
@@ -73,7 +75,7 @@ class McpServer(msgspec.Struct, frozen=True, kw_only=True, eq=False, weakref=Tru
     cwd: str | None = None
     server: Any = None
     headers: Mapping[str, str | Secret] = {}
-    auth: Auth | None = None
+    auth: Auth | Mapping[str, Any] | None = None
     allowed_tools: tuple[str, ...] | None = None
     timeout_s: float = 30.0
     tool_timeout_s: float = 60.0
@@ -120,6 +122,8 @@ class McpServer(msgspec.Struct, frozen=True, kw_only=True, eq=False, weakref=Tru
             force_setattr(self, name, kept)
         if isinstance(self.auth, str):
             force_setattr(self, "auth", Secret(self.auth))
+        elif isinstance(self.auth, Mapping):
+            force_setattr(self, "auth", ClientCredentials.of(self.auth))
         for name in ("args", "allowed_tools", "idempotent", "roots"):
             if isinstance(value := getattr(self, name), list):
                 force_setattr(self, name, tuple(value))

@@ -90,8 +90,11 @@ SCENARIOS: dict[str, Callable[[Either], Awaitable[None]]] = {
 
 
 async def main(url: str) -> None:
-    scenario = SCENARIOS.get(os.environ.get("MCP_CONFORMANCE_SCENARIO", ""), call_all)
-    client = connect(url, elicit=lambda params: {"action": "accept", "content": {}}, tool_timeout_s=20)
+    name = os.environ.get("MCP_CONFORMANCE_SCENARIO", "")
+    scenario = SCENARIOS.get(name, call_all)
+    told = json.loads(os.environ.get("MCP_CONFORMANCE_CONTEXT", "{}"))
+    auth = {key: told[key] for key in ("client_id", "client_secret")} if name.startswith("auth/") else None
+    client = connect(url, elicit=lambda params: {"action": "accept", "content": {}}, tool_timeout_s=20, auth=auth)
     if MODE == "sync":
         with client:
             await scenario(Either(client))
