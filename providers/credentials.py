@@ -137,8 +137,8 @@ def find_headers(row: Provider, environ: Mapping[str, str] = os.environ) -> tupl
 
 
 def _access(row: Provider, address: Address, key: object) -> Access:
-    auth = "bearer" if row.auth in _CLOUDS else row.auth
     if not isinstance(key, _FIXED):
+        auth = _auth_of(row)
         key = FromEnv(str(key["env"])) if isinstance(key, Mapping) and set(key) == {"env"} else key
         if not isinstance(key, FromEnv):
             from .key_sources import Signer, credential_of
@@ -146,14 +146,22 @@ def _access(row: Provider, address: Address, key: object) -> Access:
             signer = Signer(auth, address.values.get("region", ""), row.aws_service)
             return Access(address.base_url, None, None, auth, credential_of(key, row, signer))
         key = key()
-    secret = clean_key(key, row.name)
-    scheme, _, token = secret.reveal().partition(" ")
-    if scheme == "Bearer":
-        return Access(address.base_url, clean_key(token, row.name))
+    secret, auth = fixed_key(row, key)
     return Access(address.base_url, secret, None, auth)
 
 
 _FIXED = (Secret, str)
+
+
+def fixed_key(row: Provider, key: object) -> tuple[Secret, str]:
+    """Return a key that is a text, and how it is sent, as `Access.auth` says it. Raises as `clean_key`."""
+    secret = clean_key(key, row.name)
+    scheme, _, token = secret.reveal().partition(" ")
+    return (clean_key(token, row.name), "bearer") if scheme == "Bearer" else (secret, _auth_of(row))
+
+
+def _auth_of(row: Provider) -> str:
+    return "bearer" if row.auth in _CLOUDS else row.auth
 
 
 def _cloud_key(row: Provider, options: Mapping[str, Any], logins: Logins | None) -> object:

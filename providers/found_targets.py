@@ -7,9 +7,12 @@ from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from ..pipeline.request import Target
+from ..pipeline.secret import Secret
 from . import catalog
+from .credentials import fixed_key
 from .profiles import Profile
 from .rows import Provider
 
@@ -30,6 +33,16 @@ class Found(msgspec.Struct, frozen=True):
     row: Provider
     profile: Profile
     base_url: str
+
+    def with_key(self, key: Secret) -> Found:
+        """Return it for a call that brings this key."""
+        secret, auth = fixed_key(self.row, key)
+        own = self.row.chat.auth if self.target.dialect.name == "chat" else ""
+        return replace(self, target=replace(self.target, api_key=secret, auth=own or auth))
+
+    def without_key(self) -> Found:
+        """Return it for a call of which no key may be kept."""
+        return replace(self, target=replace(self.target, api_key=None))
 
 
 class Environment(Mapping[str, str]):

@@ -108,13 +108,16 @@ class Resolve(Stage, frozen=True):
     async def _resolved(self, request: Request) -> Request:
         context = request.context
         around = context.state_of(self, _Surroundings)
-        said = None if self.keys else _said(request)
+        key = request.options.get("api_key")
+        said = None if self.keys else _said(request, key)
         found = None if said is None else around.targets.get(said)
         if found is None:
             environment = Environment()
             found, request = await self._found(request, around, environment)
             if said is not None and _is_lasting(found):
-                around.targets.keep(said, found, environment)
+                around.targets.keep(said, found if key is None else found.without_key(), environment)
+        elif key is not None:
+            found = found.with_key(key)
         if GIVEN in request.options and request.operation in found.target.operations | _WITH_MODEL:
             request = _with_agreed_id(request, found)
         target = found.target
@@ -203,12 +206,13 @@ class Resolve(Stage, frozen=True):
         )
 
 
-def _said(request: Request) -> tuple[object, ...] | None:
-    """Return all that a usual call says about whom it goes to; None for a call that brings keys, or more than that."""
+def _said(request: Request, key: object) -> tuple[object, ...] | None:
+    """Return all that a usual call says about whom it goes to; None for one that says more, or brings no plain key."""
     options = request.options
-    if not _UNUSUAL.isdisjoint(options):
+    if not _UNUSUAL.isdisjoint(options) or not (key is None or key.__class__ is Secret):
         return None
     return (
+        key is None,
         request.operation,
         request.model,
         options.get("custom_llm_provider"),
@@ -218,7 +222,7 @@ def _said(request: Request) -> tuple[object, ...] | None:
     )
 
 
-_UNUSUAL = _CLOUD_OPTIONS | {"api_key", "mock_response"}
+_UNUSUAL = _CLOUD_OPTIONS | {"mock_response"}
 
 
 def _is_lasting(found: Found) -> bool:

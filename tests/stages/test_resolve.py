@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -111,6 +112,43 @@ def test_each_call_of_a_client_sees_the_world_as_it_is_then(
         row = catalog.find("openai")
         catalog.register(replace(row, base_url="http://127.0.0.1:9/v1", key_required=False), replace=True)
         assert await sent() == (local, None)
+
+    mode.run(body)
+
+
+@pytest.mark.parametrize(
+    ("model", "own"),
+    [("openai/m", "authorization"), ("anthropic/claude-m", "x-api-key"), ("cerebras/m", "authorization")],
+)
+def test_each_call_has_the_key_that_it_brings(
+    mode: Mode, model: str, own: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "CEREBRAS_API_KEY"):
+        monkeypatch.setenv(name, "of-the-environment")
+
+    async def body() -> None:
+        host = ScriptedHost(["Hello."])
+        client = Client(transport=host)
+
+        async def sent(key: Any = None) -> dict[str, str]:
+            with suppress(APIResponseError):  # the host speaks one format
+                await mode.call(client.chain, model=model, api_key=key)
+            headers = dict(host.requests[-1].headers)
+            return {name: value.reveal() for name, value in headers.items() if isinstance(value, Secret)}
+
+        def plain(key: str) -> dict[str, str]:
+            return {own: f"Bearer {key}" if own == "authorization" else key}
+
+        assert await sent("one") == plain("one")
+        assert await sent("two") == plain("two")
+        assert await sent(" three\n") == plain("three")
+        assert await sent("Bearer four") == {"authorization": "Bearer four"}
+        assert await sent(Secret("five")) == plain("five")
+        assert await sent() == plain("of-the-environment")
+        assert await sent(lambda: "six") == plain("six")
+        assert await sent("seven") == plain("seven")
+        with pytest.raises(MissingKey):
+            await sent(" ")
 
     mode.run(body)
 
