@@ -9,6 +9,7 @@ extension io.modelcontextprotocol/oauth-client-credentials, read 2026-11.
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Protocol, get_args
 from urllib.parse import quote_plus, urlencode, urlsplit
@@ -22,6 +23,7 @@ from ..pipeline.wording import quoted
 from .errors import McpAuthError
 
 AuthMethod = Literal["client_secret_basic", "client_secret_post"]
+_SENDABLE = re.compile(r"[\x20-\x7e]+")  # RFC 6749, appendix A.12
 _METHODS: tuple[AuthMethod, ...] = get_args(AuthMethod)
 
 
@@ -212,14 +214,18 @@ class TokenDesk:
         status, body = await self._fetch("POST", url, headers, urlencode(form).encode())
         found = _object(body) or {}
         token = _text(found, "access_token")
-        if status == 200 and token and _text(found, "token_type").lower() in ("bearer", ""):
-            return token
         said = [text for name in ("error", "error_description") if (text := _text(found, name))]
         why = f"HTTP {status}" if not said else ": ".join(said)
-        if token:
-            why = f"one of type {quoted(_text(found, 'token_type'))} is not known"
+        if status == 200 and token:
+            kind = _text(found, "token_type")
+            if kind.lower() not in ("bearer", ""):
+                why = f"the type {quoted(kind)} is not known"
+            elif not _SENDABLE.fullmatch(token):
+                why = "it has characters that no header has"
+            else:
+                return token
         raise self._error(
-            f"{parse_url(url).where} gives no token: {mask(why, [self._client.secret])[:200]}",
+            f"{parse_url(url).where} gives no token that can be used: {mask(why, [self._client.secret])[:200]}",
             hint="check client_id, client_secret and scope",
         )
 
