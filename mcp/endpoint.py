@@ -83,7 +83,7 @@ class Endpoint:
                 if answer.status in refusals or not self._credentials.can_ask or not wants_more:
                     raise await self._unauthorized(answer, params, about)
                 await answer.close()
-                refusals.add(answer.status)  # once for each: no token, and one that may too little
+                refusals.add(answer.status)  # once for each: no token that holds, and one without a scope
                 challenge = AuthChallenge(url=target, status=answer.status, params=params)
                 await self._credentials.ask(credentials, challenge)
                 credentials = await self._credentials.headers()

@@ -16,6 +16,7 @@ from .credentials import fixed_key
 from .profiles import Profile
 from .rows import Provider
 
+_PROCESS: Final = os.environ  # as Python made it; tests put others in its place
 _MOST: Final = 256  # kept per client; a program with more models than that finds some of them anew
 
 
@@ -103,7 +104,8 @@ class FoundTargets:
         variables: tuple[tuple[object, object], ...] = tuple(environment.seen.items())
         look_up: Callable[[Any], Any] = environ.get
         # The bytes that CPython has beneath are found in a tenth of the time: there, what is not set is no exception.
-        if isinstance(beneath := getattr(environ, "_data", None), dict):
+        beneath = getattr(environ, "_data", None)
+        if type(environ) is type(_PROCESS) and isinstance(beneath, dict):
             look_up = beneath.get
             variables = tuple(
                 (environ.encodekey(name), None if value is None else environ.encodevalue(value))
