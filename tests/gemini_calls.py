@@ -42,12 +42,6 @@ def told(body: bytes) -> list[ev.Event]:
     return answer.take()
 
 
-def end_of(events: list[ev.Event]) -> Response:
-    last = events[-1]
-    assert isinstance(last, ev.LifecycleEvent)
-    return last.response
-
-
 def kept_by(response: Response) -> list[Any]:
     found: list[Any] = []
     for item in response.output:

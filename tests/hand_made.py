@@ -41,6 +41,13 @@ def host(text: str = "Hello there.", **fields: Any) -> FunctionStage:
     return host
 
 
+def end_of(events: list[ev.Event]) -> Response:
+    """Return the response of a stream's terminal event."""
+    last = events[-1]
+    assert isinstance(last, ev.LifecycleEvent)
+    return last.response
+
+
 def given(request: Request) -> CreateParams:
     """Return the parameters of a create call."""
     assert isinstance(request.params, CreateParams)

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from anthropic_recordings import PLAIN, STREAMS, assert_same, events_in, message_in, named, of_kind
+from hand_made import end_of
 from recordings import Recording
 
 from antiphon.pipeline.api import events as ev
-from antiphon.pipeline.api.response import Response
 from antiphon.pipeline.streams.grammar import check_grammar
 from antiphon.providers.dialects.anthropic import AnthropicStream, sealed, tell_message
 from antiphon.providers.dialects.anthropic_answer import AnthropicAnswer
@@ -40,12 +40,6 @@ def told(recording: Recording) -> list[ev.Event]:
     answer = fresh()
     assert tell_message(json.loads(recording.body), answer)
     return answer.take()
-
-
-def end_of(events: list[ev.Event]) -> Response:
-    last = events[-1]
-    assert isinstance(last, ev.LifecycleEvent)
-    return last.response
 
 
 def test_there_are_recordings_to_read() -> None:

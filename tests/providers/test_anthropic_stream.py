@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from anthropic_calls import FOUND, SEARCH, text
+from hand_made import end_of
 
 from antiphon.pipeline.api import events as ev
 from antiphon.pipeline.api.params import CreateParams
@@ -64,12 +65,6 @@ def stream(*events: dict[str, Any]) -> list[ev.Event]:
     assert decoder.is_done
     assert check_grammar(found) == []
     return found
-
-
-def end_of(events: list[ev.Event]) -> Response:
-    last = events[-1]
-    assert isinstance(last, ev.LifecycleEvent)
-    return last.response
 
 
 def told(*events: dict[str, Any]) -> Response:

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from chat_recordings import PLAIN, STREAMS, Said, assert_same, chunks_of, named, said_by, text_in
+from hand_made import end_of
 from recordings import Recording
 
 from antiphon.pipeline.api import events as ev
-from antiphon.pipeline.api.response import Response
 from antiphon.pipeline.streams.grammar import check_grammar
 from antiphon.providers.dialects.chat import ChatStream, read_answer
 from antiphon.providers.dialects.chat_answer import ChatAnswer
@@ -41,12 +41,6 @@ def events_of(pieces: list[bytes]) -> tuple[list[ev.Event], ChatStream]:
     stream = ChatStream(fresh())
     events = [event for piece in pieces for event in stream.feed(piece)]
     return [*events, *stream.finish()], stream
-
-
-def end_of(events: list[ev.Event]) -> Response:
-    last = events[-1]
-    assert isinstance(last, ev.LifecycleEvent)
-    return last.response
 
 
 @pytest.mark.parametrize("recording", PLAIN, ids=named)

@@ -12,10 +12,10 @@ import pytest
 from chat_calls import output
 from cohere_calls import Sent
 from cohere_recordings import ALL, PLAIN, STREAMS, answer_in, assert_same, events_in, named
+from hand_made import end_of
 from recordings import Recording
 
 from antiphon.pipeline.api import events as ev
-from antiphon.pipeline.api.response import Response
 from antiphon.pipeline.streams.grammar import check_grammar
 from antiphon.providers.dialects.cohere import CohereStream, sealed
 from antiphon.providers.dialects.cohere_answer import CohereAnswer, tell_whole
@@ -42,12 +42,6 @@ def told(recording: Recording) -> list[ev.Event]:
     answer = fresh()
     assert tell_whole(json.loads(recording.body), answer)
     return answer.take()
-
-
-def end_of(events: list[ev.Event]) -> Response:
-    last = events[-1]
-    assert isinstance(last, ev.LifecycleEvent)
-    return last.response
 
 
 def test_there_are_recordings_to_read() -> None:

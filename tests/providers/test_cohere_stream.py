@@ -9,6 +9,7 @@ import json
 from typing import Any
 
 import pytest
+from hand_made import end_of
 
 from antiphon.pipeline.api import events as ev
 from antiphon.pipeline.api.params import CreateParams
@@ -69,12 +70,6 @@ def stream(*frames: bytes) -> list[ev.Event]:
     assert decoder.error is None
     assert check_grammar(events) == []
     return events
-
-
-def end_of(events: list[ev.Event]) -> Response:
-    last = events[-1]
-    assert isinstance(last, ev.LifecycleEvent)
-    return last.response
 
 
 def told(*frames: bytes) -> Response:

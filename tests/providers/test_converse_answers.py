@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 from converse_recordings import ALL, PLAIN, STREAMS, answer_in, assert_same, blocks_of, events_in, named
+from hand_made import end_of
 from recordings import Recording
 
 from antiphon.pipeline.api import events as ev
-from antiphon.pipeline.api.response import Response
 from antiphon.pipeline.streams.grammar import check_grammar
 from antiphon.providers.dialects.converse import ConverseStream, sealed, tell_whole
 from antiphon.providers.dialects.converse_answer import ConverseAnswer
@@ -41,12 +41,6 @@ def told(recording: Recording) -> list[ev.Event]:
     answer = fresh()
     assert tell_whole(json.loads(recording.body), answer)
     return answer.take()
-
-
-def end_of(events: list[ev.Event]) -> Response:
-    last = events[-1]
-    assert isinstance(last, ev.LifecycleEvent)
-    return last.response
 
 
 def test_there_are_recordings_to_read() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from amazon_frames import event
+from hand_made import end_of
 
 from antiphon.pipeline.api import events as ev
 from antiphon.pipeline.api.params import CreateParams
@@ -55,12 +56,6 @@ def stream(*frames: bytes, raw: bool = False) -> list[ev.Event]:
     events = decoder.feed(BEGIN + b"".join(frames)) + decoder.finish()
     assert check_grammar(events) == []
     return events
-
-
-def end_of(events: list[ev.Event]) -> Response:
-    last = events[-1]
-    assert isinstance(last, ev.LifecycleEvent)
-    return last.response
 
 
 def told(*frames: bytes, raw: bool = False) -> Response:

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from gemini_calls import end_of, events_of, kept_by, told
+from gemini_calls import events_of, kept_by, told
 from gemini_recordings import PLAIN, STREAMS, Said, assert_same, chunks_of, named
+from hand_made import end_of
 from recordings import Recording
 
 from antiphon.pipeline.api import events as ev

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 from chat_calls import call, output, thought
-from gemini_calls import MODEL, Sent, end_of, events_of, sealed, told
+from gemini_calls import MODEL, Sent, events_of, sealed, told
 from gemini_recordings import ALL, PLAIN, STREAMS, Said, chunks_of, named
+from hand_made import end_of
 from recordings import Recording
 
 from antiphon.pipeline.errors import CallError, InvalidParameter, UnsupportedParameter

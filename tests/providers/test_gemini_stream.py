@@ -6,7 +6,8 @@ import json
 from typing import Any
 
 import pytest
-from gemini_calls import end_of, events_of, kept_by
+from gemini_calls import events_of, kept_by
+from hand_made import end_of
 
 from antiphon.pipeline.api import events as ev
 from antiphon.pipeline.api.response import Response
