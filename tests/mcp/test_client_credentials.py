@@ -6,6 +6,7 @@ import base64
 import contextlib
 import json
 from collections.abc import Callable, Generator
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -15,7 +16,7 @@ from loopback import Connection, serving
 from mcp_calls import connected
 from scripted_mcp import Post, ScriptedMcp, default_answer, scripted_mcp
 
-from antiphon.mcp import ClientCredentials, McpAuthError, McpServer
+from antiphon.mcp import ClientCredentials, McpAuthError, McpServer, McpServers
 from antiphon.pipeline.errors import SetupError
 
 ME: dict[str, Any] = {"client_id": "me:1", "client_secret": "hush hush"}
@@ -284,3 +285,15 @@ def test_the_secret_is_not_shown() -> None:
 
     assert "client_id='me:1'" in repr(server)
     assert "hush" not in repr(server)
+
+
+def test_a_file_has_them_by_the_same_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MCP_SECRET", "of the environment")
+    path = tmp_path / "mcp.json"
+    auth = {"client_id": "me", "client_secret": "${MCP_SECRET}", "scope": "read"}
+    path.write_text(json.dumps({"mcpServers": {"docs": {"url": "https://example.com/mcp", "auth": auth}}}))
+
+    found = McpServers.from_file(path).servers["docs"].auth
+
+    assert isinstance(found, ClientCredentials)
+    assert (found.client_id, found.secret.reveal(), found.scope) == ("me", "of the environment", "read")
