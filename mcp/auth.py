@@ -54,7 +54,7 @@ class Credentials:
             self._known = (_bearer(auth.reveal()),)
         elif isinstance(auth, ClientCredentials):
             assert server.url is not None
-            desk = TokenDesk(name, server.url, auth, fetch)
+            desk = TokenDesk(name, server.url, auth, fetch, partial(called, runtime))
             self._source = partial(_granted, desk)
             self._known = () if desk.needs_challenge else None
         elif callable(auth):

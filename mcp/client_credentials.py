@@ -2,15 +2,15 @@
 
 A server that refuses says whose tokens it takes, and that authorization server says where it gives them. Sources: RFC
 6749 section 4.4 (the grant), RFC 9728 (what a server says of itself), RFC 8414 and OpenID Connect Discovery (what an
-authorization server says), RFC 8707 (`resource`); authorization in the revisions of MCP from 2025-03-26 on, and its
-extension io.modelcontextprotocol/oauth-client-credentials, read 2026-11.
+authorization server says), RFC 8707 (`resource`), RFC 7523 (a JWT in place of a secret); authorization in the revisions
+of MCP from 2025-03-26 on, and its extension io.modelcontextprotocol/oauth-client-credentials, read 2026-11.
 """
 
 from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Protocol, get_args
 from urllib.parse import quote_plus, urlencode, urlsplit
 
@@ -38,20 +38,23 @@ class ClientCredentials(msgspec.Struct, frozen=True, kw_only=True, repr_omit_def
     Args:
         client_id: as the authorization server knows it.
         client_secret: goes to its token endpoint only, as HTTP Basic where that is taken, else in the form.
+        assertion: in place of a secret, a function that returns a signed JWT for an audience, which it is given: the
+            issuer, or the token endpoint where no issuer is known. It may be async.
         scope: what to ask for, names with spaces between; None for what the server says that it needs.
         issuer: the authorization server that knows this client; a server that takes tokens of others only is refused.
             None trusts the one that the server names.
         token_url: where tokens are given; None finds it out. With it, or with `issuer`, the first token is asked for
             before the server has refused anything.
-        auth_method: "client_secret_basic" or "client_secret_post", by OAuth's names; None for what the authorization
-            server says that it takes, the first of them where it says nothing.
+        auth_method: how a secret is sent, "client_secret_basic" or "client_secret_post", by OAuth's names; None for
+            what the authorization server says that it takes, the first of them where it says nothing.
 
     Raises:
-        SetupError: nothing to prove it with, an address that is not encrypted, or an unknown method.
+        SetupError: nothing to prove it with, or two things; an address that is not encrypted, or an unknown method.
     """
 
     client_id: str
-    client_secret: str | Secret
+    client_secret: str | Secret | None = None
+    assertion: Callable[[str], Any] | None = None
     scope: str | None = None
     issuer: str | None = None
     token_url: str | None = None
@@ -60,12 +63,17 @@ class ClientCredentials(msgspec.Struct, frozen=True, kw_only=True, repr_omit_def
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
             value = getattr(self, name)
-            if not isinstance(value, str | Secret if name == "client_secret" else str | None):
+            if name == "assertion":
+                if value is not None and not callable(value):
+                    raise SetupError("assertion of ClientCredentials is no function of an audience")
+            elif not isinstance(value, str | Secret | None if name == "client_secret" else str | None):
                 raise SetupError(f"{name} of ClientCredentials is {type(value).__name__}; text is expected")
         if isinstance(self.client_secret, str):
             msgspec.structs.force_setattr(self, "client_secret", Secret(self.client_secret))
-        if not self.client_id or not self.secret.reveal():
+        if not self.client_id or (self.client_secret is not None and not self.secret.reveal()):
             raise SetupError("ClientCredentials has an empty client_id or client_secret")
+        if (self.client_secret is None) == (self.assertion is None):
+            raise SetupError("ClientCredentials wants one of client_secret and assertion")
         for name in ("issuer", "token_url"):
             if (url := getattr(self, name)) is not None and not _is_safe(url):
                 raise SetupError(f"{name} of ClientCredentials is not https://…", hint="a secret is sent there")
@@ -87,8 +95,8 @@ class ClientCredentials(msgspec.Struct, frozen=True, kw_only=True, repr_omit_def
                     f'"{name}" is no setting of ClientCredentials{did_you_mean(str(name), cls.__struct_fields__)}',
                     hint=f"its settings: {', '.join(cls.__struct_fields__)}",
                 )
-        if missing := [name for name in ("client_id", "client_secret") if name not in given]:
-            raise SetupError(f"ClientCredentials has no {' and no '.join(missing)}")
+        if "client_id" not in given:
+            raise SetupError("ClientCredentials has no client_id")
         return cls(**given)
 
     @property
@@ -114,13 +122,17 @@ class TokenDesk:
         url: its address.
         client: who asks.
         fetch: how to ask.
+        call: calls a function of the user's.
     """
 
-    def __init__(self, server: str, url: str, client: ClientCredentials, fetch: Fetch) -> None:
+    def __init__(
+        self, server: str, url: str, client: ClientCredentials, fetch: Fetch, call: Callable[..., Awaitable[Any]]
+    ) -> None:
         self._server = server
         self._url = url
         self._client = client
         self._fetch = fetch
+        self._call = call
         self._scopes: list[str] = []
 
     @property
@@ -151,8 +163,16 @@ class TokenDesk:
         form = {"grant_type": "client_credentials", "resource": resource}
         if self._scopes:
             form["scope"] = " ".join(self._scopes)
-        headers = [("accept", "application/json"), ("content-type", "application/x-www-form-urlencoded")]
-        return await self._granted(token_url, form, [*headers, *self._proof(metadata, form)])
+        headers: list[tuple[str, str | Secret]] = [
+            ("accept", "application/json"),
+            ("content-type", "application/x-www-form-urlencoded"),
+        ]
+        taken = _texts(metadata, "token_endpoint_auth_methods_supported")
+        if client.assertion is None:
+            headers += self._secret(taken, form)
+        else:
+            form |= await self._asserted(client.assertion, taken, issuer or token_url)
+        return await self._granted(token_url, form, headers)
 
     async def _about_the_server(self, told: str | None) -> tuple[str, str, str]:
         """Return the server's identifier, the scopes that it knows, and who gives its tokens."""
@@ -197,11 +217,21 @@ class TokenDesk:
             wanted = [*self._scopes, *wanted, *challenge.get("scope", "").split()]
         self._scopes = list(dict.fromkeys(wanted))
 
-    def _proof(self, metadata: Mapping[str, Any], form: dict[str, str]) -> list[tuple[str, Secret]]:
-        """Return the header that proves who asks, or put it into the form where only that is taken."""
+    async def _asserted(self, assertion: Callable[[str], Any], taken: list[str], audience: str) -> dict[str, str]:
+        """Return what of the form a signed JWT is."""
+        if taken and "private_key_jwt" not in taken:
+            raise self._error(f"its authorization server takes no assertion, but {quoted(', '.join(taken))}")
+        given = await self._call(assertion, audience)
+        text = given.reveal() if isinstance(given, Secret) else given
+        if not isinstance(text, str) or not text:
+            raise self._error("the function of assertion= returned no text", hint="return a signed JWT")
+        kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+        return {"client_id": self._client.client_id, "client_assertion_type": kind, "client_assertion": text}
+
+    def _secret(self, taken: list[str], form: dict[str, str]) -> list[tuple[str, str | Secret]]:
+        """Return the header that carries the secret, or put it into the form where only that is taken."""
         client = self._client
-        taken = _texts(metadata, "token_endpoint_auth_methods_supported") or _METHODS
-        method = client.auth_method or next((name for name in _METHODS if name in taken), None)
+        method = client.auth_method or next((name for name in _METHODS if name in (taken or _METHODS)), None)
         if method is None:
             raise self._error(f"its authorization server takes no client secret, but {quoted(', '.join(taken))}")
         if method == "client_secret_basic":
@@ -214,6 +244,7 @@ class TokenDesk:
         status, body = await self._fetch("POST", url, headers, urlencode(form).encode())
         found = _object(body) or {}
         token = _text(found, "access_token")
+        hidden = [form.get("client_assertion"), self._client.client_secret]
         said = [text for name in ("error", "error_description") if (text := _text(found, name))]
         why = f"HTTP {status}" if not said else ": ".join(said)
         if status == 200 and token:
@@ -225,8 +256,8 @@ class TokenDesk:
             else:
                 return token
         raise self._error(
-            f"{parse_url(url).where} gives no token that can be used: {mask(why, [self._client.secret])[:200]}",
-            hint="check client_id, client_secret and scope",
+            f"{parse_url(url).where} gives no token that can be used: {mask(why, hidden)[:200]}",
+            hint="check client_id, client_secret or assertion, and scope",
         )
 
     def _error(self, why: str, hint: str | None = None) -> McpAuthError:

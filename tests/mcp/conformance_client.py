@@ -14,12 +14,14 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
+import jwt
 
-from antiphon.mcp import McpClient, McpError, ToolInfo, connect
+from antiphon.mcp import ClientCredentials, McpClient, McpError, ToolInfo, connect
 from antiphon.pipeline.runtimes.driver import drive
 
 MODE = os.environ.get("ANTIPHON_MODE", "sync")
@@ -89,11 +91,24 @@ SCENARIOS: dict[str, Callable[[Either], Awaitable[None]]] = {
 }
 
 
+def account(told: dict[str, str]) -> ClientCredentials:
+    """Return who the suite says that we are, by a secret or by a key that signs."""
+    me = told["client_id"]
+    if "client_secret" in told:
+        return ClientCredentials(client_id=me, client_secret=told["client_secret"])
+
+    def assertion(audience: str) -> str:
+        now = int(time.time())
+        claims = {"iss": me, "sub": me, "aud": audience, "iat": now, "exp": now + 60, "jti": os.urandom(8).hex()}
+        return jwt.encode(claims, told["private_key_pem"], told["signing_algorithm"])
+
+    return ClientCredentials(client_id=me, assertion=assertion)
+
+
 async def main(url: str) -> None:
     name = os.environ.get("MCP_CONFORMANCE_SCENARIO", "")
     scenario = SCENARIOS.get(name, call_all)
-    told = json.loads(os.environ.get("MCP_CONFORMANCE_CONTEXT", "{}"))
-    auth = {key: told[key] for key in ("client_id", "client_secret")} if name.startswith("auth/") else None
+    auth = account(json.loads(os.environ["MCP_CONFORMANCE_CONTEXT"])) if name.startswith("auth/") else None
     client = connect(url, elicit=lambda params: {"action": "accept", "content": {}}, tool_timeout_s=20, auth=auth)
     if MODE == "sync":
         with client:

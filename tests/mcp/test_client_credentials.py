@@ -18,6 +18,7 @@ from scripted_mcp import Post, ScriptedMcp, default_answer, scripted_mcp
 
 from antiphon.mcp import ClientCredentials, McpAuthError, McpServer, McpServers
 from antiphon.pipeline.errors import SetupError
+from antiphon.pipeline.secret import Secret
 
 ME: dict[str, Any] = {"client_id": "me:1", "client_secret": "hush hush"}
 BASIC = "Basic " + base64.b64encode(b"me%3A1:hush+hush").decode()
@@ -189,6 +190,54 @@ def test_an_issuer_is_asked_at_once_and_its_ways_are_kept(mode: Mode, run: Any) 
     run(body)
 
 
+def test_an_assertion_stands_for_a_secret(mode: Mode, run: Any) -> None:
+    asked: list[str] = []
+
+    def assertion(audience: str) -> Secret:
+        asked.append(audience)
+        return Secret("a.signed.jwt")
+
+    async def body() -> None:
+        asked.clear()
+        with world() as here:
+            here.about_issuer = {"token_endpoint_auth_methods_supported": ["private_key_jwt"]}
+            given = ClientCredentials(client_id="me", assertion=assertion)
+            async with connected(mode, here.host.url, auth=given) as server:
+                assert await server.add() == "3"
+
+                ((form, header),) = here.forms
+                assert header is None
+                assert form["client_id"] == "me"
+                assert form["client_assertion"] == "a.signed.jwt"
+                assert form["client_assertion_type"].endswith(":jwt-bearer")
+                assert asked == [here.issuer]
+
+    run(body)
+
+
+@pytest.mark.parametrize(
+    ("assertion", "taken", "said"),
+    [
+        (lambda audience: None, "private_key_jwt", "returned no text"),
+        (lambda audience: "hush.hush", "private_key_jwt", "gives no token that can be used: bad: ***"),
+        (lambda audience: "hush.hush", "client_secret_post", "takes no assertion"),
+    ],
+)
+def test_an_assertion_that_is_of_no_use_is_said(mode: Mode, run: Any, assertion: Any, taken: str, said: str) -> None:
+    async def body() -> None:
+        with world() as here:
+            here.about_issuer = {"token_endpoint_auth_methods_supported": [taken]}
+            here.refusal = ("400 Bad Request", {"error": "bad", "error_description": "hush.hush"})
+            given = ClientCredentials(client_id="me", assertion=assertion)
+            async with connected(mode, here.host.url, auth=given) as server:
+                with pytest.raises(McpAuthError) as caught:
+                    await server.add()
+
+                assert said in caught.value.message
+
+    run(body)
+
+
 def test_a_server_without_metadata_gives_its_tokens_itself(mode: Mode, run: Any) -> None:
     async def body() -> None:
         with world() as here:
@@ -266,7 +315,10 @@ def test_tokens_of_another_issuer_are_not_given_away(mode: Mode, run: Any) -> No
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"client_id": "a"}, "has no client_secret"),
+        ({"client_id": "a"}, "one of client_secret and assertion"),
+        ({"client_secret": "a"}, "has no client_id"),
+        ({**ME, "assertion": str}, "one of client_secret and assertion"),
+        ({"client_id": "a", "assertion": "a.jwt"}, "assertion of ClientCredentials is no function"),
         ({"client_id": "", "client_secret": "b"}, "empty client_id"),
         ({"client_id": 5, "client_secret": "b"}, "client_id of ClientCredentials is int"),
         ({**ME, "scopes": "read"}, r'"scopes" is no setting .*did you mean "scope"'),

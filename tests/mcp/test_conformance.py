@@ -39,6 +39,7 @@ SCENARIOS = [
     ("json-schema-ref-no-deref", "2026-07-28"),
     ("json-schema-2020-12-preservation", "2026-07-28"),
     ("auth/client-credentials-basic", None),  # an extension, which is of no revision
+    ("auth/client-credentials-jwt", None),
 ]
 
 
