@@ -179,6 +179,8 @@ class TokenDesk:
         here = urlsplit(self._url)
         origin = f"{here.scheme}://{here.netloc}"
         known = f"{origin}/.well-known/oauth-protected-resource"
+        if told and not _is_safe(told) and _origin(told) != _origin(self._url):
+            raise self._error(f"its metadata are at {quoted(told)}, which is not https://…")
         found = await self._first([told] if told else [f"{known}{here.path.rstrip('/')}", known])
         if found is None:  # as before 2025-06-18, when servers gave their tokens themselves
             return self._url.partition("#")[0], "", self._client.issuer or origin
@@ -275,11 +277,18 @@ def _metadata_urls(issuer: str) -> Iterator[str]:
 
 def _covers(resource: str, url: str) -> bool:
     """Tell whether a resource is this address, or what it stands in."""
-    try:
-        is_there = parse_url(resource).key == parse_url(url).key
-    except InvalidParameter:
+    if _origin(resource) != _origin(url):
         return False
-    return is_there and f"{urlsplit(url).path.rstrip('/')}/".startswith(f"{urlsplit(resource).path.rstrip('/')}/")
+    there, here = urlsplit(resource).path.rstrip("/"), urlsplit(url).path.rstrip("/")
+    return f"{here}/".startswith(f"{there}/")
+
+
+def _origin(url: str) -> object:
+    """Return what URLs of one origin have in common; None for what is no URL."""
+    try:
+        return parse_url(url).key
+    except InvalidParameter:
+        return None
 
 
 def _is_same(issuer: str, other: str) -> bool:

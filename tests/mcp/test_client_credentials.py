@@ -43,6 +43,7 @@ class World:
         self.about_issuer: dict[str, Any] | None = {}
         self.refusal: tuple[str, Any] | None = None
         self.names_metadata = True
+        self.metadata_at: str | None = None  # in place of where they are
         self.issuer = ""
         self.host = ScriptedMcp()
 
@@ -60,7 +61,8 @@ class World:
         def answer(post: Post) -> None:
             token = post.received.headers.get("authorization", "").removeprefix("Bearer ")
             if token not in self.tokens:
-                where = self.host.url.replace("/mcp", "/.well-known/oauth-protected-resource/mcp")
+                usual = self.host.url.replace("/mcp", "/.well-known/oauth-protected-resource/mcp")
+                where = usual if self.metadata_at is None else self.metadata_at
                 known = f'resource_metadata="{where}", scope="read"' if self.names_metadata else 'error="none"'
                 post.connection.answer(b"", "401 Unauthorized", www_authenticate=f"Bearer {known}")
             elif wants not in token:
@@ -279,6 +281,9 @@ def test_a_server_without_metadata_gives_its_tokens_itself(mode: Mode, run: Any)
         ({"about_server": {"resource": None}}, "metadata are of another resource"),
         ({"about_server": {"authorization_servers": []}}, "it takes tokens of"),
         ({"about_server": {"authorization_servers": ["http://as.example"]}}, "which is not https://"),
+        ({"metadata_at": "http://elsewhere.example/x"}, "which is not https://"),
+        ({"metadata_at": "http://["}, "which is not https://"),
+        ({"metadata_at": "file:///etc/passwd"}, "which is not https://"),
         ({"about_issuer": {"issuer": "https://elsewhere.example"}}, 'are of "https://elsewhere.example"'),
         ({"about_issuer": {"token_endpoint": "http://as.example/token"}}, "no token endpoint that is encrypted"),
         ({"about_issuer": {"token_endpoint": 5}}, "no token endpoint that is encrypted"),
