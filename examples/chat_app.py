@@ -122,7 +122,8 @@ def show(event: Any) -> None:
         print(event.delta, end="", flush=True)
     elif event.type == "response.output_item.done" and event.item.type == "mcp_call":
         item = event.item
-        print(f"[{item.server_label}.{item.name}({item.arguments}) → {item.error or item.output}]")
+        # Line and line end in one piece: another tool's question may be asked at the same time.
+        print(f"[{item.server_label}.{item.name}({item.arguments}) → {item.error or item.output}]\n", end="")
 
 
 def approve(request: ApprovalRequest) -> bool:

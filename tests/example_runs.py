@@ -49,12 +49,12 @@ _CACHED = [
 _SILENT = [
     r"^a plain call: limit total, 0\.3 s, attempts 1$",
     r"^a stream, tried twice: limit first_event, 0\.05 s, attempts 2$",
-    r"^a limit of this call: limit total, 0\.02 s, attempts 1\n.*\w",
+    r"^a limit of this call: limit total, 0\.02 s, attempts 1\n\s*\S",
 ]
 _REPEATED = [
     r"^passing failures:\n  again after OverloadedError\n  again after RateLimitError\n  At last\.$",
     r"^  says 400, 1 attempt$",
-    r"^  says 503, 1 attempt\n.*\w",
+    r"^  says 503, 1 attempt\n\s*\S",
 ]
 _TENANTS = [
     r"^Resolve\(keys={'openai': Secret\(\*\*\*\)}\)\nacme finds it: True\nzeta: NotFoundError\nzeta: NotFoundError$",
@@ -127,14 +127,14 @@ COOKBOOK: dict[str, tuple[list[str], list[str] | None]] = {
             r"^user: My name is Ada\.\nassistant: My name is Ada\.\nuser: I like cats\.\nassistant: I like cats\.$",
             r"^user: What was my name\?\nbranch after 6 items$",
         ],
-        [r"^user: My name is Ada\.\nassistant: .*\w", r"^branch after 6 items$"],
+        [r"^user: My name is Ada\.\nassistant: \s*\S", r"^branch after 6 items$"],
     ),
     "custom_provider": (
         [
             r"^host got: /v1/responses Bearer from-the-environment {'model': 'large', 'input': 'Hi'}$",
             r"^You said 'Hi'\. \['truncation'\]\nSay hello\.$",
         ],
-        [r"^You said 'Hi'\. \['truncation'\]\n.*\w"],
+        [r"^You said 'Hi'\. \['truncation'\]\n\s*\S"],
     ),
     "stage_state": (
         [
@@ -185,7 +185,7 @@ COOKBOOK: dict[str, tuple[list[str], list[str] | None]] = {
             r"^ada: Say hello to me\.\nada: 8 of 5 tokens used, back in an hour at most$",
             r"^ben: Say hello to me\.\nada: 8 of 5 tokens used",
         ],
-        [r"^ada: .*\w", r"^ada: \d+ of 5 tokens used", r"^ben: .*\w", r"^ada: \d+ of 5 tokens used"],
+        [r"^ada: \s*\S", r"^ada: \d+ of 5 tokens used", r"^ben: \s*\S", r"^ada: \d+ of 5 tokens used"],
     ),
     "redact": (
         [
@@ -201,7 +201,7 @@ COOKBOOK: dict[str, tuple[list[str], list[str] | None]] = {
             r"^  input\[0:2\]: the oldest turns, about \d+ tokens, are left out: the input is over 60$",
             r"^And a colour\? And a colour\?\n  input\[0:6\]: ",
         ],
-        [r"^Name a bird\. .*\w", r"^  input\[0:2\]: the oldest turns"],
+        [r"^Name a bird\. \s*\S", r"^  input\[0:2\]: the oldest turns"],
     ),
     "defaults": ([*_GIVEN, r"^Say hello\.$"], [*_GIVEN, r"\w+"]),
     "rename": ([r"^Say hello\.$", *_NAMED], [r"\w+", *_NAMED]),
