@@ -45,7 +45,6 @@ class Credentials:
     """
 
     def __init__(self, name: str, server: McpServer, runtime: Runtime, fetch: Fetch) -> None:
-        self._runtime = runtime
         self._lock = runtime.lock()
         self._known: Pairs | None = None
         self._source: Callable[[AuthChallenge | None], Awaitable[Pairs]] | None = None

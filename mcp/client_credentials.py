@@ -159,7 +159,10 @@ class TokenDesk:
         token_url = client.token_url or _text(metadata, "token_endpoint")
         if not _is_safe(token_url):
             raise self._error(f"{quoted(issuer)} names no token endpoint that is encrypted")
-        self._widen(client.scope or challenge.get("scope") or offered, challenge)
+        wanted = client.scope or challenge.get("scope") or offered
+        if challenge.get("error") == "insufficient_scope":
+            wanted = f"{wanted} {challenge.get('scope', '')}"
+        self._scopes = list(dict.fromkeys([*self._scopes, *wanted.split()]))  # one that was wanted once stays
         form = {"grant_type": "client_credentials", "resource": resource}
         if self._scopes:
             form["scope"] = " ".join(self._scopes)
@@ -211,13 +214,6 @@ class TokenDesk:
             if status == 200 and (found := _object(body)) is not None:
                 return found
         return None
-
-    def _widen(self, scope: str, challenge: Mapping[str, str]) -> None:
-        """Ask for these scopes from now on; where some are missing, besides those that were asked for."""
-        wanted = scope.split()
-        if challenge.get("error") == "insufficient_scope":
-            wanted = [*self._scopes, *wanted, *challenge.get("scope", "").split()]
-        self._scopes = list(dict.fromkeys(wanted))
 
     async def _asserted(self, assertion: Callable[[str], Any], taken: list[str], audience: str) -> dict[str, str]:
         """Return what of the form a signed JWT is."""

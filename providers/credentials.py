@@ -160,6 +160,11 @@ def fixed_key(row: Provider, key: object) -> tuple[Secret, str]:
     return (clean_key(token, row.name), "bearer") if scheme == "Bearer" else (secret, _auth_of(row))
 
 
+def sent_as(row: Provider, dialect: str, auth: str) -> str:
+    """Return how a key is sent in a dialect: as the row says for it, else as `Access.auth` says."""
+    return (row.chat.auth if dialect == "chat" else "") or auth
+
+
 def _auth_of(row: Provider) -> str:
     return "bearer" if row.auth in _CLOUDS else row.auth
 

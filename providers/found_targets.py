@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from ..pipeline.request import Target
 from ..pipeline.secret import Secret
 from . import catalog
-from .credentials import fixed_key
+from .credentials import fixed_key, sent_as
 from .profiles import Profile
 from .rows import Provider
 
@@ -38,8 +38,8 @@ class Found(msgspec.Struct, frozen=True):
     def with_key(self, key: Secret) -> Found:
         """Return it for a call that brings this key."""
         secret, auth = fixed_key(self.row, key)
-        own = self.row.chat.auth if self.target.dialect.name == "chat" else ""
-        return replace(self, target=replace(self.target, api_key=secret, auth=own or auth))
+        auth = sent_as(self.row, self.target.dialect.name, auth)
+        return replace(self, target=replace(self.target, api_key=secret, auth=auth))
 
     def without_key(self) -> Found:
         """Return it for a call of which no key may be kept."""

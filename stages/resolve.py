@@ -19,7 +19,7 @@ from ..pipeline.stage import Option, Scope, Stage
 from ..providers import catalog
 from ..providers.addresses import clean_base
 from ..providers.azure_versions import find_version, versioned
-from ..providers.credentials import Access, Logins, cloud_options, find_access, find_headers
+from ..providers.credentials import Access, Logins, cloud_options, find_access, find_headers, sent_as
 from ..providers.dialect_choice import Choice, choose_dialect, is_fixed
 from ..providers.dialects import DIALECTS
 from ..providers.found_targets import Environment, Found, FoundTargets
@@ -160,7 +160,7 @@ class Resolve(Stage, frozen=True):
             dialect=DIALECTS[choice.dialect](row, profile),
             api_key=access.api_key,
             credential=access.credential,
-            auth=(row.chat.auth if is_chat else "") or access.auth,
+            auth=sent_as(row, choice.dialect, access.auth),
             headers=() if has_base else around.headers_of(row),
             operations=row.operations,
             unsupported=_not_taken(row, choice.dialect),

@@ -156,7 +156,10 @@ def test_a_scope_that_is_missing_is_asked_for_beside_the_others(mode: Mode, run:
             async with connected(mode, here.host.url, auth=ClientCredentials(**ME)) as server:
                 assert await server.add() == "3"
 
-                assert [form["scope"] for form, _ in here.forms] == ["read", "read write"]
+                here.tokens.clear()
+                assert await server.add() == "3"
+
+                assert [form["scope"] for form, _ in here.forms] == ["read", "read write", "read write"]
 
     run(body)
 
@@ -188,6 +191,8 @@ def test_an_issuer_is_asked_at_once_and_its_ways_are_kept(mode: Mode, run: Any) 
 
                 ((form, header),) = here.forms
                 assert (form["client_secret"], header) == ("hush hush", None)
+                assert here.host.count("tools/call") == 1
+                assert here.asked == ["/.well-known/oauth-authorization-server"]
 
     run(body)
 
