@@ -1,4 +1,4 @@
-"""The official conformance suite drives our client: each scenario of the protocol without OAuth, and the grant for machines.
+"""The official conformance suite drives our client: the protocol's scenarios but OAuth's, and the grant for machines.
 
 The suite, and a Node that is new enough for it, come from npm into a folder that is kept between runs. Its runs of
 many scenarios at once ignore exit codes and time limits, so each runs by itself. For one by hand, see
